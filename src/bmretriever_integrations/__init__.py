@@ -1,0 +1,28 @@
+"""BMRetriever embeddings for Haystack, LlamaIndex and the command line: the exact vectors, on one engine.
+
+Importing this package reaches no framework and not even torch; each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
+    from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
+
+__version__ = "0.1.0"
+__all__ = ["TASK_INSTRUCTIONS", "BMRetrieverEncoder", "__version__"]
+
+_HOMES = {"BMRetrieverEncoder": "encoder", "TASK_INSTRUCTIONS": "prompts"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

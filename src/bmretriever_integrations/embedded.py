@@ -1,0 +1,79 @@
+"""The checkpoint inside this package: its weights as int8 rows with a float32 scale each, a quarter of float32's size."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCALE = ".scale"
+"""Suffix of the tensor that holds the scales of an int8 tensor's rows."""
+
+
+def embedded_folder() -> Path:
+    """Folder of "mini" inside the installed package."""
+    return Path(str(files("bmretriever_integrations"))) / "models" / "mini"
+
+
+def open_embedded(folder: Path) -> tuple[Any, Any]:
+    """
+    Open a checkpoint that :func:`pack` wrote.
+
+    :param folder: where it is.
+    :returns: the float32 network in eval mode, and its tokenizer.
+    :raises FileNotFoundError: if the weights are missing, as in a source tree without them.
+    """
+    from safetensors.torch import load_file
+    from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+    weights = folder / "model.int8.safetensors"
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights} is missing: this installation lacks the embedded model; reinstall the package")
+    network = AutoModel.from_config(AutoConfig.from_pretrained(folder))
+    network.load_state_dict(unpack(load_file(weights)))
+    return network.eval(), PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def pack(checkpoint: Path, folder: Path) -> None:
+    """
+    Write a checkpoint the small way.
+
+    :param checkpoint: a folder with config.json, model.safetensors and a tokenizer, in float32.
+    :param folder: where the small one goes; made if it is not there.
+    """
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    small: dict[str, Tensor] = {}
+    for name, tensor in load_file(checkpoint / "model.safetensors").items():
+        small.update(_quantize(name, tensor) if tensor.ndim == 2 else {name: tensor.float()})
+    save_file(small, folder / "model.int8.safetensors", metadata={"format": "pt", "rows": "int8 times float32 scale"})
+    AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
+    config = AutoConfig.from_pretrained(checkpoint).to_dict()
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def unpack(small: dict[str, Tensor]) -> dict[str, Tensor]:
+    """
+    Turn int8 rows back into float32 tensors.
+
+    :param small: tensors as :func:`pack` stores them.
+    """
+    return {
+        name: tensor.float() * small[name + SCALE] if name + SCALE in small else tensor
+        for name, tensor in small.items()
+        if not name.endswith(SCALE)
+    }
+
+
+def _quantize(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """Symmetric, one scale a row: the largest weight of each row becomes 127."""
+    import torch
+
+    scale = tensor.float().abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127
+    return {name: torch.round(tensor.float() / scale).to(torch.int8), name + SCALE: scale}

@@ -1,0 +1,67 @@
+"""Everything that decides which engine is built, checked once and comparable."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+MAX_LENGTH = 512
+"""Tokens of a sequence, EOS included (the authors' eval.py: ``max_length=512 - 1``, then EOS)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """
+    The arguments of :class:`~bmretriever_integrations.BMRetrieverEncoder`; see there.
+
+    Two equal settings make the same vectors, so components that hold equal settings can share one engine.
+    """
+
+    model: str = DEFAULT_MODEL
+    revision: str | None = None
+    device: str | None = None
+    dtype: str = "auto"
+    max_length: int = MAX_LENGTH
+    normalize: bool = False
+    truncate_dim: int | None = None
+    max_batch_tokens: int | None = None
+    local_files_only: bool = False
+    token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, Path):
+            object.__setattr__(self, "model", str(self.model))
+        object.__setattr__(self, "dtype", str(self.dtype).removeprefix("torch."))
+        if not isinstance(self.model, str) or not self.model.strip():
+            raise ValueError(f"model must be a hub id, a short name or a folder, got {self.model!r}")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        _check_count("max_length", self.max_length, smallest=2)
+        if self.truncate_dim is not None:
+            _check_count("truncate_dim", self.truncate_dim, smallest=1)
+        if self.max_batch_tokens is not None:
+            _check_count("max_batch_tokens", self.max_batch_tokens, smallest=1)
+
+    def open(self, progress: bool = False) -> BMRetrieverEncoder:
+        """
+        Load the engine of these settings.
+
+        :param progress: show a bar while encoding.
+        """
+        from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+        return BMRetrieverEncoder(**asdict(self), progress=progress)
+
+
+def _check_count(name: str, value: Any, smallest: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if value < smallest:
+        raise ValueError(f"{name} must be at least {smallest}, got {value}")

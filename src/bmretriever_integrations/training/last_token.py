@@ -1,0 +1,67 @@
+"""A Llama whose last layer works for the last token only: the same vector after last-token pooling, at less cost.
+
+Retrieval reads one position of the final hidden state. Every position of the last layer still needs its key and value, but
+only the last one needs a query, an output projection and an MLP. In a two-layer model that saves nearly half of the work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import LlamaModel
+from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.models.llama.modeling_llama import rotate_half
+
+
+class LastTokenLlama(LlamaModel):
+    """``LlamaModel`` for right-padded training batches; same parameters, same names, same file."""
+
+    def forward(
+        self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None, **_ignored: Any
+    ) -> BaseModelOutputWithPast:
+        """
+        Run all layers but the last on every token, the last one on each row's last token.
+
+        :param input_ids: *Shape:* (rows, length) int64, padded on the right.
+        :param attention_mask: *Shape:* (rows, length), 1 for a token and 0 for padding.
+        :returns: ``last_hidden_state`` *Shape:* (rows, length, width), zero everywhere but at each row's last token.
+        """
+        if input_ids is None or attention_mask is None:
+            raise ValueError("LastTokenLlama needs input_ids and attention_mask")
+        hidden = self.embed_tokens(input_ids)
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+        rotary = self.rotary_emb(hidden, positions)
+        for layer in self.layers[:-1]:
+            # no mask: right padding comes after every real token, and the kernel is causal
+            output = layer(hidden, attention_mask=None, position_embeddings=rotary, position_ids=positions)
+            hidden = output if isinstance(output, Tensor) else output[0]
+        last = attention_mask.sum(1) - 1
+        pooled = self.norm(_last_layer(self.layers[-1], hidden, attention_mask, rotary, last))
+        spread = hidden.new_zeros(hidden.shape)
+        rows = torch.arange(len(last), device=last.device)
+        return BaseModelOutputWithPast(last_hidden_state=spread.index_put((rows, last), pooled))
+
+
+def _last_layer(
+    layer: Any, hidden: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor], last: Tensor
+) -> Tensor:
+    """One decoder layer, its query taken at ``last`` only. *Shape:* (rows, width)."""
+    attention = layer.self_attn
+    rows, length, width = hidden.shape
+    at = torch.arange(rows, device=hidden.device)
+    normed = layer.input_layernorm(hidden)
+    key = attention.k_proj(normed).view(rows, length, -1, attention.head_dim).transpose(1, 2)
+    value = attention.v_proj(normed).view(rows, length, -1, attention.head_dim).transpose(1, 2)
+    query = attention.q_proj(normed[at, last]).view(rows, -1, 1, attention.head_dim)
+    cos, sin = rotary[0][:, None], rotary[1][:, None]
+    key = key * cos + rotate_half(key) * sin
+    cos, sin = rotary[0][0, last][:, None, None], rotary[1][0, last][:, None, None]
+    query = query * cos + rotate_half(query) * sin
+    attended = torch.nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask.bool()[:, None, None], enable_gqa=True
+    )
+    state = hidden[at, last] + attention.o_proj(attended.reshape(rows, -1))
+    output: Tensor = state + layer.mlp(layer.post_attention_layernorm(state))
+    return output
