@@ -1,0 +1,89 @@
+"""Out of memory: the budget is halved and the work goes on, down to one row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.memory import choose_batch_tokens, is_out_of_memory
+
+TEXTS = [f"dose {number} " * (number % 30 + 1) for number in range(60)]
+
+
+def short_of_memory(encoder, most_tokens, error):
+    """Make the engine fail as a device does when a batch has more than ``most_tokens`` padded tokens."""
+    forward, sizes = encoder._forward, []
+
+    def limited(rows):
+        sizes.append(len(rows) * max(map(len, rows)))
+        if sizes[-1] > most_tokens:
+            raise error
+        return forward(rows)
+
+    encoder._forward = limited
+    return sizes
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."),
+        MemoryError(),
+    ],
+)
+def test_halves_the_budget_and_goes_on(tiny, error):
+    encoder = BMRetrieverEncoder(tiny("llama"), max_batch_tokens=4000)
+    expected = encoder.encode_passages(TEXTS)
+    sizes = short_of_memory(encoder, 700, error)
+    vectors = encoder.encode_passages(TEXTS)
+    np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5)
+    assert sizes[0] > 700
+    assert encoder.max_batch_tokens <= 700
+    tried = len(sizes)
+    encoder.encode_passages(TEXTS)
+    assert all(size <= 700 for size in sizes[tried:])  # what was learnt is kept
+
+
+def test_one_row_too_large_raises_the_original_error_with_advice(tiny):
+    encoder = BMRetrieverEncoder(tiny("llama"))
+    error = torch.OutOfMemoryError("CUDA out of memory")
+    short_of_memory(encoder, 3, error)
+    with pytest.raises(torch.OutOfMemoryError) as raised:
+        encoder.encode_passages(TEXTS)
+    assert raised.value is error
+    assert "smaller checkpoint" in raised.value.__notes__[0]
+    with pytest.raises(torch.OutOfMemoryError):  # and the engine is not left locked
+        encoder.encode_passages(["again"])
+
+
+def test_other_errors_are_left_alone(tiny):
+    encoder = BMRetrieverEncoder(tiny("llama"))
+    budget = encoder.max_batch_tokens
+    sizes = short_of_memory(encoder, 3, RuntimeError("CUDA error: an illegal memory access was encountered"))
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        encoder.encode_passages(TEXTS)
+    assert len(sizes) == 1
+    assert encoder.max_batch_tokens == budget
+    assert not is_out_of_memory(RuntimeError("size mismatch"))
+
+
+def test_budget_follows_free_memory(tiny, monkeypatch):
+    network = BMRetrieverEncoder(tiny("llama"))._forward._network
+    budgets = []
+    for free in (2**20, 2**24, 2**40):
+        monkeypatch.setattr("bmretriever_integrations.memory._free_bytes", lambda device, free=free: free)
+        budgets.append(choose_batch_tokens(network, torch.device("cpu")))
+    assert budgets[0] == 512
+    assert budgets == sorted(budgets)
+    assert budgets[-1] == 4096
+
+
+def test_max_batch_tokens_bounds_every_batch(tiny):
+    encoder = BMRetrieverEncoder(tiny("llama"), max_batch_tokens=300)
+    sizes = short_of_memory(encoder, 10**9, AssertionError())
+    encoder.encode_passages(TEXTS)
+    assert max(sizes) <= 300
+    assert len(sizes) > 5

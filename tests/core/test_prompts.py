@@ -1,0 +1,45 @@
+"""C2: the templates, byte for byte, and the instructions."""
+
+from __future__ import annotations
+
+import pytest
+
+from bmretriever_integrations.prompts import (
+    DEFAULT_INSTRUCTION,
+    TASK_INSTRUCTIONS,
+    passage_prompt,
+    query_prompt,
+    resolve_instruction,
+)
+
+
+def test_templates_are_the_authors():
+    instruction = "Given a scientific claim, retrieve documents that support or refute the claim"
+    assert TASK_INSTRUCTIONS["scifact"] == instruction
+    assert query_prompt(instruction, " a claim ") == f"{instruction}\nQuery:  a claim "
+    assert passage_prompt("text\n", " title") == "Represent this passage\npassage: title text"
+    assert passage_prompt(" text ") == "Represent this passage\npassage: text"
+    assert passage_prompt(" text ", "") == "Represent this passage\npassage: text"
+    assert passage_prompt("", "title") == "Represent this passage\npassage: title"
+    assert passage_prompt("") == "Represent this passage\npassage: "
+
+
+def test_instruction_is_a_key_a_sentence_or_the_default():
+    assert resolve_instruction("trec-covid") == "Given a query on COVID-19, retrieve documents that answer the query"
+    assert resolve_instruction("Find me a paper") == "Find me a paper"
+    assert resolve_instruction(None) == DEFAULT_INSTRUCTION
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\n"])
+def test_empty_instruction_is_refused(empty):
+    with pytest.raises(ValueError, match="instruction is empty"):
+        resolve_instruction(empty)
+    with pytest.raises(ValueError, match="instruction is empty"):
+        query_prompt(empty, "text")
+
+
+def test_mistyped_key_is_no_sentence():
+    with pytest.raises(ValueError, match="Did you mean 'scifact'"):
+        resolve_instruction("scifcat")
+    with pytest.raises(TypeError, match="must be a str"):
+        resolve_instruction(7)  # type: ignore[arg-type]

@@ -1,0 +1,98 @@
+"""C5: many threads and coroutines on one engine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.settings import EncoderSettings
+from bmretriever_integrations.sharing import EngineLease, engines_open
+
+TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
+
+
+def test_sixteen_threads_get_the_same_vectors_one_batch_at_a_time(tiny):
+    encoder = BMRetrieverEncoder(tiny("gemma"), max_batch_tokens=500)
+    expected = {number: encoder.encode_passages(TEXTS[number::16]) for number in range(16)}
+    forward, inside, most = encoder._forward, [], []
+
+    def counted(rows):
+        inside.append(1)
+        most.append(len(inside))
+        result = forward(rows)
+        inside.pop()
+        return result
+
+    encoder._forward = counted
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(lambda number: encoder.encode_passages(TEXTS[number::16]), list(range(16)) * 3))
+    for number, vectors in zip(list(range(16)) * 3, results, strict=True):
+        assert vectors.tobytes() == expected[number].tobytes()
+    assert max(most) == 1
+
+
+async def test_two_hundred_coroutines(tiny):
+    encoder = BMRetrieverEncoder(tiny("gpt_neox"))
+    expected = [encoder.encode_queries([text])[0] for text in TEXTS]
+    results = await asyncio.gather(*(asyncio.to_thread(encoder.encode_queries, [text]) for text in TEXTS))
+    for vector, wanted in zip(results, expected, strict=True):
+        assert vector.tobytes() == wanted.tobytes()
+
+
+def test_a_query_need_not_wait_for_the_end_of_a_corpus(tiny):
+    encoder = BMRetrieverEncoder(tiny("llama"), max_batch_tokens=64)
+    forward = encoder._forward
+
+    def slow(rows):
+        time.sleep(0.005)
+        return forward(rows)
+
+    encoder._forward = slow
+    corpus = threading.Thread(target=encoder.encode_passages, args=(TEXTS * 3,))
+    corpus.start()
+    time.sleep(0.1)
+    for _ in range(5):
+        encoder.encode_queries(["one question"])
+    assert corpus.is_alive()  # five queries got through while hundreds of batches were still to come
+    corpus.join()
+
+
+def test_equal_settings_share_one_engine_and_the_last_one_frees_it(tiny):
+    settings = EncoderSettings(model=str(tiny("llama")))
+    before = engines_open()
+    with ThreadPoolExecutor(8) as pool:
+        leases = list(pool.map(EngineLease, [settings] * 8))
+    assert len({id(lease.engine) for lease in leases}) == 1
+    assert engines_open() == before + 1
+    other = EngineLease(EncoderSettings(model=str(tiny("llama")), max_length=64))
+    assert other.engine is not leases[0].engine
+    other.release()
+    for lease in leases[:-1]:
+        lease.release()
+        lease.release()  # twice does nothing
+    assert leases[-1].engine.encode_queries(["still open"]).shape == (1, 64)
+    leases[-1].release()
+    assert engines_open() == before
+    with pytest.raises(RuntimeError, match="closed"):
+        leases[-1].engine.encode_queries(["text"])
+
+
+def test_a_failed_load_leaves_nothing_behind(tmp_path):
+    before = engines_open()
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError, match="is no folder"):
+            EngineLease(EncoderSettings(model=str(tmp_path / "nothing")))
+    assert engines_open() == before
+
+
+def test_nan_is_an_error_not_a_vector(tiny):
+    encoder = BMRetrieverEncoder(tiny("llama"))
+    encoder._forward = lambda rows: np.full((len(rows), 64), np.nan, np.float32)
+    with pytest.raises(FloatingPointError, match=r"2 of 2 vectors .* \(rows 0, 1\)"):
+        encoder.encode_passages(["a", "b"])

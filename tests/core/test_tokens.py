@@ -1,0 +1,90 @@
+"""C3: BOS is the tokenizer's own, EOS is ours, whatever the tokenizer's flags say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer
+
+from bmretriever_integrations.testing import ARCHITECTURES
+from bmretriever_integrations.tokens import PromptTokenizer, check_texts
+
+LONG = "Represent this passage\npassage: " + "glucose " * 900
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_ids_are_those_of_the_authors_loop(tiny, architecture):
+    tokenizer = AutoTokenizer.from_pretrained(tiny(architecture))
+    texts = ["", "a", "two\nlines", "αβγ 🧬", LONG]
+    expected = [[*tokenizer(text, max_length=63, truncation=True)["input_ids"], tokenizer.eos_token_id] for text in texts]
+    assert PromptTokenizer(tokenizer, 64)(texts) == expected
+    assert len(expected[-1]) == 64
+    bos = {"gemma": [2], "mistral": [1]}.get(architecture, [])
+    assert PromptTokenizer(tokenizer, 64).prefix == bos
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neox", "gemma", "llama"])
+def test_a_tokenizer_that_appends_eos_itself_gives_the_same_ids(tiny, architecture, tmp_path):
+    plain = PromptTokenizer(AutoTokenizer.from_pretrained(tiny(architecture)), 64)
+    folder = shutil.copytree(tiny(architecture), tmp_path / "flagged")
+    backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    eos, bos = backend.id_to_token(plain.eos_id), [backend.id_to_token(row) for row in plain.prefix]
+    specials = [(piece, backend.token_to_id(piece)) for piece in {eos, *bos}]
+    backend.post_processor = TemplateProcessing(single=" ".join([*bos, "$A", eos]), special_tokens=specials)
+    backend.save(str(folder / "tokenizer.json"))
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    flagged = AutoTokenizer.from_pretrained(folder)
+    assert flagged("a")["input_ids"][-1] == plain.eos_id  # it does append by itself
+    assert PromptTokenizer(flagged, 64)(["", "a", LONG]) == plain(["", "a", LONG])
+
+
+def test_truncation_and_padding_of_the_tokenizer_do_not_count(tiny):
+    tokenizer = AutoTokenizer.from_pretrained(tiny("gemma"))
+    expected = PromptTokenizer(tokenizer, 64)(["a", LONG])
+    tokenizer.backend_tokenizer.enable_truncation(5)
+    tokenizer.backend_tokenizer.enable_padding(length=99)
+    tokenizer.truncation_side = "left"
+    assert PromptTokenizer(tokenizer, 64)(["a", LONG]) == expected
+
+
+def test_many_threads_with_different_lengths_share_one_tokenizer(tiny):
+    tokenizer = AutoTokenizer.from_pretrained(tiny("llama"))
+
+    def lengths_seen(max_length):
+        return {len(PromptTokenizer(tokenizer, max_length)([LONG])[0]) for _ in range(20)}
+
+    with ThreadPoolExecutor(8) as pool:
+        lengths = list(range(20, 36))
+        assert list(pool.map(lengths_seen, lengths)) == [{length} for length in lengths]
+
+
+def test_windows_cover_every_text_once(tiny):
+    tokens = PromptTokenizer(AutoTokenizer.from_pretrained(tiny("llama")), 16)
+    prompts = [f"{number}" for number in range(5400)]
+    seen = []
+    for start, ids in tokens.ahead(prompts):
+        assert start == len(seen)
+        seen.extend(ids)
+    assert seen == tokens(prompts)
+    assert list(tokens.ahead([])) == []
+
+
+def test_max_length_leaves_room_for_text(tiny):
+    with pytest.raises(ValueError, match="at least 3"):
+        PromptTokenizer(AutoTokenizer.from_pretrained(tiny("gemma")), 2)
+
+
+def test_texts_that_no_tokenizer_can_take_are_refused():
+    with pytest.raises(TypeError, match=r"write \[text\]"):
+        check_texts("one text", "texts")
+    with pytest.raises(TypeError, match=r"texts\[1\] must be a str, got NoneType"):
+        check_texts(["a", None], "texts")  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"texts\[0\] holds a lone surrogate \(U\+D83D at character 3\)"):
+        check_texts(["abc\ud83d"], "texts")
