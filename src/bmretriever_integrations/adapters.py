@@ -22,7 +22,9 @@ def merge_adapter(network: Any, folder: Path) -> Any:
     try:
         from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
     except ImportError as error:
-        raise ImportError(f"{folder} is a LoRA adapter: run 'pip install \"bmretriever-integrations[train]\"' for peft") from error
+        raise ImportError(
+            f"{folder} is a LoRA adapter: run 'pip install \"bmretriever-integrations[train]\"' for peft"
+        ) from error
     from safetensors.torch import load_file
 
     weights = folder / "adapter_model.safetensors"

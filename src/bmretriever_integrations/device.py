@@ -19,7 +19,9 @@ def resolve_device(device: str | None) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ValueError(f"device {device!r} is none that PyTorch knows; use 'cpu', 'cuda', 'cuda:0' or 'mps'") from error
+        raise ValueError(
+            f"device {device!r} is none that PyTorch knows; use 'cpu', 'cuda', 'cuda:0' or 'mps'"
+        ) from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {device!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices")
     return chosen

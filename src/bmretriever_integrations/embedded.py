@@ -32,7 +32,9 @@ def open_embedded(folder: Path) -> tuple[Any, Any]:
 
     weights = folder / "model.int8.safetensors"
     if not weights.is_file():
-        raise FileNotFoundError(f"{weights} is missing: this installation lacks the embedded model; reinstall the package")
+        raise FileNotFoundError(
+            f"{weights} is missing: this installation lacks the embedded model; reinstall the package"
+        )
     network = AutoModel.from_config(AutoConfig.from_pretrained(folder))
     network.load_state_dict(unpack(load_file(weights)))
     return network.eval(), PreTrainedTokenizerFast.from_pretrained(folder)

@@ -103,7 +103,12 @@ def _network(folder: Path, dtype: Any) -> Any:
             "them once with save_pretrained(..., safe_serialization=True)."
         )
     network, report = AutoModel.from_pretrained(
-        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True
+        folder,
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
     )
     missing = sorted(report["missing_keys"])
     if missing:
@@ -144,8 +149,8 @@ def _load_adapter(folder: Path, dtype: Any, settings: EncoderSettings, revision:
     base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
     if (folder / base).is_dir():  # a path beside the adapter, as it is when both were copied together
         base = str(folder / base)
-    options = {"local_files_only": settings.local_files_only, "token": settings.token, "dtype": settings.dtype}
-    loaded = load(EncoderSettings(model=base, **options), dtype)
+    of_base = EncoderSettings(model=base, local_files_only=settings.local_files_only, token=settings.token)
+    loaded = load(of_base, dtype)
     tokenizer = _tokenizer(folder) if (folder / "tokenizer.json").is_file() else loaded.tokenizer
     network = merge_adapter(loaded.network, folder)
     return Loaded(network, tokenizer, (folder, *loaded.folders), revision, loaded.normalizes)

@@ -28,7 +28,8 @@ def choose_batch_tokens(network: Any, device: torch.device) -> int:
     # alive at once in one layer: the residual, its norm, queries, keys, values and output, gate, up and product of the MLP
     per_token = itemsize * (8 * config.hidden_size + 3 * config.intermediate_size)
     most = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
-    return max(512, min(most, int(MEMORY_SHARE * _free_bytes(device)) // per_token))
+    affordable: int = int(MEMORY_SHARE * _free_bytes(device)) // per_token
+    return max(512, min(most, affordable))
 
 
 def _free_bytes(device: torch.device) -> int:

@@ -44,9 +44,7 @@ PROJECT_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
         "bioasq-snippets": "Given a biomedical question, retrieve relevant scientific passages that answer the question",
         "pubmedqa-answer": "Given a biomedical question, retrieve relevant scientific passages that answer the question",
         "covidqa": "Given a query on COVID-19, retrieve documents that answer the query",
-        "entity-synonym": (
-            "Given a biomedical term, retrieve the concept that it names together with its definition"
-        ),
+        "entity-synonym": ("Given a biomedical term, retrieve the concept that it names together with its definition"),
         "do-cc0": "Given a biomedical term, retrieve the concept that it names together with its definition",
         "entity-definition": "Given a concept, retrieve passages for its definition.",
         "synergy-recommend": "Given a scientific paper, retrieve papers on the same topic",

@@ -108,12 +108,18 @@ def _write_byte_level(folder: Path, architecture: Architecture) -> int:
     """A byte-level BPE as Pythia's and SmolLM2's: every text has ids, nothing is put before or after it."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    specials = ["<|endoftext|>", "<|padding|>"] if architecture == "gpt_neox" else ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    specials = (
+        ["<|endoftext|>", "<|padding|>"]
+        if architecture == "gpt_neox"
+        else ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=specials, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(_SENTENCES, trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     if architecture == "gpt_neox":
@@ -137,17 +143,23 @@ def _write_sentencepiece_like(folder: Path, architecture: Architecture) -> int:
     learner.train_from_iterator(_SENTENCES, trainers.BpeTrainer(vocab_size=300, show_progress=False))
     learnt = json.loads(learner.to_str())["model"]
     pieces = sorted(learnt["vocab"], key=learnt["vocab"].get)
-    vocabulary = {piece: row for row, piece in enumerate([*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *pieces])}
+    vocabulary = {
+        piece: row for row, piece in enumerate([*specials, *(f"<0x{byte:02X}>" for byte in range(256)), *pieces])
+    }
     merges = [tuple(merge) for merge in learnt["merges"]]
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     steps = [normalizers.Replace(" ", "▁")] if gemma else [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, vocabulary[bos])])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A", special_tokens=[(bos, vocabulary[bos])]
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
     tokens = {"bos_token": bos, "eos_token": eos, "unk_token": "<unk>", "add_bos_token": True, "add_eos_token": False}
-    kind = {"tokenizer_class": "GemmaTokenizer", "pad_token": "<pad>"} if gemma else {"tokenizer_class": "LlamaTokenizer"}
+    kind = (
+        {"tokenizer_class": "GemmaTokenizer", "pad_token": "<pad>"} if gemma else {"tokenizer_class": "LlamaTokenizer"}
+    )
     _write_config(folder, {**kind, **tokens})
     return len(vocabulary)
 

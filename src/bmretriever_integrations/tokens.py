@@ -37,7 +37,9 @@ class PromptTokenizer:
                 "tokenizer.json (load it with use_fast=True, then save_pretrained)."
             )
         if tokenizer.eos_token_id is None:
-            raise ValueError("the tokenizer names no eos_token: last-token pooling needs one; set it in tokenizer_config.json")
+            raise ValueError(
+                "the tokenizer names no eos_token: last-token pooling needs one; set it in tokenizer_config.json"
+            )
         self._backend = Tokenizer.from_str(backend.to_str())
         self._backend.no_truncation()
         self._backend.no_padding()

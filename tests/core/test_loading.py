@@ -53,7 +53,9 @@ def test_a_sentence_transformers_folder(tiny, tmp_path):
     plain = BMRetrieverEncoder(tiny("llama")).encode_passages(TEXTS)
     transformer = Transformer(str(tiny("llama")))
     SentenceTransformer(modules=[transformer, Pooling(64, "lasttoken")], device="cpu").save(str(tmp_path / "last"))
-    np.testing.assert_allclose(BMRetrieverEncoder(tmp_path / "last").encode_passages(TEXTS), plain, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        BMRetrieverEncoder(tmp_path / "last").encode_passages(TEXTS), plain, rtol=1e-4, atol=1e-5
+    )
     modules = [transformer, Pooling(64, "lasttoken"), Normalize()]
     SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "unit"))
     unit = BMRetrieverEncoder(tmp_path / "unit")
@@ -79,7 +81,9 @@ def test_a_lora_adapter_is_merged(tiny, tmp_path, headed):
     shutil.copy(tiny("llama") / "tokenizer.json", tmp_path / "merged")
     shutil.copy(tiny("llama") / "tokenizer_config.json", tmp_path / "merged")
     encoder = BMRetrieverEncoder(tmp_path / "adapter")
-    expected = reference_encode(tmp_path / "merged", [f"Represent this passage\npassage: {text.strip()}" for text in TEXTS])
+    expected = reference_encode(
+        tmp_path / "merged", [f"Represent this passage\npassage: {text.strip()}" for text in TEXTS]
+    )
     np.testing.assert_allclose(encoder.encode_passages(TEXTS), expected, rtol=1e-4, atol=1e-5)
     base = BMRetrieverEncoder(tiny("llama"))
     assert not np.allclose(base.encode_passages(TEXTS), expected, atol=1e-3)
@@ -119,7 +123,7 @@ def test_pickled_weights_are_not_loaded(tiny, tmp_path):
 
 def test_folders_that_are_no_checkpoint(tmp_path, tiny):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(ValueError, match="is no checkpoint.*notes.txt"):
+    with pytest.raises(ValueError, match=r"is no checkpoint.*notes\.txt"):
         BMRetrieverEncoder(tmp_path)
     folder = shutil.copytree(tiny("llama"), tmp_path / "half")
     tensors = load_file(folder / "model.safetensors")

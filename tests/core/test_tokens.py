@@ -21,7 +21,9 @@ LONG = "Represent this passage\npassage: " + "glucose " * 900
 def test_ids_are_those_of_the_authors_loop(tiny, architecture):
     tokenizer = AutoTokenizer.from_pretrained(tiny(architecture))
     texts = ["", "a", "two\nlines", "αβγ 🧬", LONG]
-    expected = [[*tokenizer(text, max_length=63, truncation=True)["input_ids"], tokenizer.eos_token_id] for text in texts]
+    expected = [
+        [*tokenizer(text, max_length=63, truncation=True)["input_ids"], tokenizer.eos_token_id] for text in texts
+    ]
     assert PromptTokenizer(tokenizer, 64)(texts) == expected
     assert len(expected[-1]) == 64
     bos = {"gemma": [2], "mistral": [1]}.get(architecture, [])

@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.models.llama.modeling_llama import rotate_half
 
 
-class LastTokenLlama(LlamaModel):
+class LastTokenLlama(LlamaModel):  # type: ignore[misc]  # transformers is not typed
     """``LlamaModel`` for right-padded training batches; same parameters, same names, same file."""
 
     def forward(
@@ -44,12 +44,10 @@ class LastTokenLlama(LlamaModel):
         return BaseModelOutputWithPast(last_hidden_state=spread.index_put((rows, last), pooled))
 
 
-def _last_layer(
-    layer: Any, hidden: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor], last: Tensor
-) -> Tensor:
+def _last_layer(layer: Any, hidden: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor], last: Tensor) -> Tensor:
     """One decoder layer, its query taken at ``last`` only. *Shape:* (rows, width)."""
     attention = layer.self_attn
-    rows, length, width = hidden.shape
+    rows, length = hidden.shape[:2]
     at = torch.arange(rows, device=hidden.device)
     normed = layer.input_layernorm(hidden)
     key = attention.k_proj(normed).view(rows, length, -1, attention.head_dim).transpose(1, 2)

@@ -1,0 +1,63 @@
+# make demo   the main job on the embedded model, offline after installation
+# make test   all tests            make check   lint, types, tests
+# make docs   the site, in site/   make build   wheel and sdist, in dist/
+# Each sets up what it needs in .venv; PYTHON=python3.12 chooses another interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+OLD := .venv-transformers4
+# -qq: errors only. torch goes first and by its pin, so that no looser requirement picks another build.
+PIP_INSTALL = install -qq --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-transformers4 lint types check docs build clean
+
+demo: $(VENV)/.demo
+	@$(VENV)/bin/bmretriever demo
+
+test: $(VENV)/.dev
+	@$(VENV)/bin/python -m pytest
+
+check: lint types test
+
+lint: $(VENV)/.dev
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+
+types: $(VENV)/.dev
+	@$(VENV)/bin/mypy
+
+# The oldest transformers that the package supports: the engine's tests only, without the frameworks.
+test-transformers4: $(OLD)/.installed
+	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py
+
+docs: $(VENV)/.dev
+	@$(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"
+
+build: $(VENV)/.dev
+	@$(VENV)/bin/python -m build --outdir dist
+
+clean:
+	rm -rf $(VENV) $(OLD) build dist site demo-index
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV) (PyTorch, Haystack, LlamaIndex; a few minutes, once) ..."
+	@$(VENV)/bin/python -m pip $(PIP_INSTALL) torch==2.13.0
+	@$(VENV)/bin/python -m pip $(PIP_INSTALL) -e ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing everything that development needs into $(VENV) (several minutes, once) ..."
+	@$(VENV)/bin/python -m pip $(PIP_INSTALL) torch==2.13.0
+	@$(VENV)/bin/python -m pip $(PIP_INSTALL) -e ".[dev]"
+	@touch $@ $(VENV)/.demo
+
+$(OLD)/.installed: pyproject.toml
+	@echo "Installing transformers 4.57 into $(OLD) (a minute, once) ..."
+	@$(PYTHON) -m venv $(OLD)
+	@$(OLD)/bin/python -m pip install -qq --disable-pip-version-check torch==2.13.0
+	@$(OLD)/bin/python -m pip install -qq --disable-pip-version-check -e . "transformers==4.57.*" pytest pytest-asyncio sentencepiece "protobuf>=5"
+	@touch $@

@@ -1,0 +1,101 @@
+"""Results -> a bar chart, one group of bars a task."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bmretriever_integrations.evaluation.comparison import Result
+from bmretriever_integrations.evaluation.metrics import MAIN_MEASURE
+from bmretriever_integrations.evaluation.report import means_over_tasks, replace_file
+from bmretriever_integrations.evaluation.tasks import Task
+
+FORMATS = (".png", ".svg")
+BASELINE = "BM25"
+GREY = "#9a9a9a"
+# Okabe and Ito's palette, which colour-blind readers tell apart; its yellow is left out, too pale on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+
+BAR_INCHES = 0.24
+GAP_INCHES = 0.22
+MARGIN_INCHES = 1.35
+"""Title, legend and axis above and below the bars."""
+
+
+def draw_chart(path: Path, tasks: Sequence[Task], results: Sequence[Result]) -> None:
+    """
+    Draw nDCG@10 of every system on every task, and the means over all tasks, as horizontal bars.
+
+    :param path: a .png or .svg file; replaced if it is there.
+    :param tasks: the tasks, drawn from the top.
+    :param results: what was measured.
+    :raises ValueError: if the file's name ends in neither.
+    """
+    check_format(path)
+    groups = {task.name: {r.system: r.means[MAIN_MEASURE] for r in results if r.task == task.name} for task in tasks}
+    if len(tasks) > 1:
+        means = means_over_tasks(results, tasks)
+        groups[f"Mean of {len(tasks)} tasks"] = {system: of[MAIN_MEASURE] for system, of in means.items()}
+    systems = list(dict.fromkeys(result.system for result in results))
+    with matplotlib.rc_context({"svg.hashsalt": "bmretriever", "svg.fonttype": "none", "font.family": "DejaVu Sans"}):
+        figure = _draw(groups, systems)
+        content = io.BytesIO()
+        metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
+        figure.savefig(content, format=path.suffix[1:].lower(), dpi=160, metadata=metadata)
+    replace_file(path, content.getvalue())
+
+
+def check_format(path: Path) -> None:
+    """
+    Refuse a name that says no format.
+
+    :param path: of the chart.
+    :raises ValueError: if it ends in neither .png nor .svg.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"the chart's name must end in {' or '.join(FORMATS)}, got {path.name!r}")
+
+
+def _draw(groups: dict[str, dict[str, float]], systems: list[str]) -> Figure:
+    group_inches = len(systems) * BAR_INCHES + GAP_INCHES
+    height = MARGIN_INCHES + len(groups) * group_inches
+    figure = Figure(figsize=(8, height), layout="constrained")
+    axes = figure.add_subplot()
+    models = [system for system in systems if system != BASELINE]
+    for row, system in enumerate(systems):
+        colour = GREY if system == BASELINE else COLOURS[models.index(system) % len(COLOURS)]
+        drawn = [(place, of[system]) for place, of in enumerate(groups.values()) if system in of]
+        # places are in bars, counted from the top
+        places = [place * group_inches / BAR_INCHES + row for place, _ in drawn]
+        bars = axes.barh(places, [value for _, value in drawn], height=0.86, color=colour, label=system)
+        axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=8.5, color="#333333")
+    middles = [place * group_inches / BAR_INCHES + (len(systems) - 1) / 2 for place in range(len(groups))]
+    axes.set_yticks(middles, list(groups), fontsize=10)
+    axes.set_ylim(middles[-1] + len(systems) / 2 + 0.5, -1)
+    if len(groups) > 1:
+        _set_mean_apart(axes, (middles[-1] + middles[-2]) / 2)
+    _dress(axes)
+    figure.suptitle(f"{MAIN_MEASURE} by task", x=0.02, ha="left", fontsize=13, fontweight="bold")
+    figure.legend(loc="outside upper right", ncols=min(len(systems), 4), frameon=False, fontsize=9.5)
+    return figure
+
+
+def _set_mean_apart(axes: Axes, place: float) -> None:
+    axes.axhline(place, color="#bbbbbb", linewidth=0.8)
+    axes.get_yticklabels()[-1].set_fontweight("bold")
+
+
+def _dress(axes: Axes) -> None:
+    axes.set_xlim(0, 1)
+    axes.set_xlabel(f"{MAIN_MEASURE} (higher is better)", fontsize=9.5, color="#444444")
+    axes.xaxis.grid(visible=True, color="#e4e4e4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0)
+    for side in ("top", "right", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.spines["left"].set_color("#888888")

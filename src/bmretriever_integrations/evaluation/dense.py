@@ -1,0 +1,64 @@
+"""A BMRetriever model as a system to be measured: embed the documents chunk by chunk, rank by dot product."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.evaluation.comparison import Ranked
+from bmretriever_integrations.evaluation.ranking import Vectors, rank_by_dot_product
+from bmretriever_integrations.evaluation.tasks import Task
+from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, resolve_instruction
+
+PASSAGES_AT_ONCE = 32_768
+"""Passages in memory with their vectors: at width 4096 half a gigabyte. Most tasks are one chunk, with one progress bar."""
+
+
+class DenseRetriever:
+    """Exact search over one engine's vectors; the vectors are forgotten once they are scored."""
+
+    def __init__(self, name: str, encoder: BMRetrieverEncoder, instruction: str | None = None) -> None:
+        """
+        :param name: what the report calls it.
+        :param encoder: the engine; the caller closes it.
+        :param instruction: task key or sentence for every task; None takes the one of the task's name where the instruction
+            table has it, else the engine's own.
+        :raises ValueError: if the instruction is neither a key nor a sentence.
+        """
+        self.name = name
+        self._encoder = encoder
+        self._instruction = None if instruction is None else resolve_instruction(instruction)
+        self._identity = encoder.identity()
+
+    def instruction(self, task: Task) -> str:
+        """The sentence that goes before this task's queries."""
+        return self._instruction or TASK_INSTRUCTIONS.get(task.name) or self._encoder.instruction
+
+    def settings(self, task: Task) -> dict[str, Any]:
+        """Everything that decides the ranking, and where it was computed."""
+        return {**self._identity, "device": str(self._encoder.device), "instruction": self.instruction(task)}
+
+    def rank(self, task: Task, depth: int) -> Ranked:
+        """
+        Embed the task's queries and documents and rank.
+
+        :param task: the task.
+        :param depth: how many documents to keep for a query.
+        """
+        queries = self._encoder.encode_queries(list(task.queries.values()), self.instruction(task))
+        seconds = 0.0
+
+        def blocks() -> Iterator[Vectors]:
+            nonlocal seconds
+            passages = task.passages()
+            while chunk := list(islice(passages, PASSAGES_AT_ONCE)):
+                started = time.perf_counter()
+                vectors = self._encoder.encode_passages([p.text for p in chunk], [p.title for p in chunk])
+                seconds += time.perf_counter() - started
+                yield vectors
+
+        ranking = rank_by_dot_product(queries, blocks(), depth, task.own_documents)
+        return Ranked(ranking, seconds)

@@ -1,0 +1,88 @@
+"""Vectors -> the best documents of each query, exactly, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Positions = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+SCORES_AT_ONCE = 4_194_304
+"""Scores in memory at a time: 16 MB of float32, and 32 MB for each copy of their sort keys."""
+
+_LEFT_OUT = np.iinfo(np.int64).min
+
+
+class TopDocuments:
+    """
+    The best documents so far, while scores come in blocks of documents.
+
+    Score and position share one 64-bit key, the score's bits above, so that no two keys are equal: among equal scores the
+    document that comes first in the corpus is the better one, wherever the blocks are cut.
+    """
+
+    def __init__(self, depth: int, left_out: Positions) -> None:
+        """
+        :param depth: how many documents to keep for a query.
+        :param left_out: *Shape:* (queries,) position of a document that a query must not find, or -1.
+        """
+        self._depth = depth
+        self._left_out = left_out
+        self._keys = np.empty((len(left_out), 0), np.int64)
+
+    def add(self, scores: Vectors, first: int) -> None:
+        """
+        Take in the scores of some documents.
+
+        :param scores: *Shape:* (queries, documents) float32; -inf is a document that does not match at all.
+        :param first: position of the first of these documents in the corpus.
+        """
+        keys = _keys(scores, first)
+        rows = np.flatnonzero((self._left_out >= first) & (self._left_out < first + scores.shape[1]))
+        keys[rows, self._left_out[rows] - first] = _LEFT_OUT
+        keys = np.concatenate([self._keys, keys], axis=1)
+        if keys.shape[1] > self._depth:
+            keys = np.partition(keys, -self._depth, axis=1)[:, -self._depth :].copy()
+        self._keys = keys
+
+    def best(self) -> list[Positions]:
+        """For each query the positions of its best documents, best first."""
+        ordered = np.sort(self._keys, axis=1)[:, ::-1]
+        return [0xFFFF_FFFF - (row[row != _LEFT_OUT] & 0xFFFF_FFFF) for row in ordered]
+
+
+def rank_by_dot_product(
+    queries: Vectors, blocks: Iterable[Vectors], depth: int, left_out: Positions
+) -> list[Positions]:
+    """
+    Rank documents by the dot product of their vectors with a query's, exactly; a block is forgotten once it is scored.
+
+    :param queries: *Shape:* (queries, width) float32.
+    :param blocks: the documents' vectors, *Shape:* (any, width) float32, in corpus order.
+    :param depth: how many documents to keep for a query.
+    :param left_out: *Shape:* (queries,) position of a document that a query must not find, or -1.
+    :returns: for each query the positions of its best documents, best first; ties go to the earlier document.
+    """
+    top = TopDocuments(depth, left_out)
+    step = max(1, SCORES_AT_ONCE // max(1, len(queries)))
+    first = 0
+    for block in blocks:
+        for start in range(0, len(block), step):
+            part = block[start : start + step]
+            top.add(queries @ part.T, first)
+            first += len(part)
+    return top.best()
+
+
+def _keys(scores: Vectors, first: int) -> Positions:
+    bits = (scores.astype(np.float32, copy=False) + np.float32(0)).view(
+        np.int32
+    )  # + 0 turns -0.0 into 0.0: they are equal
+    in_order = (bits ^ ((bits >> 31) & 0x7FFF_FFFF)).astype(np.int64)  # negative floats sort backwards by their bits
+    positions = np.arange(first, first + scores.shape[1], dtype=np.int64)
+    keys: Positions = (in_order << 32) | (0xFFFF_FFFF - positions)
+    keys[np.isneginf(scores)] = _LEFT_OUT
+    return keys

@@ -1,0 +1,127 @@
+"""Results -> a JSON file that is whole at every moment, and from which a cut-off run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from bmretriever_integrations.evaluation.comparison import Result
+from bmretriever_integrations.evaluation.metrics import MAIN_MEASURE, MEASURES
+from bmretriever_integrations.evaluation.tasks import NO_DOCUMENT, Task
+
+KIND = "bmretriever evaluate"
+SCHEMA = 1
+PACKAGES = ("bmretriever-integrations", "bm25s", "ir-measures", "numpy", "tokenizers", "torch", "transformers")
+
+
+def means_over_tasks(results: Sequence[Result], tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
+    """
+    Average over the tasks.
+
+    :param results: of any systems.
+    :param tasks: all that a system must have done; one that lacks a task has no mean.
+    :returns: system -> measure -> mean of the tasks' means.
+    """
+    means: dict[str, dict[str, float]] = {}
+    for system in dict.fromkeys(result.system for result in results):
+        own = [result.means for result in results if result.system == system]
+        if len(own) == len(tasks):
+            means[system] = {measure: round(sum(of[measure] for of in own) / len(own), 6) for measure in MEASURES}
+    return means
+
+
+def write_report(path: Path, tasks: Sequence[Task], results: Sequence[Result], pending: Sequence[Result] = ()) -> None:
+    """
+    Write the report, all or nothing.
+
+    :param path: the JSON file; replaced if it is there.
+    :param tasks: the run's tasks.
+    :param results: what is measured so far.
+    :param pending: of an earlier run into the same file, not reached yet; kept until the run ends.
+    """
+    report = {
+        "report": KIND,
+        "schema": SCHEMA,
+        "versions": {package: _version(package) for package in PACKAGES},
+        "measures": list(MEASURES),
+        "per_query_measure": MAIN_MEASURE,
+        "tasks": [describe(task) for task in tasks],
+        "means": means_over_tasks(results, tasks),
+        "results": [asdict(result) for result in results],
+        "pending": [asdict(result) for result in pending],
+    }
+    replace_file(path, (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode())
+
+
+def describe(task: Task) -> dict[str, Any]:
+    """A task's counts, as plain values."""
+    return {
+        "name": task.name,
+        "split": task.split,
+        "documents": len(task.document_ids),
+        "queries": len(task.queries),
+        "relevant": task.relevant,
+        "own_documents_left_out": int((task.own_documents != NO_DOCUMENT).sum()),
+        "unknown_queries": task.unknown_queries,
+        "unknown_documents": task.unknown_documents,
+        "sha256": task.sha256,
+    }
+
+
+def read_results(path: Path) -> list[Result]:
+    """
+    Read the results of an earlier run.
+
+    :param path: the JSON file; if it is not there, there are none.
+    :raises ValueError: if the file is something else, which must not be overwritten.
+    """
+    if not path.exists():
+        return []
+    try:
+        report = json.loads(path.read_bytes())
+        if report["report"] != KIND or report["schema"] != SCHEMA:
+            raise ValueError(f"it is {report['report']!r}, schema {report['schema']!r}")
+        return [Result(**fields) for fields in (*report["results"], *report["pending"])]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path} is there and is no report of this command ({error}); name another file, or remove it"
+        ) from error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """
+    Write a file under another name and rename it, so that what was there stays until the new one is whole.
+
+    :param path: the file.
+    :param content: its bytes.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # there is no way to ask without setting it
+    os.umask(mask)
+    return mask
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a source tree
+        return None
