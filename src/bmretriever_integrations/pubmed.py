@@ -29,7 +29,9 @@ def check_root(stream: IO[bytes], name: str) -> None:
     except (etree.XMLSyntaxError, StopIteration) as error:
         raise ValueError(f"{name} is no XML: {error}") from error
     if root.tag not in ROOTS:
-        raise ValueError(f"{name} is no PubMed XML: its root is <{root.tag}>, not {' or '.join(f'<{r}>' for r in ROOTS)}")
+        raise ValueError(
+            f"{name} is no PubMed XML: its root is <{root.tag}>, not {' or '.join(f'<{r}>' for r in ROOTS)}"
+        )
 
 
 def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterator[Record]:
@@ -73,11 +75,12 @@ def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
     title = _text(article.find("ArticleTitle")) or _text(article.find("Book/BookTitle"))
     parts = (_labelled(part) for part in article.iterfind("Abstract/AbstractText"))
     text = " ".join(part for part in parts if part)
-    reason = fault(title, text)
+    record = Record(pmid, title, text)
+    reason = fault(record)
     if reason is not None:
         report.skip(f"{name}: PMID {pmid}", reason)
         return None
-    return Record(pmid, title, text)
+    return record
 
 
 def _labelled(part: Any) -> str:

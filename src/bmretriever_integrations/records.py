@@ -50,18 +50,19 @@ class CorpusReport:
             self.examples.append(f"{where}: {reason}")
 
 
-def fault(title: str, text: str) -> str | None:
+def fault(record: Record) -> str | None:
     """
     Tell why a record cannot be embedded.
 
-    :param title: of the record.
-    :param text: of the record; a title alone is enough, as a tenth of PubMed's citations has no abstract.
+    :param record: what was read. A title alone is enough, as a tenth of PubMed's citations has no abstract.
     :returns: the reason, or None if it can.
     """
-    if not title.strip() and not text.strip():
+    if not record.id:
+        return "no id"
+    if not record.title.strip() and not record.text.strip():
         return "neither title nor text"
     try:
-        (title + text).encode("utf-8")
+        (record.id + record.title + record.text).encode("utf-8")
     except UnicodeEncodeError:
         return "a lone surrogate, which is no character"
     return None

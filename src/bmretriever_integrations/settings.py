@@ -33,7 +33,7 @@ class EncoderSettings:
     truncate_dim: int | None = None
     max_batch_tokens: int | None = None
     local_files_only: bool = False
-    token: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.model, Path):

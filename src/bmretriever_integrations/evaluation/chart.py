@@ -21,10 +21,11 @@ GREY = "#9a9a9a"
 # Okabe and Ito's palette, which colour-blind readers tell apart; its yellow is left out, too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
+WIDTH_INCHES = 8.0
 BAR_INCHES = 0.24
 GAP_INCHES = 0.22
-MARGIN_INCHES = 1.35
-"""Title, legend and axis above and below the bars."""
+MARGIN_INCHES = 1.2
+"""Title and axis above and below the bars."""
 
 
 def draw_chart(path: Path, tasks: Sequence[Task], results: Sequence[Result]) -> None:
@@ -63,8 +64,10 @@ def check_format(path: Path) -> None:
 
 def _draw(groups: dict[str, dict[str, float]], systems: list[str]) -> Figure:
     group_inches = len(systems) * BAR_INCHES + GAP_INCHES
-    height = MARGIN_INCHES + len(groups) * group_inches
-    figure = Figure(figsize=(8, height), layout="constrained")
+    columns = max(1, int(WIDTH_INCHES / (0.75 + 0.085 * max(map(len, systems)))))  # a letter of the legend is 0.085 wide
+    height = MARGIN_INCHES + len(groups) * group_inches + 0.2 * -(-len(systems) // columns)
+    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # type: ignore[union-attr, call-arg]  inches around the whole
     axes = figure.add_subplot()
     models = [system for system in systems if system != BASELINE]
     for row, system in enumerate(systems):
@@ -80,8 +83,15 @@ def _draw(groups: dict[str, dict[str, float]], systems: list[str]) -> Figure:
     if len(groups) > 1:
         _set_mean_apart(axes, (middles[-1] + middles[-2]) / 2)
     _dress(axes)
-    figure.suptitle(f"{MAIN_MEASURE} by task", x=0.02, ha="left", fontsize=13, fontweight="bold")
-    figure.legend(loc="outside upper right", ncols=min(len(systems), 4), frameon=False, fontsize=9.5)
+    figure.legend(  # the title is the legend's own, so that neither can cover the other
+        loc="outside upper left",
+        ncols=min(len(systems), columns),
+        frameon=False,
+        fontsize=9.5,
+        title=f"{MAIN_MEASURE} by task",
+        title_fontproperties={"size": 13, "weight": "bold"},
+        alignment="left",
+    )
     return figure
 
 
@@ -91,7 +101,8 @@ def _set_mean_apart(axes: Axes, place: float) -> None:
 
 
 def _dress(axes: Axes) -> None:
-    axes.set_xlim(0, 1)
+    axes.set_xlim(0, 1.06)  # room for the number beside a full bar
+    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     axes.set_xlabel(f"{MAIN_MEASURE} (higher is better)", fontsize=9.5, color="#444444")
     axes.xaxis.grid(visible=True, color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -1,0 +1,88 @@
+"""The ``bmretriever`` command: which commands there are, and how their errors reach the user."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from bmretriever_integrations import __version__
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells give it: 128 + SIGINT."""
+USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class _Command:
+    summary: str
+    example: str
+
+
+# Each lives in commands/<name>.py as add_arguments(parser) and run(arguments) -> exit status; only the one asked for is imported.
+COMMANDS = {
+    "index": _Command(
+        "embed PubMed or BEIR files into a folder that can be searched",
+        "bmretriever index pubmed26n0001.xml.gz --to my-index --model 410M",
+    ),
+    "search": _Command("search an index", 'bmretriever search my-index "Does metformin lower mortality in COVID-19?"'),
+    "evaluate": _Command(
+        "score retrieval on BEIR folders, beside BM25", "bmretriever evaluate data/scifact --model mini"
+    ),
+    "models": _Command("list the checkpoints: facts, and which are on this machine", "bmretriever models"),
+    "demo": _Command("index real PubMed records and ask three questions, offline", "bmretriever demo --limit 500"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USER_ERROR, f"error: {message} (see {self.prog} --help)\n")
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = _Parser(prog="bmretriever", description="Biomedical retrieval with BMRetriever's exact vectors.")
+    parser.add_argument("--version", action="version", version=f"bmretriever {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary[0].upper() + command.summary[1:] + ".",
+            epilog=f"example:\n  {command.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == chosen:
+            _module(name).add_arguments(sub)
+    return parser
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"bmretriever_integrations.commands.{name}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one command.
+
+    :param argv: its words; None takes the process's own.
+    :returns: exit status: 0, 2 for what the user can set right (one line says what), 130 after Ctrl-C.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(given[0] if given else None).parse_args(given)
+    try:
+        status: int = _module(arguments.command).run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return USER_ERROR
+    return status

@@ -1,0 +1,122 @@
+"""``bmretriever index``: files -> a folder that can be searched."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bmretriever_integrations.checkpoints import DEFAULT_MODEL, find_checkpoint
+from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.index import BuildReport
+
+SHARD_SIZE = 2000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare the command's arguments.
+
+    :param parser: of this command.
+    """
+    parser.add_argument("source", nargs="+", metavar="SOURCE", help="PubMed .xml(.gz) or BEIR .jsonl(.gz)")
+    parser.add_argument("--to", required=True, metavar="DIR", help="the index; an unfinished one is gone on with")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="short name, hub id or folder (default: %(default)s)")
+    parser.add_argument("--limit", type=positive, metavar="N", help="index the first N records only")
+    parser.add_argument(
+        "--max-length", type=positive, default=MAX_LENGTH, help="tokens of a passage (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="auto", help="number type of the model (default: %(default)s)"
+    )
+    parser.add_argument("--device", help="e.g. cuda:1 or cpu (default: the best that is there)")
+    parser.add_argument(
+        "--shard-size",
+        type=positive,
+        default=SHARD_SIZE,
+        help="records that a stop can cost at most (default: %(default)s)",
+    )
+
+
+def positive(word: str) -> int:
+    """
+    Read a whole number above 0.
+
+    :param word: what the user wrote.
+    :raises argparse.ArgumentTypeError: if it is none.
+    """
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {word!r}")
+    return int(word)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Build the index, or go on with it.
+
+    :param arguments: as declared.
+    """
+    from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.corpus import read_corpus
+
+    read_corpus(arguments.source)  # complains of missing and wrong files before the model is loaded
+    silence_libraries()
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
+    from bmretriever_integrations.index import build_index
+    from bmretriever_integrations.index.manifest import read_manifest
+
+    settings = {"max_length": arguments.max_length, "dtype": arguments.dtype, "device": arguments.device}
+    try:
+        with BMRetrieverEncoder(absolute(arguments.model), **settings) as encoder:
+            report = build_index(
+                encoder,
+                arguments.source,
+                arguments.to,
+                limit=arguments.limit,
+                shard_size=arguments.shard_size,
+                progress=True,
+            )
+    except KeyboardInterrupt:
+        manifest = read_manifest(Path(arguments.to))
+        safe = manifest.records if manifest else 0
+        sys.stderr.write(f"interrupted: {safe:,} records are safe in {arguments.to}; run the same command to go on\n")
+        return 130
+    sys.stdout.write(summary(report, arguments.to))
+    return 0
+
+
+def absolute(model: str) -> str:
+    """
+    Write a model's folder so that a search from another folder finds it.
+
+    :param model: what the user wrote.
+    """
+    folder = Path(model).expanduser()
+    return str(folder.resolve()) if find_checkpoint(model) is None and folder.is_dir() else model
+
+
+def summary(report: BuildReport, folder: str) -> str:
+    """
+    Say what a run did, and name what it left out.
+
+    :param report: of the run.
+    :param folder: the index, as the user wrote it.
+    :returns: lines.
+    """
+    skipped = report.corpus.skipped
+    lines = [f"{folder}: {report.records:,} records, {report.embedded:,} of them embedded now"]
+    if report.replaced or report.deleted:
+        lines.append(
+            f"hidden from search: {report.replaced:,} replaced by a later record of the same id, {report.deleted:,} withdrawn"
+        )
+    if skipped:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
+        lines.append(f"left out: {skipped.total():,} ({reasons})")
+        lines += [f"  {example}" for example in report.corpus.examples]
+        if skipped.total() > len(report.corpus.examples):
+            lines.append(f"  and {skipped.total() - len(report.corpus.examples):,} more")
+    lines += [f"rebuilt {damage}" for damage in report.rebuilt]
+    return "\n".join(lines) + "\n"

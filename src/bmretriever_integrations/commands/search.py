@@ -1,0 +1,59 @@
+"""``bmretriever search``: a question -> the records that fit it best."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from bmretriever_integrations.prompts import resolve_instruction
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare the command's arguments.
+
+    :param parser: of this command.
+    """
+    parser.add_argument("index", metavar="DIR", help="an index that `bmretriever index` made")
+    parser.add_argument("question")
+    parser.add_argument("--top-k", type=int, default=5, metavar="K", help="records to show (default: %(default)s)")
+    parser.add_argument(
+        "--instruction", metavar="KEY", help="what the question is for: a task key such as scifact, or a sentence"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON list: rank, score, id, title, text")
+    parser.add_argument("--verify", action="store_true", help="compare the checksums of an index above 500 MB, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Search and print.
+
+    :param arguments: as declared.
+    """
+    from bmretriever_integrations.index import SearchIndex
+
+    if not arguments.question.strip():
+        raise ValueError("the question is empty")
+    if arguments.top_k < 1:
+        raise ValueError(f"--top-k must be at least 1, got {arguments.top_k}")
+    instruction = resolve_instruction(arguments.instruction)
+    index = SearchIndex.open(arguments.index, verify=arguments.verify)
+    if not index.manifest.complete:
+        sys.stderr.write(
+            f"note: {arguments.index} is unfinished; searching its first {len(index):,} records. Run its index command again "
+            "to finish it.\n"
+        )
+    from bmretriever_integrations.commands.quiet import silence_libraries
+
+    silence_libraries()
+    with index.open_encoder() as encoder:
+        hits = index.search(encoder.encode_queries([arguments.question], instruction)[0], arguments.top_k)
+    if arguments.json:
+        sys.stdout.write(json.dumps([asdict(hit) for hit in hits], indent=1) + "\n")
+    else:
+        from bmretriever_integrations.commands.listing import open_console, print_hits
+
+        print_hits(open_console(), hits, arguments.question)
+    return 0

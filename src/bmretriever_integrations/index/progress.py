@@ -1,0 +1,50 @@
+"""The bar of a long run: records, rate, and a real ETA though nobody knows how many records there are."""
+
+from __future__ import annotations
+
+from tqdm import tqdm
+
+
+class RecordBar:
+    """Shown on a terminal only."""
+
+    def __init__(self, shown: bool, limit: int | None) -> None:
+        """
+        :param shown: False shows nothing, ever.
+        :param limit: most records that will come, if the caller set a limit.
+        """
+        self._limit = limit
+        self._bar = tqdm(unit=" records", desc="indexing", disable=None if shown else True, total=limit, smoothing=0.05)
+
+    def expect(self, read: int, share: float) -> None:
+        """
+        Work the total out from how far the sources' bytes are read.
+
+        :param read: records read so far.
+        :param share: of the sources' bytes that they took, 0 to 1.
+        """
+        if share > 0:
+            total = round(read / share)
+            self._bar.total = total if self._limit is None else min(total, self._limit)
+
+    def found(self, records: int) -> None:
+        """
+        Count records that an earlier run embedded; they do not count for the rate.
+
+        :param records: how many.
+        """
+        self._bar.initial += records
+        self._bar.n += records
+        self._bar.refresh()
+
+    def embedded(self, records: int) -> None:
+        """
+        Count records embedded just now.
+
+        :param records: how many.
+        """
+        self._bar.update(records)
+
+    def close(self) -> None:
+        """Leave the bar's last line standing."""
+        self._bar.close()

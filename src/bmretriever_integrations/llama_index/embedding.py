@@ -1,0 +1,239 @@
+"""BMRetrieverEmbedding: LlamaIndex's embedding interface on the shared engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
+from llama_index.core.bridge.pydantic import (
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
+from llama_index_instrumentation import get_dispatcher
+
+from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.llama_index.lazy_engine import LazyEngine
+from bmretriever_integrations.llama_index.vector_cache import Role, arecall, namespace, recall
+from bmretriever_integrations.prompts import resolve_instruction
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+
+dispatcher = get_dispatcher(__name__)
+
+
+class BMRetrieverEmbedding(BaseEmbedding):
+    """
+    BMRetriever as an embedding model of LlamaIndex; its vectors are those of the authors' own code.
+
+    The model loads on first use. Embeddings with equal settings share one engine, which is freed when the last one is closed or
+    gone; :meth:`close` frees it now, and the next call loads it again. Copies, pickles and dicts carry settings only, and no
+    token: a process that unpickles one uses the login of its own machine.
+
+    BMRetriever compares by dot product. LlamaIndex's own :meth:`similarity` and its in-memory store compare by cosine, which
+    ranks differently: pass ``SimilarityMode.DOT_PRODUCT`` there, or set ``normalize=True``, and see
+    :mod:`bmretriever_integrations.stores` for the vector stores.
+
+    A cache of an IngestionPipeline knows a model folder by its path only; clear it after training into the same folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # the input may hold a token
+
+    model_name: str = Field(
+        default=DEFAULT_MODEL, description='Hub id, short name ("410M", "1B", "2B", "7B", "mini") or folder.'
+    )
+    instruction: str | None = Field(
+        default=None, description="What queries are for: a task key or a sentence; None: biomedical questions."
+    )
+    max_length: int = Field(default=MAX_LENGTH, description="Tokens of a sequence, BOS and EOS included.")
+    normalize: bool = Field(default=False, description="Scale vectors to length 1.")
+    truncate_dim: int | None = Field(default=None, description="Keep this many leading dimensions.")
+    device: str | None = Field(default=None, description='E.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.')
+    dtype: str = Field(default="auto", description='"auto", "float32", "bfloat16" or "float16".')
+    revision: str | None = Field(default=None, description="Commit, branch or tag on the hub.")
+    local_files_only: bool = Field(default=False, description="Never ask the hub.")
+    token: SecretStr | None = Field(default=None, exclude=True, repr=False, description="Access token for the hub.")
+    max_batch_tokens: int | None = Field(
+        default=None, description="Padded tokens of a batch on the device; None chooses by its free memory."
+    )
+    # the most that LlamaIndex allows: the engine sorts by length and forms the device's batches itself
+    embed_batch_size: int = Field(default=2048, gt=0, le=2048, description="Texts handed to the engine at a time.")
+
+    _engine: LazyEngine = PrivateAttr(default_factory=LazyEngine)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name that LlamaIndex writes beside serialised settings."""
+        return "BMRetrieverEmbedding"
+
+    @field_validator("model_name", mode="before")
+    @classmethod
+    def _take_path(cls, value: Any) -> Any:
+        return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_class_name(cls, data: Any) -> Any:
+        """LlamaIndex's dumps name the class among the fields."""
+        if isinstance(data, dict) and data.get("class_name") == cls.class_name():
+            return {key: value for key, value in data.items() if key != "class_name"}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._encoder_settings()
+        resolve_instruction(self.instruction)
+        return self
+
+    def _encoder_settings(self) -> EncoderSettings:
+        return EncoderSettings(
+            model=self.model_name,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            max_length=self.max_length,
+            normalize=self.normalize,
+            truncate_dim=self.truncate_dim,
+            max_batch_tokens=self.max_batch_tokens,
+            local_files_only=self.local_files_only,
+            token=self.token.get_secret_value() if self.token else None,
+        )
+
+    @property
+    def width(self) -> int:
+        """Length of a vector; loads the model."""
+        return self._engine.get(self._encoder_settings()).width
+
+    def close(self) -> None:
+        """Let go of the model; the next call loads it again. Closing twice does nothing."""
+        self._engine.release()
+
+    def __copy__(self) -> Self:
+        copied = super().__copy__()
+        copied._engine = LazyEngine()  # two that close independently must hold a lease each
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        # of a copy: LlamaIndex removes what cannot be pickled from the very object that it is asked about
+        return super(BMRetrieverEmbedding, self.model_copy(update={"token": None})).__getstate__()
+
+    # -- vectors -------------------------------------------------------------------------------------------------------
+
+    def _get_query_embedding(self, query: str) -> Embedding:
+        engine = self._engine.get(self._encoder_settings())
+        vector: Embedding = engine.encode_queries([query], resolve_instruction(self.instruction))[0].tolist()
+        return vector
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        vectors: list[Embedding] = self._engine.get(self._encoder_settings()).encode_passages(texts).tolist()
+        return vectors
+
+    def _get_text_embedding(self, text: str) -> Embedding:
+        return self._get_text_embeddings([text])[0]
+
+    async def _aget_query_embedding(self, query: str) -> Embedding:
+        return await asyncio.to_thread(self._get_query_embedding, query)
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return await asyncio.to_thread(self._get_text_embeddings, texts)
+
+    async def _aget_text_embedding(self, text: str) -> Embedding:
+        return (await self._aget_text_embeddings([text]))[0]
+
+    # -- the public methods that LlamaIndex would cache under the bare text --------------------------------------------
+
+    def get_query_embedding(self, query: str) -> Embedding:
+        """
+        Embed a query with the instruction.
+
+        :param query: its text.
+        """
+        with self._announced(query) as vectors:
+            vectors.extend(self._recall("query", [query], self._limited_queries))
+        return vectors[0]
+
+    async def aget_query_embedding(self, query: str) -> Embedding:
+        """
+        Embed a query with the instruction; the event loop stays free, while the model loads too.
+
+        :param query: its text.
+        """
+        with self._announced(query) as vectors:
+            vectors.extend(await self._arecall("query", [query], self._alimited_queries))
+        return vectors[0]
+
+    def get_text_embedding(self, text: str) -> Embedding:
+        """
+        Embed a passage.
+
+        :param text: its text.
+        """
+        with self._announced(text) as vectors:
+            vectors.extend(self._recall("passage", [text], self._limited_texts))
+        return vectors[0]
+
+    async def aget_text_embedding(self, text: str) -> Embedding:
+        """
+        Embed a passage; the event loop stays free, while the model loads too.
+
+        :param text: its text.
+        """
+        with self._announced(text) as vectors:
+            vectors.extend(await self._arecall("passage", [text], self._aget_text_embeddings_rate_limited))
+        return vectors[0]
+
+    def _limited_queries(self, queries: list[str]) -> list[Embedding]:
+        if self.rate_limiter is not None:
+            self.rate_limiter.acquire()
+        return [self._get_query_embedding(query) for query in queries]
+
+    async def _alimited_queries(self, queries: list[str]) -> list[Embedding]:
+        if self.rate_limiter is not None:
+            await self.rate_limiter.async_acquire()
+        return [await self._aget_query_embedding(query) for query in queries]
+
+    def _limited_texts(self, texts: list[str]) -> list[Embedding]:
+        if self.rate_limiter is not None:
+            self.rate_limiter.acquire()
+        return self._get_text_embeddings(texts)
+
+    def _get_text_embeddings_cached(self, texts: list[str]) -> list[Embedding]:
+        return self._recall("passage", texts, self._get_text_embeddings)
+
+    async def _aget_text_embeddings_cached(self, texts: list[str]) -> list[Embedding]:
+        return await self._arecall("passage", texts, self._aget_text_embeddings)
+
+    def _namespace(self, role: Role) -> str:
+        return namespace(self._encoder_settings(), role, resolve_instruction(self.instruction))
+
+    def _recall(self, role: Role, texts: list[str], compute: Callable[[list[str]], list[Embedding]]) -> list[Embedding]:
+        if self.embeddings_cache is None:
+            return compute(texts)
+        return recall(self.embeddings_cache, self._namespace(role), texts, compute)
+
+    async def _arecall(
+        self, role: Role, texts: list[str], compute: Callable[[list[str]], Awaitable[list[Embedding]]]
+    ) -> list[Embedding]:
+        if self.embeddings_cache is None:
+            return await compute(texts)
+        prefix = await asyncio.to_thread(self._namespace, role)  # may read files
+        return await arecall(self.embeddings_cache, prefix, texts, compute)
+
+    @contextmanager
+    def _announced(self, text: str) -> Iterator[list[Embedding]]:
+        """Report one text's embedding to LlamaIndex's instrumentation and callbacks; the body fills the list."""
+        model = self.to_payload()
+        vectors: list[Embedding] = []
+        dispatcher.event(EmbeddingStartEvent(model_dict=model))
+        with self.callback_manager.event(CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: model}) as event:
+            yield vectors
+            event.on_end(payload={EventPayload.CHUNKS: [text], EventPayload.EMBEDDINGS: vectors})
+        dispatcher.event(EmbeddingEndEvent(chunks=[text], embeddings=vectors))

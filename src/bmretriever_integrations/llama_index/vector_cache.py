@@ -1,0 +1,121 @@
+"""LlamaIndex's ``embeddings_cache``, with keys under which only equal vectors meet.
+
+LlamaIndex itself keys the cache by the bare text. BMRetriever's vector of a text depends on its role (query or passage), the
+instruction, the weights and the settings too, so all of them go into the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from llama_index.core.base.embeddings.base import Embedding
+from llama_index.core.storage.kvstore.types import BaseKVStore
+
+from bmretriever_integrations.checkpoints import find_checkpoint
+from bmretriever_integrations.embedded import embedded_folder
+from bmretriever_integrations.identity import files_sha256
+from bmretriever_integrations.settings import EncoderSettings
+
+COLLECTION = "embeddings"
+"""Where llama-index-core 0.14 keeps its own entries; a store that was cleared for LlamaIndex is cleared for us."""
+
+Role = Literal["query", "passage"]
+
+
+def namespace(settings: EncoderSettings, role: Role, instruction: str) -> str:
+    """
+    Make the prefix of all keys of one role.
+
+    :param settings: of the engine; those that change no vector (the token, the batch size, offline mode) are left out.
+    :param role: what the texts are.
+    :param instruction: the sentence that queries get; passages have none, so it does not count for them.
+    """
+    decisive = [
+        *_weights(settings),
+        settings.device,
+        settings.dtype,
+        settings.max_length,
+        settings.normalize,
+        settings.truncate_dim,
+        instruction if role == "query" else None,
+    ]
+    return f"bmretriever:{role}:{hashlib.sha256(json.dumps(decisive).encode()).hexdigest()}:"
+
+
+def recall(
+    cache: BaseKVStore, prefix: str, texts: list[str], compute: Callable[[list[str]], list[Embedding]]
+) -> list[Embedding]:
+    """
+    Take vectors from the cache; compute and keep those that it lacks.
+
+    :param cache: a key-value store of LlamaIndex.
+    :param prefix: as :func:`namespace` made it.
+    :param texts: what to embed.
+    :param compute: embeds texts; called at most once, with each missing text once.
+    :returns: one vector a text, in their order.
+    """
+    found = {text: cache.get(prefix + text, collection=COLLECTION) for text in dict.fromkeys(texts)}
+    missing = [text for text, hit in found.items() if hit is None]
+    for text, vector in zip(missing, compute(missing) if missing else [], strict=True):
+        found[text] = {"embedding": vector}
+        cache.put(prefix + text, {"embedding": vector}, collection=COLLECTION)
+    return _in_order(texts, found)
+
+
+async def arecall(
+    cache: BaseKVStore, prefix: str, texts: list[str], compute: Callable[[list[str]], Awaitable[list[Embedding]]]
+) -> list[Embedding]:
+    """
+    Do as :func:`recall` does, through the store's asynchronous methods.
+
+    :param cache: a key-value store of LlamaIndex.
+    :param prefix: as :func:`namespace` made it.
+    :param texts: what to embed.
+    :param compute: embeds texts; awaited at most once, with each missing text once.
+    :returns: one vector a text, in their order.
+    """
+    found = {text: await cache.aget(prefix + text, collection=COLLECTION) for text in dict.fromkeys(texts)}
+    missing = [text for text, hit in found.items() if hit is None]
+    for text, vector in zip(missing, await compute(missing) if missing else [], strict=True):
+        found[text] = {"embedding": vector}
+        await cache.aput(prefix + text, {"embedding": vector}, collection=COLLECTION)
+    return _in_order(texts, found)
+
+
+def _in_order(texts: list[str], found: dict[str, dict[str, Embedding] | None]) -> list[Embedding]:
+    # copies, so that a caller who changes a vector in place does not change the cache
+    return [list(hit["embedding"]) for hit in (found[text] for text in texts) if hit is not None]
+
+
+def _weights(settings: EncoderSettings) -> tuple[str, str | None]:
+    """Name the weights without loading them: hub id and commit, or the fingerprint of a folder's files."""
+    known = find_checkpoint(settings.model)
+    if known is not None and known.hub_id is not None:
+        return known.hub_id, settings.revision or known.revision
+    folder = embedded_folder() if known is not None else Path(settings.model).expanduser()
+    if folder.is_dir():
+        return "folder", _fingerprint(folder)
+    return settings.model, settings.revision
+
+
+def _fingerprint(folder: Path) -> str:
+    """Fingerprint the files of a folder and of the module folders in it; read anew only when a file has changed."""
+    folders = (folder, *sorted(path for path in folder.iterdir() if path.is_dir()))
+    states = tuple(
+        (str(path), state.st_size, state.st_mtime_ns)
+        for place in folders
+        for path in sorted(place.iterdir())
+        if path.is_file()
+        for state in [path.stat()]
+    )
+    return _read_fingerprint(folders, states)
+
+
+@lru_cache(maxsize=16)
+def _read_fingerprint(folders: tuple[Path, ...], states: tuple[tuple[str, int, int], ...]) -> str:  # noqa: ARG001
+    return files_sha256(folders)

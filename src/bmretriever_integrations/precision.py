@@ -1,0 +1,83 @@
+"""float32 vectors -> bytes or bits, by the same arithmetic as ``sentence_transformers.util.quantize_embeddings``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+_STEPS = 255
+_SIGN = np.uint8(0x80)
+
+
+def check_ranges(precision: str, ranges: Sequence[Sequence[float]] | None) -> list[list[float]] | None:
+    """
+    Refuse ranges that do not belong to the precision, before any vector is made.
+
+    Whoever takes the ranges from the vectors at hand gives the same text other numbers in every batch, and a query, which
+    comes alone, has no range at all. So int8 and uint8 need them from outside.
+
+    :param precision: one of :data:`PRECISIONS`.
+    :param ranges: smallest values of a sample of vectors in the first row, largest in the second. *Shape:* (2, width)
+    :returns: the ranges as plain lists.
+    :raises ValueError: if the precision is unknown, or ranges are missing, of no use, or of the wrong shape.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    scalar = precision in ("int8", "uint8")
+    if ranges is None:
+        if scalar:
+            raise ValueError(
+                f"precision {precision!r} needs quantization_ranges, [[smallest, ...], [largest, ...]] with a number for each "
+                "dimension. Embed a sample as float32 and take [v.min(axis=0).tolist(), v.max(axis=0).tolist()]."
+            )
+        return None
+    if not scalar:
+        raise ValueError(f"quantization_ranges are for precision 'int8' and 'uint8'; {precision!r} does not use them")
+    array = np.asarray(ranges, np.float64)
+    if array.ndim != 2 or len(array) != 2:
+        raise ValueError(f"quantization_ranges must have the shape (2, width), got {array.shape}")
+    if not np.isfinite(array).all() or (array[0] > array[1]).any():
+        raise ValueError("quantization_ranges must be finite, and no smallest value may be above its largest")
+    checked: list[list[float]] = array.tolist()
+    return checked
+
+
+def quantize(
+    vectors: NDArray[np.float32], precision: Precision, ranges: Sequence[Sequence[float]] | None = None
+) -> NDArray[Any]:
+    """
+    Make vectors smaller.
+
+    :param vectors: *Shape:* (n, width) float32
+    :param precision: "float32" leaves them; "int8" and "uint8" cut each dimension's range into 255 steps; "binary" and
+        "ubinary" keep the sign of each dimension, eight to a byte.
+    :param ranges: for int8 and uint8. *Shape:* (2, width)
+    :returns: *Shape:* (n, width), or (n, width / 8 rounded up) for the binary ones; float32, int8 or uint8.
+    :raises ValueError: as :func:`check_ranges`, or if the ranges are of another width than the vectors.
+    """
+    limits = check_ranges(precision, ranges)
+    if precision == "float32":
+        return vectors
+    if limits is not None:
+        return _scalar(vectors, np.asarray(limits, np.float32), precision)
+    bits: NDArray[np.uint8] = np.packbits(vectors > 0, axis=-1)
+    return bits if precision == "ubinary" else (bits ^ _SIGN).view(np.int8)
+
+
+def _scalar(vectors: NDArray[np.float32], limits: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
+    width = vectors.shape[1]
+    if limits.shape[1] != width:
+        raise ValueError(
+            f"quantization_ranges are {limits.shape[1]} wide, the vectors {width}: take them from this model"
+        )
+    low, high = limits
+    step = (high - low) / _STEPS
+    step[step == 0] = 1
+    levels: NDArray[np.uint8] = np.clip(np.floor((vectors - low) / step), 0, _STEPS).astype(np.uint8)
+    return levels if precision == "uint8" else (levels ^ _SIGN).view(np.int8)

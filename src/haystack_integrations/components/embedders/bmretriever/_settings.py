@@ -1,0 +1,166 @@
+"""What the two embedders are told: checked once, the same for both, fixed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from haystack.utils import ComponentDevice, Secret
+
+from bmretriever_integrations.precision import Precision, check_ranges
+from bmretriever_integrations.prompts import resolve_instruction
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+
+DEFAULT_TOKEN = Secret.from_env_var(["HF_API_TOKEN", "HF_TOKEN"], strict=False)
+MODEL_KEYS = ("dtype", "torch_dtype")
+TOKENIZER_KEYS = ("model_max_length",)
+ADVICE = {
+    "model_kwargs": "The engine chooses the attention and the device's layout itself.",
+    "tokenizer_kwargs": "EOS, BOS, padding and cutting are the engine's, whatever the tokenizer's own flags say.",
+    "config_kwargs": "The checkpoint's config is used as it is.",
+    "encode_kwargs": "What can be chosen has a parameter of its own, e.g. batch_size, truncate_dim or max_length.",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class EmbedderSettings:
+    """The parameters that both embedders have. Defaults are in their signatures, meanings in their docstrings."""
+
+    model: str
+    device: ComponentDevice | None
+    token: Secret | None
+    prefix: str
+    suffix: str
+    batch_size: int
+    progress_bar: bool
+    normalize_embeddings: bool
+    trust_remote_code: bool
+    local_files_only: bool
+    truncate_dim: int | None
+    model_kwargs: dict[str, Any] | None
+    tokenizer_kwargs: dict[str, Any] | None
+    config_kwargs: dict[str, Any] | None
+    precision: Precision
+    encode_kwargs: dict[str, Any] | None
+    backend: Literal["torch"]
+    revision: str | None
+    quantization_ranges: list[list[float]] | None
+    max_length: int
+    async_executor: ThreadPoolExecutor | None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.model, Path):
+            object.__setattr__(self, "model", str(self.model))
+        object.__setattr__(self, "quantization_ranges", check_ranges(self.precision, self.quantization_ranges))
+        if self.device is not None:
+            _check_device(self.device)
+        if self.trust_remote_code:
+            raise ValueError("trust_remote_code must be False: the engine runs no code from a checkpoint")
+        if self.backend != "torch":
+            raise ValueError(f"backend must be 'torch', got {self.backend!r}: the vectors are checked on PyTorch only")
+        for name in ("prefix", "suffix"):
+            check_string(name, getattr(self, name))
+        if not isinstance(self.batch_size, int) or isinstance(self.batch_size, bool) or self.batch_size < 1:
+            raise ValueError(f"batch_size must be an int of at least 1, got {self.batch_size!r}")
+        _check_keys("model_kwargs", self.model_kwargs, MODEL_KEYS)
+        _check_keys("tokenizer_kwargs", self.tokenizer_kwargs, TOKENIZER_KEYS)
+        _check_keys("config_kwargs", self.config_kwargs, ())
+        _check_keys("encode_kwargs", self.encode_kwargs, ())
+        self._engine_settings(token=None)
+
+    def engine_settings(self) -> EncoderSettings:
+        """
+        Tell which engine is meant. The token's secret is read here, at warm-up, and nowhere else.
+
+        Normalising, precision, progress bar and batch size are not the engine's: components that differ in them share one.
+        """
+        return self._engine_settings(token=self.token.resolve_value() if self.token else None)
+
+    def _engine_settings(self, token: str | None) -> EncoderSettings:
+        return EncoderSettings(
+            model=self.model,
+            revision=self.revision,
+            device=None if self.device is None else self.device.to_torch_str(),
+            dtype=self._dtype(),
+            max_length=self._max_length(),
+            truncate_dim=self.truncate_dim,
+            local_files_only=self.local_files_only,
+            token=token,
+        )
+
+    def _dtype(self) -> str:
+        given = {str(value).removeprefix("torch.") for value in (self.model_kwargs or {}).values()}
+        if len(given) > 1:
+            raise ValueError(f"model_kwargs names two number types, {' and '.join(sorted(given))}: keep 'dtype' alone")
+        return given.pop() if given else "auto"
+
+    def _max_length(self) -> int:
+        cut: int = (self.tokenizer_kwargs or {}).get("model_max_length", self.max_length)
+        if self.max_length not in (MAX_LENGTH, cut):
+            raise ValueError(
+                f"max_length={self.max_length} and tokenizer_kwargs={self.tokenizer_kwargs} contradict each other: give one"
+            )
+        return cut
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TextSettings(EmbedderSettings):
+    """The text embedder's parameters."""
+
+    instruction: str | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        resolve_instruction(self.instruction)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DocumentSettings(EmbedderSettings):
+    """The document embedder's parameters."""
+
+    meta_fields_to_embed: list[str] | None
+    embedding_separator: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_string("embedding_separator", self.embedding_separator)
+        if isinstance(self.meta_fields_to_embed, str):
+            raise TypeError(f"meta_fields_to_embed must be a list of str: write [{self.meta_fields_to_embed!r}]")
+        object.__setattr__(self, "meta_fields_to_embed", list(self.meta_fields_to_embed or []))
+
+
+def check_string(name: str, value: Any) -> None:
+    """
+    Refuse what is no string.
+
+    :param name: what to call it in the message.
+    :param value: what was given.
+    :raises TypeError: if it is no str.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, got {type(value).__name__}")
+
+
+def _check_device(device: Any) -> None:
+    if not isinstance(device, ComponentDevice):
+        raise ValueError(
+            f"Invalid component device type '{type(device).__name__}'. Must either be None or ComponentDevice, e.g. "
+            "ComponentDevice.from_str('cuda:0')."
+        )
+    if device.has_multiple_devices:
+        raise ValueError(
+            f"device must be one device, got a device map: {device.to_dict()['device_map']}. One engine runs on one device; "
+            "use ComponentDevice.from_str('cuda:0'), and a component for each device."
+        )
+
+
+def _check_keys(name: str, given: dict[str, Any] | None, allowed: Collection[str]) -> None:
+    if given is not None and not isinstance(given, dict):
+        raise TypeError(f"{name} must be a dict or None, got {type(given).__name__}")
+    unknown = sorted(set(given or ()) - set(allowed), key=str)
+    if unknown:
+        may = f"it takes {', '.join(map(repr, allowed))}" if allowed else "it takes no keys"
+        raise ValueError(f"{name} holds {', '.join(map(repr, unknown))}, but {may}. {ADVICE[name]}")

@@ -1,0 +1,153 @@
+"""Warm-up, close, sharing, threads, coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from haystack import Document
+
+from bmretriever_integrations.haystack import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
+from bmretriever_integrations.settings import EncoderSettings
+from bmretriever_integrations.sharing import engines_open
+
+TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
+
+
+@pytest.fixture
+def pair(tiny):
+    arguments = {"model": str(tiny("llama")), "progress_bar": False}
+    embedders = (BMRetrieverTextEmbedder(**arguments), BMRetrieverDocumentEmbedder(**arguments))
+    yield embedders
+    for embedder in embedders:
+        embedder.close()
+
+
+def test_two_components_share_one_engine_and_the_last_to_close_frees_it(tiny, pair):
+    text_embedder, document_embedder = pair
+    assert engines_open() == 0
+    text_embedder.warm_up()
+    document_embedder.warm_up()
+    document_embedder.warm_up()
+    assert engines_open() == 1
+    # what a call decides is not the engine's: it makes no second one
+    other = BMRetrieverDocumentEmbedder(
+        model=str(tiny("llama")), batch_size=1, normalize_embeddings=True, progress_bar=True, precision="binary"
+    )
+    other.run([Document(content="a")])
+    assert engines_open() == 1
+    shorter = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), max_length=64)
+    shorter.warm_up()
+    assert engines_open() == 2
+    for embedder in (shorter, other, text_embedder, text_embedder):
+        embedder.close()
+    assert engines_open() == 1
+    document_embedder.run([Document(content="still open")])
+    document_embedder.close()
+    assert engines_open() == 0
+
+
+def test_after_close_a_run_warms_up_again(pair):
+    embedder, _ = pair
+    first = embedder.run("fever")
+    embedder.close()
+    assert embedder.embedding_backend is None
+    assert embedder.run("fever") == first
+
+
+async def test_async_close_and_run_again(pair):
+    embedder, _ = pair
+    first = await embedder.run_async("fever")
+    await embedder.close_async()
+    assert (engines_open(), embedder.executor) == (0, None)
+    assert await embedder.run_async("fever") == first
+
+
+def test_close_frees_the_weights(pair):
+    import torch
+
+    _, embedder = pair
+    embedder.warm_up()
+    weights = {id(parameter) for parameter in embedder.embedding_backend.lease.engine._forward._network.parameters()}
+    embedder.close()
+    gc.collect()
+    assert not weights & {id(thing) for thing in gc.get_objects() if isinstance(thing, torch.nn.Parameter)}
+
+
+async def test_an_executor_that_was_given_is_used_and_left_running(tiny):
+    names = []
+    with ThreadPoolExecutor(1, thread_name_prefix="mine") as pool:
+        embedder = BMRetrieverTextEmbedder(model=str(tiny("llama")), progress_bar=False, async_executor=pool)
+        run = embedder.run
+        embedder.run = lambda *args: (names.append(threading.current_thread().name), run(*args))[1]
+        await embedder.run_async("fever")
+        await embedder.close_async()
+        assert pool.submit(lambda: 1).result() == 1
+    assert names == ["mine_0"]
+
+
+async def test_its_own_executor_has_one_thread_and_is_shut_down(pair):
+    embedder, _ = pair
+    await embedder.warm_up_async()
+    own = embedder.executor
+    assert own._max_workers == 1
+    await embedder.close_async()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        own.submit(print)
+
+
+async def test_errors_reach_the_awaiting_caller(tmp_path):
+    embedder = BMRetrieverTextEmbedder(model=str(tmp_path / "nothing"))
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        await embedder.warm_up_async()
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        await embedder.run_async("fever")
+    await embedder.close_async()
+
+
+def test_sixteen_threads_on_a_cold_component(pair):
+    text_embedder, document_embedder = pair
+    with ThreadPoolExecutor(16) as pool:
+        queries = list(pool.map(lambda text: text_embedder.run(text)["embedding"], TEXTS))
+        chunks = [[Document(content=text) for text in TEXTS[start::16]] for start in range(16)]
+        answers = list(pool.map(lambda chunk: document_embedder.run(chunk)["documents"], chunks))
+    assert engines_open() == 1
+    assert queries == [text_embedder.run(text)["embedding"] for text in TEXTS]
+    for chunk, answer in zip(chunks, answers, strict=True):
+        assert answer == document_embedder.run(chunk)["documents"]
+
+
+async def test_two_hundred_coroutines_on_cold_components(pair):
+    text_embedder, document_embedder = pair
+    documents = [Document(content=text) for text in TEXTS]
+    queries = await asyncio.gather(*(text_embedder.run_async(text) for text in TEXTS))
+    answers = await asyncio.gather(*(document_embedder.run_async([document]) for document in documents))
+    assert list(queries) == [text_embedder.run(text) for text in TEXTS]
+    assert list(answers) == [document_embedder.run([document]) for document in documents]
+
+
+async def test_a_slow_load_leaves_the_event_loop_free(pair, monkeypatch):
+    embedder, _ = pair
+    load = EncoderSettings.open
+
+    def slow(self, progress=False):
+        time.sleep(1)
+        return load(self, progress)
+
+    monkeypatch.setattr(EncoderSettings, "open", slow)
+    beats = 0
+
+    async def tick():
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.005)
+            beats += 1
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.gather(embedder.warm_up_async(), embedder.run_async("fever"))
+    ticking.cancel()
+    assert beats > 60  # 1 s of 5 ms; none at all if the loop waits

@@ -1,0 +1,87 @@
+"""Inside LlamaIndex: Settings, VectorStoreIndex, IngestionPipeline with its cache, async."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from llama_index.core import Settings, VectorStoreIndex
+from llama_index.core.ingestion import IngestionPipeline
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.schema import Document, TextNode
+
+from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.llama_index import BMRetrieverEmbedding, prepare_nodes
+
+TEXTS = [
+    "Metformin lowers blood glucose in type 2 diabetes.",
+    "BRCA1 mutations raise the risk of breast cancer.",
+    "ACE inhibitors lower mortality in heart failure.",
+    "Aspirin prevents recurrent stroke.",
+]
+
+
+@pytest.fixture
+def embedding(tiny):
+    made = BMRetrieverEmbedding(model_name=str(tiny("llama")), normalize=True, dtype="float32")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    seen, encode = [], BMRetrieverEncoder.encode_passages
+
+    def spy(self, texts, titles=None):
+        seen.append(len(texts))
+        return encode(self, texts, titles)
+
+    monkeypatch.setattr(BMRetrieverEncoder, "encode_passages", spy)
+    return seen
+
+
+def ranking(embedding, query):
+    scores = np.array(embedding.get_text_embedding_batch(TEXTS)) @ np.array(embedding.get_query_embedding(query))
+    return [TEXTS[row] for row in np.argsort(-scores)]
+
+
+async def test_settings_and_an_index_rank_as_the_vectors_do(embedding, monkeypatch):
+    monkeypatch.setattr(Settings, "_embed_model", None)
+    Settings.embed_model = embedding
+    assert Settings.embed_model is embedding
+    retriever = VectorStoreIndex.from_documents([Document(text=text) for text in TEXTS]).as_retriever(
+        similarity_top_k=4
+    )
+    expected = ranking(embedding, "stroke")
+    assert [hit.text for hit in retriever.retrieve("stroke")] == expected
+    assert [hit.text for hit in await retriever.aretrieve("stroke")] == expected
+
+
+async def test_an_asynchronous_index(embedding):
+    index = VectorStoreIndex([TextNode(text=text) for text in TEXTS], embed_model=embedding, use_async=False)
+    await index.ainsert_nodes([TextNode(text="Warfarin prevents thrombosis.")])
+    hits = await index.as_retriever(similarity_top_k=5).aretrieve("thrombosis")
+    assert len(hits) == 5
+
+
+def test_the_ingestion_cache_knows_the_settings(embedding, calls):
+    documents = prepare_nodes([Document(text=text, metadata={"title": "t"}) for text in TEXTS])
+    pipeline = IngestionPipeline(transformations=[SentenceSplitter(), embedding])
+    first = pipeline.run(documents=documents)
+    assert calls == [4]
+    again = pipeline.run(documents=documents)
+    assert calls == [4]
+    assert [node.embedding for node in again] == [node.embedding for node in first]
+    embedding.truncate_dim = 16
+    assert len(pipeline.run(documents=documents)[0].embedding) == 16
+    assert calls == [4, 4]
+    passages = BMRetrieverEncoder(embedding.model_name, normalize=True, dtype="float32").encode_passages(
+        TEXTS, ["t"] * 4
+    )
+    assert np.allclose([node.embedding for node in first], passages, atol=1e-6)
+
+
+async def test_an_asynchronous_pipeline(embedding):
+    nodes = await IngestionPipeline(transformations=[SentenceSplitter(), embedding]).arun(
+        documents=[Document(text=text) for text in TEXTS]
+    )
+    assert np.allclose([node.embedding for node in nodes], embedding.get_text_embedding_batch(TEXTS), atol=1e-6)

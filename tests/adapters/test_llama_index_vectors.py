@@ -1,0 +1,164 @@
+"""BMRetrieverEmbedding gives the reference's vectors: every entry point, threads, coroutines; the event loop stays free."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from llama_index.core.base.embeddings.base import SimilarityMode
+
+from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.llama_index import BMRetrieverEmbedding
+from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
+from bmretriever_integrations.settings import EncoderSettings
+from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
+
+TEXTS = ["", "aspirin", "Metformin lowers HbA1c in adults. " * 40, "حمى البحر", "BRCA1 🧬\x00 mutations"]
+
+
+@pytest.fixture
+def embedding(tiny):
+    made = BMRetrieverEmbedding(model_name=str(tiny("gemma")), instruction="scifact", dtype="float32")
+    yield made
+    made.close()
+
+
+def assert_near(vectors, reference):
+    assert isinstance(vectors, list)
+    assert isinstance(vectors[0], list)
+    assert isinstance(vectors[0][0], float)
+    error = np.linalg.norm(np.array(vectors) - reference, axis=1) / np.linalg.norm(reference, axis=1)
+    assert error.max() <= 1e-5
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+async def test_every_entry_point_equals_the_reference(tiny, architecture):
+    folder = tiny(architecture)
+    passages = reference_encode(folder, [passage_prompt(text) for text in TEXTS])
+    queries = reference_encode(folder, [query_prompt(resolve_instruction("scifact"), text) for text in TEXTS])
+    model = BMRetrieverEmbedding(model_name=folder, instruction="scifact", dtype="float32")
+    assert_near([model.get_query_embedding(text) for text in TEXTS], queries)
+    assert_near([await model.aget_query_embedding(text) for text in TEXTS], queries)
+    assert_near([model.get_text_embedding(text) for text in TEXTS], passages)
+    assert_near([await model.aget_text_embedding(text) for text in TEXTS], passages)
+    assert_near(model.get_text_embedding_batch(TEXTS), passages)
+    assert_near(await model.aget_text_embedding_batch(TEXTS), passages)
+    assert_near([model.get_agg_embedding_from_queries(TEXTS)], queries.mean(0, keepdims=True))
+    assert_near([await model.aget_agg_embedding_from_queries(TEXTS)], queries.mean(0, keepdims=True))
+    model.close()
+
+
+def test_each_setting_changes_the_vector_as_it_says(tiny, embedding):
+    folder = str(tiny("gemma"))
+
+    def vector(**settings):
+        model = BMRetrieverEmbedding(model_name=folder, **{"dtype": "float32", **settings})
+        found = np.array(model.get_text_embedding(TEXTS[2]))
+        model.close()
+        return found
+
+    plain = vector()
+    assert np.allclose(vector(normalize=True), plain / np.linalg.norm(plain), atol=1e-6)
+    assert np.allclose(vector(truncate_dim=16), plain[:16], atol=1e-6)
+    assert not np.allclose(vector(max_length=32), plain, atol=1e-3)
+    assert not np.array_equal(vector(dtype="bfloat16"), plain)
+    assert np.allclose(vector(max_batch_tokens=64, embed_batch_size=1, device="cpu"), plain, atol=1e-5)
+    assert embedding.width == 64
+    other = BMRetrieverEmbedding(model_name=folder, instruction="nfcorpus", dtype="float32")
+    assert other.get_query_embedding("aspirin") != embedding.get_query_embedding("aspirin")
+    other.close()
+
+
+def test_a_setting_changed_later_counts(embedding):
+    before = embedding.get_text_embedding("aspirin")
+    embedding.truncate_dim = 8
+    assert len(embedding.get_text_embedding("aspirin")) == 8
+    embedding.truncate_dim = None
+    assert embedding.get_text_embedding("aspirin") == before
+
+
+async def test_the_engine_sees_whole_lists(embedding, monkeypatch):
+    seen = []
+    encode = BMRetrieverEncoder.encode_passages
+
+    def spy(self, texts, titles=None):
+        seen.append(len(texts))
+        return encode(self, texts, titles)
+
+    monkeypatch.setattr(BMRetrieverEncoder, "encode_passages", spy)
+    embedding.get_text_embedding_batch([f"text {number}" for number in range(25)])
+    await embedding.aget_text_embedding_batch([f"text {number}" for number in range(25)])
+    embedding.get_text_embedding_batch(["x"] * 2100)
+    assert seen == [25, 25, 2048, 52]
+
+
+def test_sixteen_threads(embedding):
+    expected = [embedding.get_query_embedding(f"question {number}") for number in range(64)]
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(embedding.get_query_embedding, [f"question {number}" for number in range(64)]))
+    assert found == expected
+
+
+async def test_two_hundred_coroutines_and_workers_hold_one_batch_on_the_device(embedding, monkeypatch):
+    texts = [f"passage {number} " * (number % 9 + 1) for number in range(200)]
+    single = [embedding.get_text_embedding(text) for text in texts]
+    forward, inside, most = embedding._engine.get(embedding._encoder_settings())._forward, [], []
+
+    def counted(rows):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.0005)
+        result = forward(rows)
+        inside.pop()
+        return result
+
+    monkeypatch.setattr(embedding._engine.get(embedding._encoder_settings()), "_forward", counted)
+    assert await asyncio.gather(*(embedding.aget_text_embedding(text) for text in texts)) == single
+    embedding.embed_batch_size = 20  # ten lists at once
+    embedding.num_workers = 4
+    batch = await embedding.aget_text_embedding_batch(texts)
+    assert max(most) == 1
+    assert np.allclose(batch, single, atol=1e-5)
+
+
+async def test_the_event_loop_stays_free_while_the_model_loads(tiny, monkeypatch):
+    open_engine = EncoderSettings.open
+
+    def slow(self, progress=False):
+        time.sleep(0.5)
+        return open_engine(self, progress)
+
+    monkeypatch.setattr(EncoderSettings, "open", slow)
+    model = BMRetrieverEmbedding(model_name=str(tiny("gpt_neox")), max_length=99)
+    gaps, done = [], asyncio.Event()
+
+    async def watch():
+        while not done.is_set():
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            gaps.append(time.perf_counter() - before)
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.gather(model.aget_query_embedding("a"), model.aget_text_embedding("b"))
+    done.set()
+    await watcher
+    assert len(gaps) > 50
+    assert max(gaps) < 0.05
+    model.close()
+
+
+def test_similarity_is_cosine_unless_asked_for_the_dot_product(embedding):
+    query, passage = embedding.get_query_embedding("aspirin"), embedding.get_text_embedding("aspirin prevents stroke")
+    dot = float(np.dot(query, passage))
+    assert np.isclose(embedding.similarity(query, passage, SimilarityMode.DOT_PRODUCT), dot)
+    assert np.isclose(embedding.similarity(query, passage), dot / np.linalg.norm(query) / np.linalg.norm(passage))
+
+
+def test_a_text_that_is_no_text_is_refused(embedding):
+    with pytest.raises(TypeError):
+        embedding.get_query_embedding(None)
+    with pytest.raises(ValueError, match="surrogate"):
+        embedding.get_text_embedding("\ud800")
