@@ -46,5 +46,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 def cpu_has_bfloat16() -> bool:
     """Tell whether the CPU multiplies bfloat16 itself (AVX512-BF16, AMX, Arm BF16); where not, PyTorch is slow at it."""
+    if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch before 2.10
+        return bool(torch.cpu._is_avx512_bf16_supported())
     features = torch.cpu.get_capabilities()
     return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))

@@ -13,8 +13,6 @@ from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
 if TYPE_CHECKING:
     from bmretriever_integrations.index import BuildReport
 
-SHARD_SIZE = 2000
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
@@ -22,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     :param parser: of this command.
     """
+    from bmretriever_integrations.index.build import SHARD_SIZE
+
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="PubMed .xml(.gz) or BEIR .jsonl(.gz)")
     parser.add_argument("--to", required=True, metavar="DIR", help="the index; an unfinished one is gone on with")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="short name, hub id or folder (default: %(default)s)")

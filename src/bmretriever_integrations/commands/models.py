@@ -26,9 +26,9 @@ def run(_arguments: argparse.Namespace) -> int:
         caption="BEIR+: the paper's mean of four BEIR tasks and BIOSSES. Applications: its mean of six applications."
     )
     for name in ("name", "hub id", "backbone", "licence"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold", min_width=24 if name == "hub id" else None)
     for name in ("layers", "width", "parameters", "GB bf16", "GB fp32", "BEIR+", "applications"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("here")
     for checkpoint in CHECKPOINTS:
         table.add_row(*_row(checkpoint))

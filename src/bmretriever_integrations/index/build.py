@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -149,11 +150,11 @@ class _Builder:
 
     def run(self, records: Iterator[Record]) -> BuildReport:
         number = 0
-        while chunk := list(islice(records, self._manifest.shard_size)):
+        for chunk in _read_ahead(records, self._manifest.shard_size):
             for record in chunk:
                 self._ids.add(record.id)
             self._report.records += len(chunk)
-            self._bar.expect(self._report.records, self._report.corpus.share_read)
+            self._bar.expect(self._report.corpus)
             content = shards.serialize(chunk)
             if self._stands(number, chunk, content):
                 self._bar.found(len(chunk))
@@ -234,6 +235,15 @@ class _Builder:
         skipped = self._report.corpus
         first = f", the first: {skipped.examples[0]}" if skipped.examples else ""
         raise ValueError(f"the sources hold no record to index; {skipped.skipped.total():,} were left out{first}")
+
+
+def _read_ahead(records: Iterator[Record], shard_size: int) -> Iterator[list[Record]]:
+    """Cut records into shards, each read while the caller embeds the one before."""
+    with ThreadPoolExecutor(1, thread_name_prefix="bmretriever-corpus") as reader:
+        following = reader.submit(lambda: list(islice(records, shard_size)))
+        while chunk := following.result():
+            following = reader.submit(lambda: list(islice(records, shard_size)))
+            yield chunk
 
 
 def _names(sources: list[dict[str, Any]]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tqdm import tqdm
 
+from bmretriever_integrations.records import CorpusReport
+
 
 class RecordBar:
     """Shown on a terminal only."""
@@ -16,15 +18,14 @@ class RecordBar:
         self._limit = limit
         self._bar = tqdm(unit=" records", desc="indexing", disable=None if shown else True, total=limit, smoothing=0.05)
 
-    def expect(self, read: int, share: float) -> None:
+    def expect(self, corpus: CorpusReport) -> None:
         """
         Work the total out from how far the sources' bytes are read.
 
-        :param read: records read so far.
-        :param share: of the sources' bytes that they took, 0 to 1.
+        :param corpus: what the reading came upon so far.
         """
-        if share > 0:
-            total = round(read / share)
+        if corpus.share_read > 0:
+            total = round(corpus.records / corpus.share_read)
             self._bar.total = total if self._limit is None else min(total, self._limit)
 
     def found(self, records: int) -> None:

@@ -1,0 +1,235 @@
+"""A live store -> what it compares by and how wide its vectors are. Only reads; knows stores by the names of their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from bmretriever_integrations.stores.settings import HALF_ABOVE, PGVECTOR_LIMIT, Metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a live store told."""
+
+    store: str
+    """Key of :data:`~bmretriever_integrations.stores.STORES`."""
+    metric: Metric
+    named: str
+    """The metric in the store's own words."""
+    width: int | None
+    """None where the first vector will decide."""
+    scores_fall: bool = False
+    """Whether the store hands out distances as scores, so that the best hit has the smallest."""
+    width_limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the check is about: where in the store, and which vectors."""
+
+    unit: bool
+    """Whether the vectors are of length 1."""
+    collection: str | None = None
+    vector_name: str | None = None
+
+
+Reader = Callable[[Any, Asked], Found]
+
+_METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "ip": "dot",
+        "dot": "dot",
+        "dot_product": "dot",
+        "inner_product": "dot",
+        "cosine": "cosine",
+        "cosine_similarity": "cosine",
+        "l2": "l2",
+        "euclid": "l2",
+        "l2_distance": "l2",
+    }
+)
+
+
+def ranks_rightly(metric: Metric, unit: bool) -> bool:
+    """
+    Tell whether a metric gives the order that the dot product gives.
+
+    :param metric: of the store.
+    :param unit: whether the vectors are of length 1.
+    """
+    return metric == "dot" or (unit and metric in ("cosine", "l2"))
+
+
+def _metric(named: str) -> Metric:
+    return _METRICS.get(named.casefold(), "other")
+
+
+def read_faiss(index: Any, _asked: Asked, store: str = "faiss") -> Found:
+    """An index of FAISS itself; one that normalizes inside compares by cosine, whatever its metric says."""
+    named = {0: "ip", 1: "l2"}.get(index.metric_type, f"metric_type {index.metric_type}")
+    falls = index.metric_type != 0
+    if _normalizes(index) and index.metric_type in (0, 1):
+        named = "cosine"
+    return Found(store=store, metric=_metric(named), named=named, width=index.d, scores_fall=falls)
+
+
+def _normalizes(index: Any) -> bool:
+    import faiss
+
+    typed: Any = faiss.downcast_index(index)
+    if isinstance(typed, faiss.IndexPreTransform):
+        chain: Any = typed.chain
+        steps = (faiss.downcast_VectorTransform(chain.at(step)) for step in range(chain.size()))
+        if any(isinstance(step, faiss.NormalizationTransform) for step in steps):
+            return True
+    inner = getattr(typed, "index", None)
+    return isinstance(inner, faiss.Index) and _normalizes(inner)
+
+
+def read_chroma(collection: Any, _asked: Asked, store: str = "chroma") -> Found:
+    """A collection of chromadb; its dimension is that of a vector in it."""
+    configuration = collection.configuration
+    index = configuration.get("hnsw") or configuration.get("spann") or {}
+    named = index.get("space") or (collection.metadata or {}).get("hnsw:space") or "l2"
+    first = collection.get(limit=1, include=["embeddings"])["embeddings"]
+    width = len(first[0]) if first is not None and len(first) else None
+    return Found(store=store, metric=_metric(named), named=named, width=width)
+
+
+def read_qdrant(client: Any, asked: Asked, store: str = "qdrant") -> Found:
+    """A client of Qdrant and the name of one of its collections."""
+    if asked.collection is None:
+        raise ValueError("a Qdrant client holds many collections: name one, check_store(client, ..., collection='...')")
+    if not client.collection_exists(asked.collection):
+        raise ValueError(
+            f"Qdrant has no collection {asked.collection!r}: make it first, with the settings for 'qdrant'"
+        )
+    vectors = client.get_collection(asked.collection).config.params.vectors
+    if isinstance(vectors, Mapping):
+        vectors = _pick_vector(vectors, asked)
+    return Found(store=store, metric=_metric(vectors.distance.value), named=vectors.distance.value, width=vectors.size)
+
+
+def _pick_vector(vectors: Mapping[str, Any], asked: Asked) -> Any:
+    name = asked.vector_name or (next(iter(vectors)) if len(vectors) == 1 else None)
+    if name is None or name not in vectors:
+        raise ValueError(
+            f"collection {asked.collection!r} holds the vectors {', '.join(vectors) or 'none'}; name one of them, "
+            f"check_store(..., vector_name='...'), got {asked.vector_name!r}"
+        )
+    return vectors[name]
+
+
+def read_haystack_memory(store: Any, _asked: Asked) -> Found:
+    """Haystack's InMemoryDocumentStore."""
+    first = next((doc.embedding for doc in store.storage.values() if doc.embedding is not None), None)
+    named = store.embedding_similarity_function
+    width = None if first is None else len(first)
+    return Found(store="haystack-memory", metric=_metric(named), named=named, width=width)
+
+
+def read_haystack_chroma(store: Any, asked: Asked) -> Found:
+    """Haystack's ChromaDocumentStore: both what it was told and what an existing collection has, for that keeps its own."""
+    told = store.to_dict()["init_parameters"]
+    named = (told.get("metadata") or {}).get("hnsw:space", told["distance_function"])
+    if not ranks_rightly(_metric(named), asked.unit) and store._collection is None:
+        return Found(store="haystack-chroma", metric=_metric(named), named=named, width=None)
+    store.count_documents()  # opens the collection, or makes it with this metric
+    return read_chroma(store._collection, asked, "haystack-chroma")
+
+
+def read_haystack_qdrant(store: Any, _asked: Asked) -> Found:
+    """Haystack's QdrantDocumentStore, by its settings."""
+    named = store.similarity
+    return Found(store="haystack-qdrant", metric=_metric(named), named=named, width=store.embedding_dim)
+
+
+def read_haystack_pgvector(store: Any, _asked: Asked) -> Found:
+    """Haystack's PgvectorDocumentStore, by its settings; without an index it takes any width."""
+    limit = PGVECTOR_LIMIT if store.vector_type == "halfvec" else HALF_ABOVE
+    return Found(
+        store="haystack-pgvector",
+        metric=_metric(store.vector_function),
+        named=store.vector_function,
+        width=store.embedding_dimension,
+        width_limit=limit if store.search_strategy == "hnsw" else None,
+    )
+
+
+def read_haystack_faiss(store: Any, _asked: Asked) -> Found:
+    """Haystack's FAISSDocumentStore: its scores rise with nearness for a "Flat" index only."""
+    falls = store.index_string != "Flat"
+    return Found(store="haystack-faiss", metric="l2", named="l2", width=store.embedding_dim, scores_fall=falls)
+
+
+def read_llama_memory(store: Any, _asked: Asked) -> Found:
+    """LlamaIndex's SimpleVectorStore."""
+    first = next(iter(store.data.embedding_dict.values()), None)
+    width = None if first is None else len(first)
+    return Found(store="llama-index-memory", metric="cosine", named="cosine", width=width)
+
+
+def read_llama_faiss(store: Any, asked: Asked) -> Found:
+    """LlamaIndex's FaissVectorStore: the scores are what the index returns."""
+    return read_faiss(store.client, asked, "llama-index-faiss")
+
+
+def read_llama_chroma(store: Any, asked: Asked) -> Found:
+    """LlamaIndex's ChromaVectorStore."""
+    return read_chroma(store.client, asked, "llama-index-chroma")
+
+
+def read_llama_qdrant(store: Any, asked: Asked) -> Found:
+    """LlamaIndex's QdrantVectorStore; a collection that it makes itself compares by cosine unless it has a dense_config."""
+    client, name = store.client, store.collection_name
+    if client.collection_exists(name):
+        vectors = client.get_collection(name).config.params.vectors
+        named_vector = store.dense_vector_name if isinstance(vectors, Mapping) and len(vectors) > 1 else None
+        there = Asked(unit=asked.unit, collection=name, vector_name=named_vector)
+        return read_qdrant(client, there, "llama-index-qdrant")
+    planned = store._dense_config
+    named = "cosine" if planned is None else planned.distance.value
+    width = None if planned is None else planned.size
+    return Found(store="llama-index-qdrant", metric=_metric(named), named=named, width=width)
+
+
+def read_llama_pgvector(store: Any, _asked: Asked) -> Found:
+    """LlamaIndex's PGVectorStore."""
+    limit = (PGVECTOR_LIMIT if store.use_halfvec else HALF_ABOVE) if store.hnsw_kwargs else None
+    return Found(
+        store="llama-index-pgvector", metric="cosine", named="cosine", width=store.embed_dim, width_limit=limit
+    )
+
+
+READERS: Mapping[tuple[str, str], Reader] = MappingProxyType(
+    {
+        ("faiss", "Index"): read_faiss,
+        ("chromadb", "Collection"): read_chroma,
+        ("qdrant_client", "QdrantClient"): read_qdrant,
+        ("haystack", "InMemoryDocumentStore"): read_haystack_memory,
+        ("haystack_integrations", "ChromaDocumentStore"): read_haystack_chroma,
+        ("haystack_integrations", "QdrantDocumentStore"): read_haystack_qdrant,
+        ("haystack_integrations", "PgvectorDocumentStore"): read_haystack_pgvector,
+        ("haystack_integrations", "FAISSDocumentStore"): read_haystack_faiss,
+        ("llama_index", "SimpleVectorStore"): read_llama_memory,
+        ("llama_index", "FaissVectorStore"): read_llama_faiss,
+        ("llama_index", "ChromaVectorStore"): read_llama_chroma,
+        ("llama_index", "QdrantVectorStore"): read_llama_qdrant,
+        ("llama_index", "PGVectorStore"): read_llama_pgvector,
+    }
+)
+"""(top-level package, class name) of a class or of one that it inherits from -> who reads it."""
+
+
+def find_reader(store: object) -> Reader | None:
+    """
+    Recognise a store without importing its package.
+
+    :param store: any object.
+    :returns: who reads it, or None.
+    """
+    keys = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(store).__mro__)
+    return next((READERS[key] for key in keys if key in READERS), None)

@@ -1,0 +1,55 @@
+"""BM25 on small texts, and its published numbers on real ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from bmretriever_integrations.evaluation.bm25 import Bm25
+from bmretriever_integrations.evaluation.comparison import compare
+from bmretriever_integrations.evaluation.tasks import load_task
+
+
+def found(folder):
+    task = load_task(folder)
+    ranking = Bm25().rank(task, 100).ranking
+    return {query: [task.document_ids[p] for p in row] for query, row in zip(task.queries, ranking, strict=True)}
+
+
+def test_stems_titles_stop_words_and_empty_texts(write_task):
+    documents = {
+        "stem": "infections of the lung",
+        "title": ("Pneumonia", "a disease"),
+        "empty": "",
+        "letter": "vitamin C",
+        "other": "what is this about, and how?",
+    }
+    queries = {
+        "q1": "lung infection",
+        "q2": "what is pneumonia",
+        "q3": "what is it",
+        "q4": "vitamin c",
+        "q5": "zzz unseen",
+        "q6": "?",
+    }
+    folder = write_task("words", documents, queries, [(query, "stem", 1) for query in queries])
+    assert found(folder) == {"q1": ["stem"], "q2": ["title"], "q3": [], "q4": ["letter"], "q5": [], "q6": []}
+
+
+def test_equal_scores_in_the_order_of_the_corpus_and_own_documents_left_out(write_task):
+    documents = {"z": "fever", "a": "fever", "m": "fever"}
+    folder = write_task("ties", documents, {"q": "fever", "a": "fever"}, [("q", "a", 1), ("a", "z", 1)])
+    assert found(folder) == {"q": ["z", "a", "m"], "a": ["z", "m"]}
+
+
+def test_a_corpus_without_a_word_finds_nothing(write_task):
+    assert found(write_task("mute", {"d": "", "e": "the"}, {"q": "fever"}, [("q", "d", 1)])) == {"q": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "ndcg", "recall"),
+    [("demo/nih-liveqa", 0.778, 1.0), ("eval/pubmedqa-answer", 0.876, 0.971), ("demo/do-cc0", 0.087, 0.170)],
+)
+def test_the_datas_own_bm25_numbers(real_task, name, ndcg, recall):
+    (result,) = compare([Bm25()], [load_task(real_task(name))], {})
+    assert result.means["nDCG@10"] == pytest.approx(ndcg, abs=0.01)
+    assert result.means["Recall@100"] == pytest.approx(recall, abs=0.01)

@@ -1,0 +1,99 @@
+"""BEIR folders are read whole or refused with the place of the fault."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+
+import pytest
+
+from bmretriever_integrations.evaluation.tasks import load_task
+
+DOCUMENTS = {"d1": ("Aspirin", "lowers fever"), "d2": "insulin lowers glucose", "d3": "statins lower cholesterol"}
+QUERIES = {"q1": "fever", "q2": "glucose", "q3": "nobody judged this"}
+
+
+def test_only_judged_queries_are_run_and_what_is_unknown_is_counted(write_task):
+    judgements = [("q1", "d1", 2), ("q1", "gone", 1), ("q2", "d2", 1), ("q2", "d3", 0), ("lost", "d1", 1)]
+    task = load_task(write_task("toy", DOCUMENTS, QUERIES, judgements))
+    assert task.name == "toy"
+    assert list(task.queries) == ["q1", "q2"]
+    assert task.document_ids == ["d1", "d2", "d3"]
+    assert task.judgements == {"q1": {"d1": 2, "gone": 1}, "q2": {"d2": 1, "d3": 0}}
+    assert (task.relevant, task.unknown_queries, task.unknown_documents) == (3, 1, 1)
+    assert [(p.title, p.text) for p in task.passages()][:2] == [("Aspirin", "lowers fever"), ("", "insulin lowers glucose")]
+
+
+def test_gzip_holds_the_same_task(write_task):
+    folder = write_task("toy", DOCUMENTS, QUERIES, [("q1", "d1", 1)])
+    plain = load_task(folder)
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        with (folder / name).open("rb") as source, gzip.open(folder / f"{name}.gz", "wb") as target:
+            shutil.copyfileobj(source, target)
+        (folder / name).unlink()
+    packed = load_task(folder)
+    assert packed.document_ids == plain.document_ids
+    assert packed.queries == plain.queries
+    whole = (folder / "corpus.jsonl.gz").read_bytes()
+    (folder / "corpus.jsonl.gz").write_bytes(whole[:-12])
+    with pytest.raises(ValueError, match=r"corpus\.jsonl\.gz is cut short or damaged"):
+        load_task(folder)
+
+
+def test_a_document_with_the_querys_id_is_left_out_unless_it_is_judged_relevant(write_task):
+    documents = {"a": "one", "b": "two", "c": "three"}
+    folder = write_task("papers", documents, {"b": "two", "c": "three", "x": "four"}, [("b", "a", 1), ("c", "c", 1), ("x", "a", 1)])
+    assert load_task(folder).own_documents.tolist() == [1, -1, -1]
+
+
+def test_negative_grades_are_not_relevant(write_task):
+    folder = write_task("toy", DOCUMENTS, QUERIES, [("q1", "d1", -1), ("q1", "d2", 1)])
+    assert load_task(folder).judgements == {"q1": {"d1": 0, "d2": 1}}
+
+
+def test_qrels_without_a_header(write_task):
+    folder = write_task("toy", DOCUMENTS, QUERIES, [])
+    (folder / "qrels" / "test.tsv").write_text("q1\td1\t1\n")
+    assert load_task(folder).judgements == {"q1": {"d1": 1}}
+
+
+def test_missing_files_are_named(write_task, tmp_path):
+    folder = write_task("toy", DOCUMENTS, QUERIES, [("q1", "d1", 1)])
+    with pytest.raises(FileNotFoundError, match=r"no qrels/dev\.tsv; splits there: test"):
+        load_task(folder, "dev")
+    (folder / "queries.jsonl").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no queries\.jsonl or queries\.jsonl\.gz"):
+        load_task(folder)
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        load_task(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("corpus.jsonl", b'{"_id": "d4", "text": "cut', r"corpus\.jsonl:4: no JSON object"),
+        ("corpus.jsonl", b'{"_id": "d4", "text": "\xff"}', r"corpus\.jsonl:4: no JSON object in UTF-8"),
+        ("corpus.jsonl", b'["d4", "text"]', r"corpus\.jsonl:4: expected a JSON object with _id and text, got list"),
+        ("corpus.jsonl", b'{"_id": "d4"}', r"corpus\.jsonl:4: text must be a string, got nothing"),
+        ("corpus.jsonl", b'{"_id": true, "text": "t"}', r"corpus\.jsonl:4: _id must be a string, got True"),
+        ("corpus.jsonl", b'{"_id": "d4", "text": "\\ud800"}', r"corpus\.jsonl:4: text holds a lone surrogate"),
+        ("corpus.jsonl", b'{"_id": "d1", "text": "again"}', r"corpus\.jsonl: the id 'd1' comes twice"),
+        ("queries.jsonl", b'{"_id": "q1", "text": "again"}', r"queries\.jsonl: the id 'q1' comes twice"),
+        ("qrels/test.tsv", b"q1 d1 1", r"test\.tsv:3: expected query-id, corpus-id and a whole-number score.*1 fields"),
+        ("qrels/test.tsv", b"q1\td2\tyes", r"test\.tsv:3: .*got the score 'yes'"),
+        ("qrels/test.tsv", b"q1\td1\t2", r"test\.tsv:3: query 'q1' judges 'd1' 2, but 1 before"),
+    ],
+)
+def test_a_malformed_line_is_refused_with_its_place(write_task, name, line, message):
+    folder = write_task("toy", DOCUMENTS, QUERIES, [("q1", "d1", 1)])
+    with (folder / name).open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(ValueError, match=message):
+        load_task(folder)
+
+
+def test_a_task_with_nothing_to_measure_is_refused(write_task):
+    with pytest.raises(ValueError, match=r"no query of queries\.jsonl has a judgement"):
+        load_task(write_task("strange", DOCUMENTS, QUERIES, [("someone", "d1", 1)]))
+    with pytest.raises(ValueError, match="holds no document"):
+        load_task(write_task("empty", {}, QUERIES, [("q1", "d1", 1)]))
