@@ -87,7 +87,7 @@ def test_chroma_with_inner_product_ranks_as_the_dot_product(components, tmp_path
     from haystack_integrations.document_stores.chroma import ChromaDocumentStore
 
     text_embedder, document_embedder = components
-    settings = {"persist_path": str(tmp_path / "chroma"), "collection_name": "bm", "distance_function": "ip"}
+    settings = {"persist_path": str(tmp_path / "chroma"), "collection_name": "cases", "distance_function": "ip"}
     index(ChromaDocumentStore(**settings), document_embedder)
     store = ChromaDocumentStore(**settings)  # opened anew: what is found was on disk
     pipeline = asking(ChromaEmbeddingRetriever(store, top_k=6), text_embedder)

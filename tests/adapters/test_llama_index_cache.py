@@ -29,17 +29,20 @@ def make(tiny):
         embedding.close()
 
 
+def spied(encode, seen):
+    def spy(self, texts, *rest):
+        seen.extend(texts)
+        return encode(self, texts, *rest)
+
+    return spy
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """Texts that really went through the engine."""
     seen = []
     for name in ("encode_passages", "encode_queries"):
-
-        def spy(self, texts, *rest, encode=getattr(BMRetrieverEncoder, name)):
-            seen.extend(texts)
-            return encode(self, texts, *rest)
-
-        monkeypatch.setattr(BMRetrieverEncoder, name, spy)
+        monkeypatch.setattr(BMRetrieverEncoder, name, spied(getattr(BMRetrieverEncoder, name), seen))
     return seen
 
 

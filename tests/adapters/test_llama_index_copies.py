@@ -46,6 +46,7 @@ def test_a_copy_gives_the_same_vectors_and_lives_by_itself(embedding, way, warm)
     assert other.to_dict() == embedding.to_dict()
     vector = embedding.get_query_embedding("aspirin")
     assert other.get_query_embedding("aspirin") == vector
+    assert engines_open() == before - warm + 1  # one engine for both, though a pickle has lost its token
     embedding.close()
     assert other.get_query_embedding("aspirin") == vector
     other.close()

@@ -26,7 +26,7 @@ def test_no_other_framework_is_imported():
 def test_a_missing_llama_index_is_named_with_the_cure():
     done = run(BLOCK.format(names=["llama_index.core"]) + "import bmretriever_integrations.llama_index\n")
     assert done.returncode != 0
-    assert 'ImportError: LlamaIndex could not be imported' in done.stderr
+    assert "ImportError: LlamaIndex could not be imported" in done.stderr
     assert 'pip install "bmretriever-integrations[llama-index]"' in done.stderr
 
 

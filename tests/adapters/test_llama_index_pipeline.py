@@ -85,3 +85,12 @@ async def test_an_asynchronous_pipeline(embedding):
         documents=[Document(text=text) for text in TEXTS]
     )
     assert np.allclose([node.embedding for node in nodes], embedding.get_text_embedding_batch(TEXTS), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_pipeline_of_spawned_processes_embeds_in_each(embedding):
+    embedding.get_text_embedding("load")  # a loaded model must not travel
+    nodes = IngestionPipeline(transformations=[embedding]).run(
+        nodes=[TextNode(text=text) for text in TEXTS], num_workers=2
+    )
+    assert np.allclose([node.embedding for node in nodes], embedding.get_text_embedding_batch(TEXTS), atol=1e-6)

@@ -15,7 +15,14 @@ from bmretriever_integrations.evaluation.tasks import load_task
 def graded(write_task):
     """Twelve documents; q1 has grades 2 and 1 and one relevant document that nobody can find, q2 one, q3 one."""
     documents = {f"d{number:02}": "text" for number in range(12)}
-    judgements = [("q1", "d03", 2), ("q1", "d05", 1), ("q1", "gone", 1), ("q1", "d07", 0), ("q2", "d11", 1), ("q3", "d00", 1)]
+    judgements = [
+        ("q1", "d03", 2),
+        ("q1", "d05", 1),
+        ("q1", "gone", 1),
+        ("q1", "d07", 0),
+        ("q2", "d11", 1),
+        ("q3", "d00", 1),
+    ]
     return load_task(write_task("graded", documents, {"q1": "a", "q2": "b", "q3": "c"}, judgements))
 
 

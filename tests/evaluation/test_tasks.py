@@ -21,7 +21,10 @@ def test_only_judged_queries_are_run_and_what_is_unknown_is_counted(write_task):
     assert task.document_ids == ["d1", "d2", "d3"]
     assert task.judgements == {"q1": {"d1": 2, "gone": 1}, "q2": {"d2": 1, "d3": 0}}
     assert (task.relevant, task.unknown_queries, task.unknown_documents) == (3, 1, 1)
-    assert [(p.title, p.text) for p in task.passages()][:2] == [("Aspirin", "lowers fever"), ("", "insulin lowers glucose")]
+    assert [(p.title, p.text) for p in task.passages()][:2] == [
+        ("Aspirin", "lowers fever"),
+        ("", "insulin lowers glucose"),
+    ]
 
 
 def test_gzip_holds_the_same_task(write_task):
@@ -42,7 +45,9 @@ def test_gzip_holds_the_same_task(write_task):
 
 def test_a_document_with_the_querys_id_is_left_out_unless_it_is_judged_relevant(write_task):
     documents = {"a": "one", "b": "two", "c": "three"}
-    folder = write_task("papers", documents, {"b": "two", "c": "three", "x": "four"}, [("b", "a", 1), ("c", "c", 1), ("x", "a", 1)])
+    folder = write_task(
+        "papers", documents, {"b": "two", "c": "three", "x": "four"}, [("b", "a", 1), ("c", "c", 1), ("x", "a", 1)]
+    )
     assert load_task(folder).own_documents.tolist() == [1, -1, -1]
 
 

@@ -20,12 +20,19 @@ TABLE_COLUMNS = 100
 """Width of the table where there is no terminal to ask."""
 
 
+RULES = """\
+BM25 (k1 0.9, b 0.4, title and text, Porter stems, English stop words) is measured in the same run.
+A document whose id equals a query's id is taken for the query itself and left out of that query's
+ranking, unless the judgements call it relevant."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     Declare the command's arguments.
 
     :param parser: of this command.
     """
+    parser.epilog = "\n\n".join(filter(None, (RULES, parser.epilog)))
     add = parser.add_argument
     add(
         "tasks",
@@ -65,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from rich.console import Console
 
+    from bmretriever_integrations.commands.quiet import silence_libraries
     from bmretriever_integrations.evaluation.chart import check_format, draw_chart
     from bmretriever_integrations.evaluation.report import read_results
     from bmretriever_integrations.evaluation.table import notes, results_table
@@ -80,9 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
     earlier = read_results(arguments.json) if arguments.json is not None else []
     tasks = _load_tasks(arguments.tasks, arguments.split)
 
+    silence_libraries()
     results = _measure(tasks, _systems(models, arguments.instruction), earlier, arguments.json)
     console = Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS)
     console.print(results_table(tasks, results))
+    console.print()
     for line in notes(tasks, results):
         console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
     if arguments.chart is not None:

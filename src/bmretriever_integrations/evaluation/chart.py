@@ -9,11 +9,13 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bmretriever_integrations.evaluation.comparison import Result
 from bmretriever_integrations.evaluation.metrics import MAIN_MEASURE
-from bmretriever_integrations.evaluation.report import means_over_tasks, replace_file
+from bmretriever_integrations.evaluation.report import means_over_tasks
 from bmretriever_integrations.evaluation.tasks import Task
+from bmretriever_integrations.index.files import write_whole
 
 FORMATS = (".png", ".svg")
 BASELINE = "BM25"
@@ -43,12 +45,19 @@ def draw_chart(path: Path, tasks: Sequence[Task], results: Sequence[Result]) -> 
         means = means_over_tasks(results, tasks)
         groups[f"Mean of {len(tasks)} tasks"] = {system: of[MAIN_MEASURE] for system, of in means.items()}
     systems = list(dict.fromkeys(result.system for result in results))
-    with matplotlib.rc_context({"svg.hashsalt": "bmretriever", "svg.fonttype": "none", "font.family": "DejaVu Sans"}):
+    with matplotlib.rc_context(
+        {
+            "svg.hashsalt": "bmretriever",  # the same ids, and so the same bytes, in every run
+            "svg.fonttype": "none",
+            "font.family": "sans-serif",
+            "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
+        }
+    ):
         figure = _draw(groups, systems)
         content = io.BytesIO()
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
         figure.savefig(content, format=path.suffix[1:].lower(), dpi=160, metadata=metadata)
-    replace_file(path, content.getvalue())
+    write_whole(path, content.getvalue())
 
 
 def check_format(path: Path) -> None:
@@ -64,10 +73,12 @@ def check_format(path: Path) -> None:
 
 def _draw(groups: dict[str, dict[str, float]], systems: list[str]) -> Figure:
     group_inches = len(systems) * BAR_INCHES + GAP_INCHES
-    columns = max(1, int(WIDTH_INCHES / (0.75 + 0.085 * max(map(len, systems)))))  # a letter of the legend is 0.085 wide
+    columns = max(
+        1, int(WIDTH_INCHES / (0.75 + 0.085 * max(map(len, systems))))
+    )  # a letter of the legend is 0.085 wide
     height = MARGIN_INCHES + len(groups) * group_inches + 0.2 * -(-len(systems) // columns)
-    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # type: ignore[union-attr, call-arg]  inches around the whole
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches around the whole
+    figure = Figure(figsize=(WIDTH_INCHES, height), layout=layout)
     axes = figure.add_subplot()
     models = [system for system in systems if system != BASELINE]
     for row, system in enumerate(systems):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bmretriever_integrations import __version__
 from bmretriever_integrations.evaluation.comparison import Result
 from bmretriever_integrations.evaluation.metrics import MAIN_MEASURE, MEASURES
 from bmretriever_integrations.evaluation.tasks import NO_DOCUMENT, Task
+from bmretriever_integrations.index.files import write_whole
 
 KIND = "bmretriever evaluate"
 SCHEMA = 1
-PACKAGES = ("bmretriever-integrations", "bm25s", "ir-measures", "numpy", "tokenizers", "torch", "transformers")
+PACKAGES = ("bm25s", "ir-measures", "numpy", "tokenizers", "torch", "transformers")
 
 
 def means_over_tasks(results: Sequence[Result], tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
@@ -48,7 +48,7 @@ def write_report(path: Path, tasks: Sequence[Task], results: Sequence[Result], p
     report = {
         "report": KIND,
         "schema": SCHEMA,
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": {"bmretriever-integrations": __version__, **{package: version(package) for package in PACKAGES}},
         "measures": list(MEASURES),
         "per_query_measure": MAIN_MEASURE,
         "tasks": [describe(task) for task in tasks],
@@ -56,7 +56,7 @@ def write_report(path: Path, tasks: Sequence[Task], results: Sequence[Result], p
         "results": [asdict(result) for result in results],
         "pending": [asdict(result) for result in pending],
     }
-    replace_file(path, (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode())
+    write_whole(path, (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -92,36 +92,3 @@ def read_results(path: Path) -> list[Result]:
         raise ValueError(
             f"{path} is there and is no report of this command ({error}); name another file, or remove it"
         ) from error
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """
-    Write a file under another name and rename it, so that what was there stays until the new one is whole.
-
-    :param path: the file.
-    :param content: its bytes.
-    """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # there is no way to ask without setting it
-    os.umask(mask)
-    return mask
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from a source tree
-        return None

@@ -21,7 +21,7 @@ def results_table(tasks: Sequence[Task], results: Sequence[Result]) -> Table:
     :param tasks: the tasks, in the order to show them.
     :param results: what was measured.
     """
-    table = Table(box=box.SIMPLE_HEAD, show_lines=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("Task", no_wrap=True)
     table.add_column("System", overflow="fold")
     for heading in (*MEASURES, "Seconds", "Passages/s"):

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmretriever_integrations.evaluation.records import Record, read_records
+from bmretriever_integrations.evaluation.beir import read_records
+from bmretriever_integrations.records import Record
 
 Judgements = dict[str, dict[str, int]]
 NO_DOCUMENT = -1

@@ -100,9 +100,10 @@ def build_index(
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
+            safe = read_manifest(target)
             raise OSError(
-                f"no space left for {target}. Its {manifest.records:,} records in {len(manifest.shards)} finished shards are "
-                "safe; make room and run the same command again."
+                f"no space left for {target}. Its {safe.records if safe else 0:,} records in finished shards are safe; make room "
+                "and run the same command again."
             ) from error
         finally:
             bar.close()

@@ -34,6 +34,8 @@ class RecordBar:
 
         :param records: how many.
         """
+        if self._bar.disable:  # such a bar has no start to move
+            return
         self._bar.initial += records
         self._bar.n += records
         self._bar.refresh()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 from typing import Any
 
 import numpy as np
-
-# transformers takes seconds to import, and meanwhile the garbage collector stops every thread for tenths of a second. Paid here,
-# when the component's module is imported, it is not paid by an event loop that waits for warm_up_async.
-import transformers.modeling_utils  # noqa: F401
+import transformers.models.llama.modeling_llama  # noqa: F401
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer  # noqa: F401
 
@@ -17,6 +15,11 @@ from bmretriever_integrations.pooling import finish
 from bmretriever_integrations.precision import Precision, quantize
 from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.sharing import EngineLease
+
+# Importing transformers takes seconds and makes hundreds of thousands of objects; a full garbage collection then stops every
+# thread for 0.2 s and more. Both are paid here, when the component's module is imported: the next full collection is due
+# after a quarter more objects, so loading a model on a worker thread (some 15,000 objects) does not stall an event loop. The four architectures import alike.
+gc.collect()
 
 
 class _BMRetrieverEmbeddingBackendFactory:

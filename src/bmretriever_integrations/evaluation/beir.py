@@ -1,4 +1,4 @@
-"""The JSON lines of a BEIR folder -> records, strictly: a score over half a corpus would be a wrong score."""
+"""The JSON lines of a BEIR folder -> records, strictly: where an index may leave a bad record out, a score may not."""
 
 from __future__ import annotations
 
@@ -6,17 +6,9 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One document or query."""
-
-    id: str
-    title: str
-    text: str
+from bmretriever_integrations.records import Record
 
 
 def read_records(path: Path) -> Iterator[Record]:

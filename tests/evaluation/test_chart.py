@@ -1,0 +1,79 @@
+"""The chart: both formats, every number on it, the same bytes again."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from bmretriever_integrations.evaluation.chart import COLOURS, GREY, draw_chart
+from bmretriever_integrations.evaluation.comparison import Result
+from bmretriever_integrations.evaluation.metrics import MEASURES
+from bmretriever_integrations.evaluation.tasks import load_task
+
+
+@pytest.fixture
+def tasks(write_task):
+    return [load_task(write_task(name, {"d": "text"}, {"q": "text"}, [("q", "d", 1)])) for name in ("one", "two")]
+
+
+def results(values):
+    return [
+        Result(
+            task=task,
+            system=system,
+            means=dict.fromkeys(MEASURES, value),
+            seconds=1,
+            passages_per_second=1,
+            settings={},
+            per_query={},
+            key="",
+        )
+        for (system, task), value in values.items()
+    ]
+
+
+VALUES = {("BM25", "one"): 0.125, ("BM25", "two"): 1.0, ("mini", "one"): 0.0, ("mini", "two"): 0.776}
+
+
+def test_svg_names_tasks_systems_values_and_means(tmp_path, tasks):
+    path = tmp_path / "chart.svg"
+    draw_chart(path, tasks, results(VALUES))
+    drawing = path.read_text()
+    for text in (
+        "nDCG@10",
+        "one",
+        "two",
+        "BM25",
+        "mini",
+        "0.125",
+        "1.000",
+        "0.000",
+        "0.776",
+        "Mean of 2 tasks",
+        "0.388",
+    ):
+        assert f">{text}" in drawing
+    assert GREY in drawing
+    assert COLOURS[0].lower() in drawing
+    again = tmp_path / "again.svg"
+    draw_chart(again, tasks, results(VALUES))
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_png_grows_with_the_number_of_bars(tmp_path, tasks):
+    def height(path: Path) -> int:
+        data = path.read_bytes()
+        assert data.startswith(b"\x89PNG\r\n")
+        return struct.unpack(">I", data[20:24])[0]
+
+    small, large = tmp_path / "small.png", tmp_path / "large.PNG"
+    draw_chart(small, tasks[:1], results({("BM25", "one"): 0.5}))
+    draw_chart(large, tasks, results(VALUES))
+    assert height(large) > height(small)
+
+
+def test_another_format_is_refused(tmp_path, tasks):
+    with pytest.raises(ValueError, match=r"must end in \.png or \.svg, got 'chart\.pdf'"):
+        draw_chart(tmp_path / "chart.pdf", tasks, results(VALUES))

@@ -1,0 +1,168 @@
+"""The command: from folders to table, JSON and chart; a rerun goes on where the last one stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bmretriever_integrations.commands import evaluate
+
+DOCUMENTS = {
+    "d1": ("Aspirin", "lowers fever in adults"),
+    "d2": "insulin lowers glucose",
+    "d3": ("Statins", "lower cholesterol and the risk of stroke"),
+    "d4": "BRCA1 mutations raise the risk of breast cancer",
+}
+QUERIES = {"q1": "what lowers fever?", "q2": "insulin and glucose"}
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    return evaluate.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+@pytest.fixture
+def toy(write_task):
+    return write_task("toy", DOCUMENTS, QUERIES, [("q1", "d1", 1), ("q2", "d2", 1), ("q2", "gone", 1), ("q9", "d1", 1)])
+
+
+@pytest.fixture
+def scifact(write_task):
+    return write_task("scifact", DOCUMENTS, QUERIES, [("q1", "d1", 1)])
+
+
+def test_table_json_and_chart(tmp_path, capsys, tiny, toy, scifact):
+    model, report, chart = tiny("gpt_neox"), tmp_path / "report.json", tmp_path / "chart.png"
+    assert run(toy, scifact, "--model", model, "--json", report, "--chart", chart, "--dtype", "float32") == 0
+    printed = capsys.readouterr()
+    for text in ("nDCG@10", "Recall@100", "MRR@10", "Passages/s", "BM25", model.name, "toy", "4 documents", "Mean"):
+        assert text in printed.out
+    assert "scifact: queries start with “Given a scientific claim, retrieve documents that support" in printed.out
+    assert "toy: 1 of 3 relevant documents are not in the corpus" in printed.out
+    assert "toy: 1 judged queries are not in queries.jsonl" in printed.out
+    assert f"{model.name} on scifact: nDCG@10" in printed.err
+    assert chart.read_bytes().startswith(b"\x89PNG\r\n")
+
+    written = json.loads(report.read_text())
+    assert written["report"] == "bmretriever evaluate"
+    assert all(written["versions"].values())
+    assert [task["name"] for task in written["tasks"]] == ["toy", "scifact"]
+    assert set(written["means"]) == {"BM25", model.name}
+    assert [(r["system"], r["task"]) for r in written["results"]] == [
+        ("BM25", "toy"),
+        ("BM25", "scifact"),
+        (model.name, "toy"),
+        (model.name, "scifact"),
+    ]
+    bm25, dense = written["results"][1], written["results"][3]
+    assert bm25["means"] == {"nDCG@10": 1, "Recall@100": 1, "MRR@10": 1}
+    assert bm25["settings"]["k1"] == 0.9
+    assert dense["per_query"].keys() == {"q1"}
+    assert dense["settings"]["dtype"] == "float32"
+    assert dense["settings"]["files_sha256"]
+    assert dense["passages_per_second"] > 0
+
+
+def test_options_reach_the_engine_and_the_task(tmp_path, capsys, tiny, write_task):
+    folder = write_task("toy", DOCUMENTS, QUERIES, [("q1", "d1", 1)], split="dev")
+    report = tmp_path / "report.json"
+    options = ("--split", "dev", "--instruction", "mesh", "--max-length", 9, "--dtype", "bfloat16", "--device", "cpu")
+    run(folder, "--model", tiny("mistral"), "--json", report, *options)
+    written = json.loads(report.read_text())
+    assert written["tasks"][0]["split"] == "dev"
+    settings = written["results"][1]["settings"]
+    assert settings["instruction"] == "Given a concept, retrieve passages for its definition."
+    assert (settings["max_length"], settings["dtype"], settings["device"]) == (9, "bfloat16", "cpu")
+
+
+def test_a_rerun_takes_what_is_measured_and_a_failed_run_loses_nothing(tmp_path, capsys, tiny, toy):
+    report, neox, llama = tmp_path / "report.json", tiny("gpt_neox"), tiny("llama")
+    run(toy, "--model", neox, "--model", llama, "--json", report)
+    first = json.loads(report.read_text())["results"]
+    assert "taken from" not in capsys.readouterr().err
+
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        run(toy, "--model", neox, "--model", "nowhere", "--model", llama, "--json", report)
+    stopped = json.loads(report.read_text())
+    assert stopped["results"] == first[:2]
+    assert stopped["pending"] == first[2:]
+    capsys.readouterr()
+
+    run(toy, "--model", neox, "--model", llama, "--json", report)
+    assert capsys.readouterr().err.count("taken from") == 3
+    final = json.loads(report.read_text())
+    assert (final["results"], final["pending"]) == (first, [])
+
+    run(toy, "--model", neox, "--json", report, "--max-length", 16)
+    assert capsys.readouterr().err.count("taken from") == 1  # BM25's; another max_length is another model
+
+
+def test_changed_judgements_are_measured_anew(tmp_path, capsys, tiny, toy):
+    report = tmp_path / "report.json"
+    run(toy, "--model", tiny("gpt_neox"), "--json", report)
+    with (toy / "qrels" / "test.tsv").open("a") as file:
+        file.write("q1\td2\t1\n")
+    capsys.readouterr()
+    run(toy, "--model", tiny("gpt_neox"), "--json", report)
+    assert "taken from" not in capsys.readouterr().err
+
+
+def test_models_of_one_folder_name_are_told_apart(tmp_path, capsys, tiny, toy):
+    folders = [tmp_path / run_name / "final" for run_name in ("first", "second")]
+    for folder, architecture in zip(folders, ("gpt_neox", "llama"), strict=True):
+        folder.parent.mkdir()
+        folder.symlink_to(tiny(architecture))
+    report = tmp_path / "report.json"
+    models = [argument for folder in (*folders, folders[0]) for argument in ("--model", folder)]
+    run(toy, *models, "--json", report)
+    systems = [result["system"] for result in json.loads(report.read_text())["results"]]
+    assert len(systems) == len(set(systems)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (("--chart", "chart.pdf"), ValueError, "must end in .png or .svg"),
+        (("--json", "no/such/folder/report.json"), FileNotFoundError, "make it first"),
+        (("--instruction", "scifakt"), ValueError, "Did you mean 'scifact'"),
+        (("--max-length", 1), ValueError, "max_length must be at least 2"),
+        (("--split", "dev"), FileNotFoundError, "splits there: test"),
+    ],
+)
+def test_faults_are_found_before_anything_is_measured(capsys, toy, options, error, message):
+    with pytest.raises(error, match=message):
+        run(toy, *options)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_two_tasks_of_one_name_are_refused(toy):
+    with pytest.raises(ValueError, match="two task folders are named 'toy'"):
+        run(toy, toy)
+
+
+def test_arguments_are_declared_without_the_evaluation_packages():
+    code = (
+        "import argparse, sys\n"
+        "for name in ('bm25s', 'ir_measures', 'matplotlib', 'Stemmer', 'torch', 'rich'): sys.modules[name] = None\n"
+        "from bmretriever_integrations.commands import evaluate\n"
+        "evaluate.add_arguments(argparse.ArgumentParser())\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_missing_packages_are_named_with_the_command_that_installs_them(tmp_path):
+    code = (
+        "import sys, importlib.util as util\n"
+        "found = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name in ('bm25s', 'Stemmer') else found(name, *rest)\n"
+        "import bmretriever_integrations.evaluation\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert process.returncode == 1
+    assert "evaluation needs bm25s, PyStemmer" in process.stderr
+    assert 'pip install "bmretriever-integrations[evaluation]"' in process.stderr

