@@ -1,0 +1,138 @@
+"""Every example runs as its docstring says, prints the right records in the right order, and nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bmretriever_integrations import BMRetrieverEncoder
+
+FOLDER = Path(__file__).parents[2] / "examples"
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
+QUESTION = "Does tolvaptan slow polycystic kidney disease?"
+BAR = re.compile(r"^.*\d+%\|.*\|.*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def pmids(self) -> list[str]:
+        return re.findall(r"PMID (\d+)", self.out)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny, source, tmp_path_factory) -> dict[str, Finished]:
+    folder = tmp_path_factory.mktemp("runs")
+    model = ["--model", str(tiny("llama"))]
+    search = [str(source), "--question", QUESTION, *model]
+    jobs = {name: (name, model if name == "embed_texts" else search) for name in SCRIPTS}
+    jobs["chroma again"] = ("chroma_search", search)
+    jobs["chroma with another model"] = ("chroma_search", [*search, "--model", str(tiny("gpt_neox"))])
+    listed = [
+        {"name": job, "script": str(FOLDER / f"{script}.py"), "arguments": arguments}
+        for job, (script, arguments) in jobs.items()
+    ]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+    host = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("run_forked.py")), str(folder)],
+        input=json.dumps(listed),
+        env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    codes = json.loads(host.stdout)
+    texts = {
+        job: [(folder / f"{job}.{end}").read_text("utf-8").replace("\r", "\n") for end in ("out", "err")]
+        for job in jobs
+    }
+    return {job: Finished(codes[job], *texts[job]) for job in jobs}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_it_runs_without_a_word_of_warning(name, finished):
+    run = finished[name]
+    assert run.code == 0, run.err
+    assert BAR.sub("", run.err).strip() == ""
+    assert name == "embed_texts" or QUESTION in run.out
+
+
+@pytest.mark.parametrize("name", ["chroma_search", "faiss_search", "haystack_rag", "haystack_search"])
+def test_records_are_ranked_by_the_dot_product(name, finished, ranking):
+    assert finished[name].pmids == ranking(cosine=False)[:5]
+
+
+def test_llamaindex_ranks_unit_vectors(finished, ranking):
+    assert finished["llamaindex_rag"].pmids == ranking(cosine=True)[:5]
+
+
+@pytest.mark.parametrize("name", ["haystack_rag", "llamaindex_rag"])
+def test_without_an_llm_the_evidence_is_shown_and_it_is_said_so(name, finished):
+    assert "This is the evidence alone: name an LLM with --llm or --local-llm" in finished[name].out
+
+
+def test_texts_are_compared_by_dot_product(finished, tiny):
+    example = load("embed_texts")
+    with BMRetrieverEncoder(tiny("llama")) as encoder:
+        scores = encoder.encode_queries(example.QUESTIONS) @ encoder.encode_passages(example.PASSAGES, example.TITLES).T
+    printed = finished["embed_texts"].out.split("\n\n")[1:]
+    for question, row, block in zip(example.QUESTIONS, scores, printed, strict=True):
+        lines = [
+            f"{rank:>2}  {row[place]:8.2f}  {example.PASSAGES[place]}" for rank, place in enumerate((-row).argsort(), 1)
+        ]
+        assert block.strip().splitlines() == [question, *lines]
+
+
+def test_hybrid_search_joins_both_rankings(finished, ranking):
+    lines = re.findall(r"^ *\d+ +(\S+) +(\S+)  PMID (\d+)", finished["hybrid_search"].out, re.MULTILINE)
+    assert len(lines) == 5
+    dense = ranking(cosine=False)
+    assert [int(meaning) for _, meaning, _ in lines] == [dense.index(pmid) + 1 for *_, pmid in lines]
+    assert {pmid: words for words, _, pmid in lines}["90000001"] == "1"  # the one record that names the drug
+    joined = [1 / (61 + int(words)) + 1 / (61 + int(meaning)) for words, meaning, _ in lines]
+    assert joined == sorted(joined, reverse=True)
+    assert [pmid for *_, pmid in lines] != dense[:5]
+
+
+def test_chroma_embeds_only_what_is_new(finished):
+    assert "chroma holds 12 records, 12 of them new" in finished["chroma_search"].out
+    again = finished["chroma again"]
+    assert "chroma holds 12 records, 0 of them new" in again.out
+    assert "embedding passages" not in again.err
+    assert again.pmids == finished["chroma_search"].pmids
+
+
+def test_chroma_does_not_mix_models(finished):
+    run = finished["chroma with another model"]
+    assert run.code == 1
+    assert "name another --folder" in run.err
+    assert run.pmids == []
+
+
+def test_the_table_names_every_example():
+    table = (FOLDER / "README.md").read_text("utf-8")
+    assert re.findall(r"^\| \[(\w+)\.py\]\(\1\.py\)", table, re.MULTILINE) == SCRIPTS
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_docstring_has_its_command(name):
+    assert f"    python examples/{name}.py\n" in re.sub(r" +#.*", "", (FOLDER / f"{name}.py").read_text("utf-8"))
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
