@@ -31,7 +31,7 @@ test-transformers4: $(OLD)/.installed
 	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py
 
 docs: $(VENV)/.dev
-	@$(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"
 
 build: $(VENV)/.dev
 	@$(VENV)/bin/python -m build --outdir dist

@@ -19,7 +19,14 @@ TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
 
 
 @pytest.fixture
-def pair(tiny):
+def opened():
+    """A function: how many engines this test has opened."""
+    before = engines_open()
+    return lambda: engines_open() - before
+
+
+@pytest.fixture
+def pair(tiny, opened):
     arguments = {"model": str(tiny("llama")), "progress_bar": False}
     embedders = (BMRetrieverTextEmbedder(**arguments), BMRetrieverDocumentEmbedder(**arguments))
     yield embedders
@@ -27,28 +34,28 @@ def pair(tiny):
         embedder.close()
 
 
-def test_two_components_share_one_engine_and_the_last_to_close_frees_it(tiny, pair):
+def test_two_components_share_one_engine_and_the_last_to_close_frees_it(tiny, pair, opened):
     text_embedder, document_embedder = pair
-    assert engines_open() == 0
+    assert opened() == 0
     text_embedder.warm_up()
     document_embedder.warm_up()
     document_embedder.warm_up()
-    assert engines_open() == 1
+    assert opened() == 1
     # what a call decides is not the engine's: it makes no second one
     other = BMRetrieverDocumentEmbedder(
         model=str(tiny("llama")), batch_size=1, normalize_embeddings=True, progress_bar=True, precision="binary"
     )
     other.run([Document(content="a")])
-    assert engines_open() == 1
+    assert opened() == 1
     shorter = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), max_length=64)
     shorter.warm_up()
-    assert engines_open() == 2
+    assert opened() == 2
     for embedder in (shorter, other, text_embedder, text_embedder):
         embedder.close()
-    assert engines_open() == 1
+    assert opened() == 1
     document_embedder.run([Document(content="still open")])
     document_embedder.close()
-    assert engines_open() == 0
+    assert opened() == 0
 
 
 def test_after_close_a_run_warms_up_again(pair):
@@ -59,11 +66,11 @@ def test_after_close_a_run_warms_up_again(pair):
     assert embedder.run("fever") == first
 
 
-async def test_async_close_and_run_again(pair):
+async def test_async_close_and_run_again(pair, opened):
     embedder, _ = pair
     first = await embedder.run_async("fever")
     await embedder.close_async()
-    assert (engines_open(), embedder.executor) == (0, None)
+    assert (opened(), embedder.executor) == (0, None)
     assert await embedder.run_async("fever") == first
 
 
@@ -75,7 +82,7 @@ def test_close_frees_the_weights(pair):
     weights = {id(parameter) for parameter in embedder.embedding_backend.lease.engine._forward._network.parameters()}
     embedder.close()
     gc.collect()
-    assert not weights & {id(thing) for thing in gc.get_objects() if isinstance(thing, torch.nn.Parameter)}
+    assert not weights & {id(thing) for thing in gc.get_objects() if type(thing) is torch.nn.Parameter}
 
 
 async def test_an_executor_that_was_given_is_used_and_left_running(tiny):
@@ -109,13 +116,13 @@ async def test_errors_reach_the_awaiting_caller(tmp_path):
     await embedder.close_async()
 
 
-def test_sixteen_threads_on_a_cold_component(pair):
+def test_sixteen_threads_on_a_cold_component(pair, opened):
     text_embedder, document_embedder = pair
     with ThreadPoolExecutor(16) as pool:
         queries = list(pool.map(lambda text: text_embedder.run(text)["embedding"], TEXTS))
         chunks = [[Document(content=text) for text in TEXTS[start::16]] for start in range(16)]
         answers = list(pool.map(lambda chunk: document_embedder.run(chunk)["documents"], chunks))
-    assert engines_open() == 1
+    assert opened() == 1
     assert queries == [text_embedder.run(text)["embedding"] for text in TEXTS]
     for chunk, answer in zip(chunks, answers, strict=True):
         assert answer == document_embedder.run(chunk)["documents"]

@@ -13,8 +13,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.embedded import pack
+from bmretriever_integrations.forward.last_token import LastTokenLlama, shorten
 from bmretriever_integrations.training.base_model import _cut_tokenizer, cut_smollm2
-from bmretriever_integrations.training.last_token import LastTokenLlama
 from bmretriever_integrations.training.negatives import mine_bm25
 from bmretriever_integrations.training.pairs import Pair, Source, read_pairs
 from bmretriever_integrations.training.stages import StageSettings, load_settings, train_stage
@@ -27,7 +27,7 @@ def data(tmp_path):
     rows = [
         {
             "title": f"{drug} dose {number}",
-            "text": f"The dose of {drug} is {number} mg. It is taken daily. Take {drug} with water. {drug} number {number} helps.",
+            "text": f"The dose of {drug} is {number} mg. It is taken daily. Take {drug} with water. It helps {number}.",
         }
         for drug in DRUGS
         for number in range(4)
@@ -101,7 +101,7 @@ def test_last_token_llama_is_the_plain_llama(tiny):
     plain.square().sum().backward()
     expected = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
     network.zero_grad()
-    network.__class__ = LastTokenLlama
+    assert isinstance(shorten(network), LastTokenLlama)
     short = network(input_ids=ids, attention_mask=mask).last_hidden_state[rows, last]
     short.square().sum().backward()
     torch.testing.assert_close(short, plain, rtol=1e-5, atol=1e-5)

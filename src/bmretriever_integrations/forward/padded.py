@@ -15,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bmretriever_integrations.forward.last_token import LastTokenLlama, shorten
 from bmretriever_integrations.pooling import last_token
 
 
 class PaddedForward:
     """Runs a decoder of transformers on right-padded batches."""
-
-    name = "padded"
 
     def __init__(self, network: Any, pad_id: int, width: int) -> None:
         """
@@ -29,7 +28,8 @@ class PaddedForward:
         :param pad_id: any id of the vocabulary; what stands in the padding changes nothing.
         :param width: leading dimensions of the vector to keep.
         """
-        self._network = network
+        self._network = shorten(network)
+        self.name = "padded, last token only" if isinstance(network, LastTokenLlama) else "padded"
         self._device: torch.device = next(network.parameters()).device
         self._pad_id = pad_id
         self._width = width
@@ -46,10 +46,14 @@ class PaddedForward:
         ids = np.full((len(rows), int(lengths.max())), self._pad_id, np.int64)
         for row, tokens in enumerate(rows):
             ids[row, : len(tokens)] = tokens
-        hidden = self._network(input_ids=self._to_device(ids), use_cache=False).last_hidden_state
-        vectors: Tensor = last_token(hidden, self._to_device(lengths))[:, : self._width]
+        vectors = self._last_states(self._to_device(ids), self._to_device(lengths))[:, : self._width]
         array: NDArray[np.float32] = vectors.float().cpu().numpy()
         return array
+
+    def _last_states(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        if isinstance(self._network, LastTokenLlama):
+            return self._network.last_states(ids, lengths - 1)
+        return last_token(self._network(input_ids=ids, use_cache=False).last_hidden_state, lengths)
 
     def _to_device(self, array: NDArray[np.int64]) -> Tensor:
         tensor = torch.from_numpy(array)

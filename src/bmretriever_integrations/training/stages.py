@@ -118,13 +118,11 @@ def _open_model(base: Path, max_length: int) -> SentenceTransformer:
     """Last-token pooling, no normalisation (the released models' convention); a Llama takes the shorter way to its vector."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import LlamaModel
 
-    from bmretriever_integrations.training.last_token import LastTokenLlama
+    from bmretriever_integrations.forward.last_token import shorten
 
     transformer = Transformer(str(base), max_seq_length=max_length)
-    if type(transformer.auto_model) is LlamaModel:
-        transformer.auto_model.__class__ = LastTokenLlama
+    shorten(transformer.auto_model)
     width = transformer.auto_model.config.hidden_size
     return SentenceTransformer(modules=[transformer, Pooling(width, "lasttoken")], device=None)
 

@@ -17,8 +17,8 @@ from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.sharing import EngineLease
 
 # Importing transformers takes seconds and makes hundreds of thousands of objects; a full garbage collection then stops every
-# thread for 0.2 s and more. Both are paid here, when the component's module is imported: the next full collection is due
-# after a quarter more objects, so loading a model on a worker thread (some 15,000 objects) does not stall an event loop. The four architectures import alike.
+# thread for 0.2 s and more. Both are paid here, when the component's module is imported. The next full collection is due after
+# a quarter more objects, so loading a model on a worker thread (some 15,000 objects) does not stall an event loop.
 gc.collect()
 
 
