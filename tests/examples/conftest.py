@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")  # read when haystack is imported
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")  # of chromadb
@@ -15,6 +17,7 @@ import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 QUESTION = "Does tolvaptan slow polycystic kidney disease?"
 RECORDS = [
     {"_id": str(90000001 + row), "title": title, "text": text}
@@ -35,6 +38,31 @@ RECORDS = [
         ]
     )
 ]
+
+
+@pytest.fixture(scope="session")
+def question() -> str:
+    """The question that all examples are asked."""
+    return QUESTION
+
+
+@pytest.fixture(scope="session")
+def records() -> dict[str, dict[str, str]]:
+    """Id -> record, each in its latest version."""
+    return {record["_id"]: record for record in RECORDS}
+
+
+@pytest.fixture
+def example() -> Callable[[str], ModuleType]:
+    """A function: name of an example -> its module, made anew and without running it."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@ Runs scripts as `python SCRIPT ARGUMENTS` would, each in a process of its own, b
 
     python run_forked.py FOLDER < jobs.json       # [{"name": ..., "script": ..., "arguments": [...]}, ...]
 
-The scripts run in FOLDER, one after another; what they print goes to NAME.out and NAME.err there. Prints their exit codes as JSON.
+They run in FOLDER, one after another, and what they print goes to NAME.out and NAME.err there. Writes the exit codes as JSON.
 """
 
 from __future__ import annotations
@@ -37,4 +37,4 @@ def fork(job: dict) -> int:
 if __name__ == "__main__":
     jobs = json.load(sys.stdin)
     os.chdir(sys.argv[1])
-    print(json.dumps({job["name"]: fork(job) for job in jobs}))
+    json.dump({job["name"]: fork(job) for job in jobs}, sys.stdout)

