@@ -35,21 +35,24 @@ PROMPT = PromptTemplate(
     "If the abstracts do not answer the question, say so.\n\n{context_str}\n\nQuestion: {query_str}"
 )
 
+CONTEXT = 8000
+"""Tokens that the LLM takes in. LlamaIndex cuts the abstracts where all five together are longer."""
+
 
 def open_llm(arguments: argparse.Namespace) -> Any:
     try:
         if arguments.local_llm:
             from llama_index.llms.huggingface import HuggingFaceLLM
 
-            return HuggingFaceLLM(
-                model_name=arguments.local_llm, tokenizer_name=arguments.local_llm, is_chat_model=True
-            )
+            names = {"model_name": arguments.local_llm, "tokenizer_name": arguments.local_llm}
+            return HuggingFaceLLM(**names, is_chat_model=True, context_window=CONTEXT, max_new_tokens=500)
         if arguments.llm:
             from llama_index.llms.openai_like import OpenAILike
 
             # servers on one's own machine ask for no key, but the client insists on having one
             key = os.environ.get("OPENAI_API_KEY") or ("none" if arguments.api_base else None)
-            return OpenAILike(model=arguments.llm, api_base=arguments.api_base, api_key=key, is_chat_model=True)
+            server = {"api_base": arguments.api_base, "api_key": key}
+            return OpenAILike(model=arguments.llm, **server, is_chat_model=True, context_window=CONTEXT)
     except ImportError as error:
         package = "llama-index-llms-huggingface" if arguments.local_llm else "llama-index-llms-openai-like"
         sys.exit(f"this LLM needs one more package, run: pip install {package} ({error})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from haystack import Document
 from haystack.utils import ComponentDevice, Device, DeviceMap, Secret
 
 from bmretriever_integrations.haystack import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
@@ -52,7 +53,8 @@ def test_defaults(kind):
     embedder = kind()
     assert embedder.model == "BMRetriever/BMRetriever-410M"
     assert embedder.token == Secret.from_env_var(["HF_API_TOKEN", "HF_TOKEN"], strict=False)
-    assert (embedder.device, embedder.embedding_backend, embedder.revision) == (None, None, None)
+    assert (embedder.chosen_device, embedder.embedding_backend, embedder.revision) == (None, None, None)
+    assert embedder.device == ComponentDevice.resolve_device(None)
     assert (embedder.batch_size, embedder.max_length, embedder.normalize_embeddings) == (32, 512, False)
 
 
@@ -60,33 +62,50 @@ def test_defaults(kind):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"trust_remote_code": True}, "trust_remote_code must be False"),
-        ({"backend": "onnx"}, "backend must be 'torch', got 'onnx'"),
         ({"device": "cuda:0"}, "Invalid component device type 'str'.*ComponentDevice.from_str"),
         (
             {"device": ComponentDevice.from_multiple(DeviceMap({"": Device.gpu(0), "head": Device.gpu(1)}))},
             "must be one device, got a device map",
         ),
-        ({"model_kwargs": {"attn_implementation": "sdpa"}}, "holds 'attn_implementation', but it takes 'dtype'"),
         ({"model_kwargs": {"dtype": "int8"}}, "dtype must be one of auto, float32"),
         ({"model_kwargs": {"dtype": "float32", "torch_dtype": "float16"}}, "two number types"),
-        ({"tokenizer_kwargs": {"add_eos_token": True}}, "it takes 'model_max_length'. EOS, BOS"),
         ({"tokenizer_kwargs": {"model_max_length": 64}, "max_length": 128}, "contradict each other"),
-        ({"config_kwargs": {"hidden_size": 3}}, "config_kwargs holds 'hidden_size', but it takes no keys"),
-        ({"encode_kwargs": {"batch_size": 3}}, "encode_kwargs holds 'batch_size', but it takes no keys"),
         ({"batch_size": 0}, "batch_size must be an int of at least 1, got 0"),
         ({"batch_size": True}, "batch_size must be an int"),
         ({"max_length": 1}, "max_length must be at least 2"),
         ({"truncate_dim": 0}, "truncate_dim must be at least 1"),
-        ({"precision": "int4"}, "precision must be one of"),
-        ({"precision": "int8"}, "needs quantization_ranges"),
-        ({"quantization_ranges": [[0.0], [1.0]]}, "'float32' does not use them"),
         ({"model": " "}, "model must be a hub id"),
     ],
 )
-def test_what_would_be_ignored_or_fail_later_is_refused_at_once(kind, wrong, message):
+def test_what_cannot_be_is_refused_at_once(kind, wrong, message):
     with pytest.raises(ValueError, match=message):
         kind(**wrong)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize(
+    ("unsupported", "message"),
+    [
+        ({"trust_remote_code": True}, "trust_remote_code must be False"),
+        ({"backend": "onnx"}, "backend must be 'torch', got 'onnx'"),
+        ({"model_kwargs": {"attn_implementation": "sdpa"}}, "holds 'attn_implementation', but it takes 'dtype'"),
+        ({"tokenizer_kwargs": {"add_eos_token": True}}, "it takes 'model_max_length'. EOS, BOS"),
+        ({"config_kwargs": {"hidden_size": 3}}, "config_kwargs holds 'hidden_size', but it takes no keys"),
+        ({"encode_kwargs": {"batch_size": 3}}, "encode_kwargs holds 'batch_size', but it takes no keys"),
+        ({"precision": "int4"}, "precision must be one of"),
+        ({"precision": "int8"}, "needs quantization_ranges"),
+        ({"quantization_ranges": [[0.0], [1.0]]}, "'float32' does not use them"),
+    ],
+)
+def test_what_other_embedders_do_and_this_one_does_not_is_kept_but_never_run(kind, unsupported, message, tiny):
+    embedder = kind(model=str(tiny("llama")), **unsupported)
+    for name, value in unsupported.items():
+        assert getattr(embedder, name) == value
+    assert kind.from_dict(embedder.to_dict()).to_dict() == embedder.to_dict()
+    with pytest.raises(ValueError, match=message):
+        embedder.warm_up()
+    with pytest.raises(ValueError, match=message):
+        embedder.run("text") if kind is BMRetrieverTextEmbedder else embedder.run([Document(content="text")])
 
 
 @pytest.mark.parametrize("wrong", [{"prefix": None}, {"model_kwargs": "dtype"}, {"meta": []}, {"max_length": "512"}])

@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 import torch  # noqa: F401
-import transformers.modeling_utils  # noqa: F401
+import transformers.models.auto
+import transformers.models.llama.modeling_llama  # noqa: F401
 
 
 def run(job: dict) -> None:

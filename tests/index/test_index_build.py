@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,21 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(
     assert len(SearchIndex.open(folder)) == call // 3 * 10 if call >= 3 else not (folder / "manifest.json").exists()
     assert build_index(encoder, [source], folder, shard_size=10).embedded == 25 - call // 3 * 10
     assert contents(folder) == contents(tmp_path / "once")
+
+
+def test_memory_holds_one_shard_not_the_corpus(tmp_path: Path, encoder, write_jsonl, monkeypatch) -> None:
+    monkeypatch.setattr(encoder, "encode_passages", lambda texts, titles: np.zeros((len(texts), 64), np.float32))
+
+    def peak(count: int) -> int:
+        source = write_jsonl(tmp_path / f"{count}.jsonl", count)
+        tracemalloc.start()
+        build_index(encoder, [source], tmp_path / str(count), shard_size=500)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)
+    assert peak(20_000) < peak(2_000) + 18_000 * 150  # bytes; a record and its vector have 400
 
 
 def test_a_folder_with_other_files_is_refused_and_untouched(tmp_path: Path, encoder, write_jsonl, contents) -> None:

@@ -56,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     _check_frameworks()
     source = arguments.source or str(find_records())
     from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.corpus import read_corpus
 
+    read_corpus([source])  # complains of a missing or wrong file before the model is loaded
     silence_libraries()
     index = _index(source, arguments)
     from bmretriever_integrations.commands.frameworks import ask_haystack, ask_llama_index
@@ -116,11 +118,11 @@ def _index(source: str, arguments: argparse.Namespace) -> SearchIndex:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.index import SearchIndex, build_index
 
-    sys.stdout.write(
-        f"Reading {Path(source).name}; embedding its first {arguments.limit:,} citations with {arguments.model}.\n"
-    )
-    sys.stdout.flush()
     with BMRetrieverEncoder(absolute(arguments.model)) as encoder:
+        sys.stdout.write(
+            f"{Path(source).name}: the first {arguments.limit:,} records, embedded with {arguments.model}\n"
+        )
+        sys.stdout.flush()
         report = build_index(
             encoder, [source], arguments.to, limit=arguments.limit, shard_size=SHARD_SIZE, progress=True
         )

@@ -58,9 +58,12 @@ def snippet(text: str, question: str, characters: int = SNIPPET_CHARACTERS) -> s
         return flat
     wanted = {word for word in re.findall(r"\w+", question.casefold()) if len(word) > 3}
     starts = [0, *(match.end() for match in re.finditer(r"[.;:?!] ", flat))]
-    start = max(
-        starts, key=lambda at: len(wanted.intersection(re.findall(r"\w+", flat[at : at + characters].casefold())))
-    )
+
+    def shared(at: int) -> int:
+        return len(wanted.intersection(re.findall(r"\w+", flat[at : at + characters].casefold())))
+
+    most = max(map(shared, starts))
+    start = max(at for at in starts if shared(at) == most) if most else 0
     part = flat[start : start + characters]
     if start + characters < len(flat):
         part = part.rsplit(" ", 1)[0] + " ..."

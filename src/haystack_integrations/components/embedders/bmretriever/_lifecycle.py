@@ -43,6 +43,7 @@ class Lifecycle(EmbedderSettings):
         Load the model, or join a component of equal settings that has it; does nothing if that is done.
 
         :raises FileNotFoundError: if the model is neither on this machine nor to be had from the hub.
+        :raises ValueError: if a parameter asks for what this engine does not do; nothing is loaded then.
         """
         self._worker()
         with self._loading:
@@ -114,6 +115,7 @@ class Lifecycle(EmbedderSettings):
             name for name in inspect.signature(type(self).__init__).parameters if name not in ("self", "async_executor")
         ]
         parameters = {name: copy.deepcopy(getattr(self, name)) for name in names}
+        parameters["device"] = self.chosen_device  # None stays None: a file made beside a GPU loads on a laptop
         if self.model_kwargs:
             parameters["model_kwargs"] = {key: str(value) for key, value in self.model_kwargs.items()}
         return default_to_dict(self, **parameters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,25 +50,24 @@ class EmbedderSettings:
     quantization_ranges: list[list[float]] | None
     max_length: int
     async_executor: ThreadPoolExecutor | None
+    chosen_device: ComponentDevice | None = field(default=None, init=False)
+    """What was asked for; ``device`` is what that means on this machine."""
 
     def __post_init__(self) -> None:
         if isinstance(self.model, Path):
             object.__setattr__(self, "model", str(self.model))
-        object.__setattr__(self, "quantization_ranges", check_ranges(self.precision, self.quantization_ranges))
         if self.device is not None:
             _check_device(self.device)
-        if self.trust_remote_code:
-            raise ValueError("trust_remote_code must be False: the engine runs no code from a checkpoint")
-        if self.backend != "torch":
-            raise ValueError(f"backend must be 'torch', got {self.backend!r}: the vectors are checked on PyTorch only")
+        object.__setattr__(self, "chosen_device", self.device)
+        object.__setattr__(self, "device", ComponentDevice.resolve_device(self.device))
         for name in ("prefix", "suffix"):
             check_string(name, getattr(self, name))
         if not isinstance(self.batch_size, int) or isinstance(self.batch_size, bool) or self.batch_size < 1:
             raise ValueError(f"batch_size must be an int of at least 1, got {self.batch_size!r}")
-        _check_keys("model_kwargs", self.model_kwargs, MODEL_KEYS)
-        _check_keys("tokenizer_kwargs", self.tokenizer_kwargs, TOKENIZER_KEYS)
-        _check_keys("config_kwargs", self.config_kwargs, ())
-        _check_keys("encode_kwargs", self.encode_kwargs, ())
+        for name in ADVICE:
+            _check_dict(name, getattr(self, name))
+        if self.quantization_ranges is not None:  # arrays cannot be written to YAML
+            object.__setattr__(self, "quantization_ranges", [[*map(float, row)] for row in self.quantization_ranges])
         self._engine_settings(token=None)
 
     def engine_settings(self) -> EncoderSettings:
@@ -76,14 +75,26 @@ class EmbedderSettings:
         Tell which engine is meant. The token's secret is read here, at warm-up, and nowhere else.
 
         Normalising, precision, progress bar and batch size are not the engine's: components that differ in them share one.
+
+        :raises ValueError: if a parameter asks for what this engine does not do. Haystack's constructors keep such parameters,
+            so that pipelines written for other embedders can be read and looked at; here nothing runs with them.
         """
+        if self.trust_remote_code:
+            raise ValueError("trust_remote_code must be False: the engine runs no code from a checkpoint")
+        if self.backend != "torch":
+            raise ValueError(f"backend must be 'torch', got {self.backend!r}: the vectors are checked on PyTorch only")
+        _check_keys("model_kwargs", self.model_kwargs, MODEL_KEYS)
+        _check_keys("tokenizer_kwargs", self.tokenizer_kwargs, TOKENIZER_KEYS)
+        _check_keys("config_kwargs", self.config_kwargs, ())
+        _check_keys("encode_kwargs", self.encode_kwargs, ())
+        check_ranges(self.precision, self.quantization_ranges)
         return self._engine_settings(token=self.token.resolve_value() if self.token else None)
 
     def _engine_settings(self, token: str | None) -> EncoderSettings:
         return EncoderSettings(
             model=self.model,
             revision=self.revision,
-            device=None if self.device is None else self.device.to_torch_str(),
+            device=ComponentDevice.resolve_device(self.device).to_torch_str(),
             dtype=self._dtype(),
             max_length=self._max_length(),
             truncate_dim=self.truncate_dim,
@@ -92,7 +103,8 @@ class EmbedderSettings:
         )
 
     def _dtype(self) -> str:
-        given = {str(value).removeprefix("torch.") for value in (self.model_kwargs or {}).values()}
+        kwargs = self.model_kwargs or {}
+        given = {str(kwargs[key]).removeprefix("torch.") for key in MODEL_KEYS if key in kwargs}
         if len(given) > 1:
             raise ValueError(f"model_kwargs names two number types, {' and '.join(sorted(given))}: keep 'dtype' alone")
         return given.pop() if given else "auto"
@@ -157,9 +169,12 @@ def _check_device(device: Any) -> None:
         )
 
 
-def _check_keys(name: str, given: dict[str, Any] | None, allowed: Collection[str]) -> None:
+def _check_dict(name: str, given: Any) -> None:
     if given is not None and not isinstance(given, dict):
         raise TypeError(f"{name} must be a dict or None, got {type(given).__name__}")
+
+
+def _check_keys(name: str, given: dict[str, Any] | None, allowed: Collection[str]) -> None:
     unknown = sorted(set(given or ()) - set(allowed), key=str)
     if unknown:
         may = f"it takes {', '.join(map(repr, allowed))}" if allowed else "it takes no keys"
