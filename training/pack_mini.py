@@ -1,6 +1,6 @@
 """Store a trained checkpoint the small way (int8 rows), where the package looks for "mini".
 
-    python training/pack_mini.py --checkpoint build/mini --output src/bmretriever_integrations/models/mini
+python training/pack_mini.py --checkpoint build/mini --output src/bmretriever_integrations/models/mini
 """
 
 from __future__ import annotations

@@ -9,7 +9,17 @@ import pytest
 
 import bmretriever_integrations
 
-FRAMEWORKS = ("haystack", "llama_index", "sentence_transformers", "faiss", "chromadb", "qdrant_client", "datasets", "peft", "bm25s")
+FRAMEWORKS = (
+    "haystack",
+    "llama_index",
+    "sentence_transformers",
+    "faiss",
+    "chromadb",
+    "qdrant_client",
+    "datasets",
+    "peft",
+    "bm25s",
+)
 
 
 def run(code):
@@ -29,7 +39,9 @@ def test_import_is_light_and_reaches_no_framework():
     assert found == "[]"
 
 
-@pytest.mark.parametrize("module", ["encoder", "corpus", "index.search", "checkpoints", "sharing", "stores", "cli", "testing"])
+@pytest.mark.parametrize(
+    "module", ["encoder", "corpus", "index.search", "checkpoints", "sharing", "stores", "cli", "testing"]
+)
 def test_core_works_with_every_framework_blocked(module):
     blocked = f"import sys; [sys.modules.__setitem__(name, None) for name in {FRAMEWORKS}]; "
     run(blocked + f"import bmretriever_integrations.{module}")
@@ -39,5 +51,5 @@ def test_exported_names_exist_and_unknown_ones_say_what_there_is():
     for name in bmretriever_integrations.__all__:
         assert getattr(bmretriever_integrations, name) is not None
     assert dir(bmretriever_integrations) == sorted(bmretriever_integrations.__all__)
-    with pytest.raises(AttributeError, match="it has .*BMRetrieverEncoder"):
+    with pytest.raises(AttributeError, match=r"it has .*BMRetrieverEncoder"):
         bmretriever_integrations.Encoder  # noqa: B018

@@ -58,7 +58,11 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert "bmretriever_integrations/models/mini/model.int8.safetensors" in names
     leaf = "haystack_integrations/components/embedders/bmretriever"
     assert f"{leaf}/py.typed" in names
-    for shared in ("haystack_integrations", "haystack_integrations/components", "haystack_integrations/components/embedders"):
+    for shared in (
+        "haystack_integrations",
+        "haystack_integrations/components",
+        "haystack_integrations/components/embedders",
+    ):
         assert f"{shared}/__init__.py" not in names  # one there would hide every other integration
     assert wheel.stat().st_size < 25_000_000
     for extra in ("haystack", "llama-index", "chroma", "faiss", "faiss-gpu", "train", "demo", "all", "dev"):
