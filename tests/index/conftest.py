@@ -11,7 +11,7 @@ import pytest
 from bmretriever_integrations import BMRetrieverEncoder
 
 WORDS = (
-    ["aspirin", "stroke", "insulin", "glucose", "tumour", "biopsy", "enzyme", "receptor", "placebo", "cohort", "dose", "trial", "kidney", "liver", "asthma"]
+    "aspirin stroke insulin glucose tumour biopsy enzyme receptor placebo cohort dose trial kidney liver asthma".split()
 )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -36,15 +36,16 @@ def manifest(folder: Path) -> dict:
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)])
 def test_help_has_an_example_and_is_quick(arguments: list[str]) -> None:
-    start = time.perf_counter()
+    before = os.times()
     done = subprocess.run(
         [sys.executable, "-m", "bmretriever_integrations", *arguments, "--help"],
         capture_output=True,
         text=True,
         check=True,
     )
-    took = time.perf_counter() - start
-    assert took < 2, f"{took:.2f} s"  # a fraction of a second where nothing else runs; importing torch takes longer
+    after = os.times()
+    took = after.children_user + after.children_system - before.children_user - before.children_system
+    assert took < 0.5, f"{took:.2f} s of computing"  # so that a busy machine does not count
     assert done.stderr == ""
     for word in [COMMANDS[name].example for name in arguments] or COMMANDS:
         assert word in done.stdout

@@ -78,7 +78,7 @@ def test_ctrl_c_says_what_is_safe_and_how_to_go_on(tmp_path: Path, undisturbed) 
     process = start(source, folder, model)
     wait_for(folder / "shard-000001.vectors.npy", process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     safe = sum(shard["records"] for shard in json.loads((folder / "manifest.json").read_text())["shards"])
     assert process.returncode == 130
     assert out == ""
