@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ class BMRetrieverEncoder:
         self.progress = progress
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(self.settings.dtype, self.device)
-        loaded = loading.load(self.settings, self.dtype)
+        loaded = loading.load(self.settings, self.dtype, progress)
         config = loaded.network.config
         _check_limits(self.settings, config)
         self.revision = loaded.revision
@@ -133,7 +134,8 @@ class BMRetrieverEncoder:
         if self._forward is None:
             raise RuntimeError("this encoder is closed; make a new one")
         vectors = np.empty((len(prompts), self.width), np.float32)
-        with tqdm(total=len(prompts), desc=f"embedding {noun}", unit="text", disable=not self.progress) as bar:
+        shown = self.progress and len(prompts) > 1
+        with tqdm(total=len(prompts), desc=f"embedding {noun}", unit="text", disable=not shown) as bar:
             for start, ids in self._tokens.ahead(prompts):
                 lengths = [len(row) for row in ids]
                 order = longest_first(lengths)
@@ -177,6 +179,17 @@ class BMRetrieverEncoder:
             yield
         finally:
             self._turn.release()
+
+    def view(self, *, progress: bool, max_batch_tokens: int) -> BMRetrieverEncoder:
+        """
+        Give the same engine, with the same weights and the same turns at the device, a bar and a budget of its own.
+
+        :param progress: show a bar while encoding.
+        :param max_batch_tokens: padded tokens of a batch; the engine's own budget is not exceeded.
+        """
+        same = copy.copy(self)
+        same.progress, same.max_batch_tokens = progress, min(max_batch_tokens, self.max_batch_tokens)
+        return same
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides this engine's passage vectors, as plain values for a manifest."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +31,13 @@ class Loaded:
     """Whether a sentence-transformers folder ends in a Normalize module."""
 
 
-def load(settings: EncoderSettings, dtype: Any) -> Loaded:
+def load(settings: EncoderSettings, dtype: Any, progress: bool = False) -> Loaded:
     """
     Load a checkpoint.
 
     :param settings: the engine's settings; ``model`` and the way to the hub count here.
     :param dtype: number type of the weights, a ``torch.dtype``.
+    :param progress: let transformers show its bar while it reads the weights.
     :raises FileNotFoundError: if it is neither on this machine nor on the hub, or the hub may not be asked.
     :raises ValueError: if the folder is no checkpoint that last-token pooling fits, or has no safetensors weights.
     """
@@ -44,14 +47,31 @@ def load(settings: EncoderSettings, dtype: Any) -> Loaded:
         return Loaded(network.to(dtype), tokenizer, (embedded_folder(),), None)
     folder = Path(settings.model).expanduser()
     if folder.is_dir():
-        return _load_folder(folder, dtype, settings, None)
+        with _bar_of_transformers(progress):
+            return _load_folder(folder, dtype, settings, None)
     hub_id = known.hub_id if known and known.hub_id else settings.model
     if hub_id.count("/") != 1 or hub_id.startswith((".", "/", "~")):
         names = ", ".join(repr(checkpoint.name) for checkpoint in CHECKPOINTS)
         raise FileNotFoundError(f"model {settings.model!r} is no folder, no hub id (owner/name) and none of {names}")
     revision = settings.revision or (known.revision if known else None)
     folder = _download(hub_id, revision, settings)
-    return _load_folder(folder, dtype, settings, folder.name)  # a snapshot's folder is named by its commit
+    with _bar_of_transformers(progress):
+        return _load_folder(folder, dtype, settings, folder.name)  # a snapshot's folder is named by its commit
+
+
+@contextmanager
+def _bar_of_transformers(shown: bool) -> Iterator[None]:
+    """Hide transformers' bar for reading weights, unless it is wanted; downloads keep theirs."""
+    from transformers.utils import logging
+
+    if shown or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def _download(hub_id: str, revision: str | None, settings: EncoderSettings) -> Path:

@@ -192,3 +192,15 @@ def test_tiny_checkpoints_differ_by_seed_and_refuse_other_architectures(tmp_path
     assert not torch.equal(one["embed_tokens.weight"], two["embed_tokens.weight"])
     with pytest.raises(ValueError, match="must be one of"):
         write_tiny_checkpoint(tmp_path, "bert")
+
+
+def test_bars_are_shown_only_where_they_are_wanted(tiny, capfd):
+    encoder = BMRetrieverEncoder(tiny("llama"))
+    encoder.encode_passages(TEXTS)
+    assert capfd.readouterr() == ("", "")
+    encoder = BMRetrieverEncoder(tiny("llama"), progress=True)
+    assert "Loading weights" in capfd.readouterr().err
+    encoder.encode_queries(["one question"])
+    assert capfd.readouterr() == ("", "")
+    encoder.encode_passages(TEXTS)
+    assert "embedding passages: 100%" in capfd.readouterr().err

@@ -10,9 +10,10 @@ import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
 
-WORDS = (
-    "aspirin stroke insulin glucose tumour biopsy enzyme receptor placebo cohort dose trial kidney liver asthma".split()
-)
+WORDS = [
+    "aspirin", "stroke", "insulin", "glucose", "tumour", "biopsy", "enzyme", "receptor",
+    "placebo", "cohort", "dose", "trial", "kidney", "liver", "asthma",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 from typing import Any
 
@@ -70,11 +69,8 @@ class _BMRetrieverEmbeddingBackend:
         :returns: *Shape:* (n, width), see :func:`~bmretriever_integrations.precision.quantize`.
         """
         engine = self.lease.engine
-        budget = min(engine.max_batch_tokens, batch_size * engine.settings.max_length)
-        call = copy.copy(
-            engine
-        )  # the same weights and the same turns at the device; bar and budget are this call's own
-        call.progress, call.max_batch_tokens = show_progress_bar, budget
+        call = engine.view(progress=show_progress_bar, max_batch_tokens=batch_size * engine.settings.max_length)
+        budget = call.max_batch_tokens
         if self.instruction is None:
             vectors = call.encode_passages(data)
         else:
