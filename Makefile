@@ -28,7 +28,7 @@ types: $(VENV)/.dev
 
 # The oldest transformers that the package supports: the engine's tests only, without the frameworks.
 test-transformers4: $(OLD)/.installed
-	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py
+	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py tests/core/test_mini.py
 
 docs: $(VENV)/.dev
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"

@@ -55,9 +55,27 @@ def pack(checkpoint: Path, folder: Path) -> None:
     for name, tensor in load_file(checkpoint / "model.safetensors").items():
         small.update(_quantize(name, tensor) if tensor.ndim == 2 else {name: tensor.float()})
     save_file(small, folder / "model.int8.safetensors", metadata={"format": "pt", "rows": "int8 times float32 scale"})
-    AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
-    config = AutoConfig.from_pretrained(checkpoint).to_dict()
+    _write_tokenizer(AutoTokenizer.from_pretrained(checkpoint), folder)
+    config = AutoConfig.from_pretrained(checkpoint).to_diff_dict()
+    config = {
+        key: value for key, value in config.items() if not key.startswith("_")
+    }  # where it lay when it was trained
+    if rope := config.get("rope_parameters"):  # transformers 5 writes this, 4.57 reads that
+        config["rope_theta"] = rope["rope_theta"]
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _write_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Only what the checkpoint is: no length or padding that a trainer left in the tokenizer, no class that only one version knows."""
+    from tokenizers import Tokenizer
+
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    backend.save(str(folder / "tokenizer.json"))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, "padding_side": "right"}
+    tokens = {"eos_token": tokenizer.eos_token, "pad_token": tokenizer.pad_token}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, **tokens}, indent=2) + "\n", encoding="utf-8")
 
 
 def unpack(small: dict[str, Tensor]) -> dict[str, Tensor]:
