@@ -66,7 +66,7 @@ def pack(checkpoint: Path, folder: Path) -> None:
 
 
 def _write_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Only what the checkpoint is: no length or padding that a trainer left in the tokenizer, no class that only one version knows."""
+    """Only what the checkpoint is: no length or padding left by a trainer, no class that only one version knows."""
     from tokenizers import Tokenizer
 
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
