@@ -72,10 +72,10 @@ def test_killed_twice_and_run_again_gives_the_same_bytes(tmp_path: Path, undistu
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
-def test_ctrl_c_says_what_is_safe_and_how_to_go_on(tmp_path: Path, undisturbed) -> None:
-    source, model, _ = undisturbed
+def test_ctrl_c_says_what_is_safe_and_how_to_go_on(tmp_path: Path, tiny, write_jsonl) -> None:
+    source = write_jsonl(tmp_path / "c.jsonl", 20_000)  # minutes of work: it must not end before the signal comes
     folder = tmp_path / "i"
-    process = start(source, folder, model)
+    process = start(source, folder, tiny("llama"))
     wait_for(folder / "shard-000001.vectors.npy", process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
