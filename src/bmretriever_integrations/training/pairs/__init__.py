@@ -1,0 +1,1 @@
+"""Corpora -> training pairs on disk: read, pair, filter, deduplicate, decontaminate, write."""

@@ -1,0 +1,187 @@
+"""What a training pair is, in memory and as a parquet row. Every step of the recipe reads and writes this and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bmretriever_integrations.index.files import temporary
+from bmretriever_integrations.prompts import passage_prompt, query_prompt
+
+ROWS_AT_ONCE = 10_000
+"""Rows of a parquet row group: some 20 MB of abstracts, so that ten million pairs never stand in memory together."""
+
+PAIR_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("instruction", pa.string(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("positive", pa.string(), nullable=False),
+        pa.field("negatives", pa.list_(pa.string())),
+        pa.field("positive_score", pa.float32()),
+        pa.field("negative_scores", pa.list_(pa.float32())),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("licence", pa.string(), nullable=False),
+    ],
+    metadata={"bmretriever": "pairs", "schema": "1"},
+)
+REQUIRED = ("task", "instruction", "query", "positive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One training example, without templates: they are put on when the model reads it."""
+
+    task: str
+    """Name of the task; a batch holds one task only."""
+    instruction: str
+    """The sentence before the query."""
+    query: str
+    positive: str
+    """The passage: title and text joined by one space (:func:`~bmretriever_integrations.prompts.passage_prompt`)."""
+    negatives: tuple[str, ...] = ()
+    """Hard negatives, the hardest first; none until they are mined."""
+    positive_score: float | None = None
+    """The miner's score of the positive."""
+    negative_scores: tuple[float, ...] = ()
+    """The miner's scores of the negatives, in their order."""
+    source: str = ""
+    """File or data set, and the row in it."""
+    licence: str = ""
+    id: str = field(default="")
+    """Content hash of task, instruction, query and positive; made here where it is not given."""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            content = "\0".join((self.task, self.instruction, self.query, self.positive))
+            object.__setattr__(self, "id", hashlib.sha256(content.encode("utf-8")).hexdigest()[:32])
+
+    @property
+    def query_prompt(self) -> str:
+        """The query in its template."""
+        return query_prompt(self.instruction, self.query)
+
+    @property
+    def positive_prompt(self) -> str:
+        """The positive in its template."""
+        return passage_prompt(self.positive)
+
+
+class PairWriter:
+    """Writes one parquet file; it has its name only once it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        :param path: the .parquet file; replaced, when the new one is whole, if it is there.
+        """
+        self._path = path
+        self._rows: list[Pair] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = pq.ParquetWriter(temporary(path), PAIR_SCHEMA, compression="zstd")
+        self.count = 0
+
+    def write(self, pair: Pair) -> None:
+        """
+        Add a row.
+
+        :param pair: the row.
+        """
+        self._rows.append(pair)
+        self.count += 1
+        if len(self._rows) == ROWS_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            columns: dict[str, list[Any]] = {name: [getattr(p, name) for p in self._rows] for name in PAIR_SCHEMA.names}
+            self._writer.write_table(pa.table(columns, schema=PAIR_SCHEMA))
+            self._rows = []
+
+    def __enter__(self) -> PairWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+        if kind is None:
+            temporary(self._path).replace(self._path)
+        else:
+            temporary(self._path).unlink(missing_ok=True)
+
+
+def pair_files(path: Path) -> list[Path]:
+    """
+    List the parquet files of a path, each checked to hold pairs.
+
+    :param path: one .parquet file, or a folder of them.
+    :returns: the files in the order of their names.
+    :raises FileNotFoundError: if there is none.
+    :raises ValueError: if one is no parquet file, lacks a column, has another type in it, or is empty.
+    """
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].exists():
+        raise FileNotFoundError(f"no pairs at {path}: name a .parquet file, or a folder of them (training/build_pairs.py)")
+    for file in files:
+        _check(file)
+    return files
+
+
+def read_pairs(path: Path) -> Iterator[Pair]:
+    """
+    Read pairs one after another; memory does not grow with their number.
+
+    :param path: one .parquet file, or a folder of them.
+    :raises FileNotFoundError: if there is none.
+    :raises ValueError: if a file holds no pairs; all files are looked at before the first row is read.
+    """
+    files = pair_files(path)
+    names = {setting.name for setting in fields(Pair)}
+    for file in files:
+        with pq.ParquetFile(file) as parquet:
+            known = [name for name in parquet.schema_arrow.names if name in names]
+            for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=known):
+                for row in batch.to_pylist():
+                    yield Pair(**{name: _value(name, value) for name, value in row.items()})
+
+
+def _value(name: str, value: Any) -> Any:
+    if name in ("negatives", "negative_scores"):
+        return tuple(value or ())
+    return "" if value is None and name != "positive_score" else value
+
+
+def _check(file: Path) -> None:
+    try:
+        with pq.ParquetFile(file) as parquet:
+            schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file} is no parquet file of pairs: {error}") from error
+    missing = [name for name in REQUIRED if name not in schema.names]
+    if missing:
+        raise ValueError(f"{file} lacks the columns {', '.join(missing)}; it has {', '.join(schema.names)}")
+    for name in (name for name in PAIR_SCHEMA.names if name in schema.names):
+        given, wanted = schema.field(name).type, PAIR_SCHEMA.field(name).type
+        if not _compatible(given, wanted):
+            raise ValueError(f"{file}: column {name} must be {wanted}, it is {given}")
+    if rows == 0:
+        raise ValueError(f"{file} holds no pair")
+
+
+def _compatible(given: pa.DataType, wanted: pa.DataType) -> bool:
+    if pa.types.is_list(wanted) or pa.types.is_large_list(wanted):
+        is_list = pa.types.is_list(given) or pa.types.is_large_list(given)
+        return is_list and _compatible(given.value_type, wanted.value_type)
+    if pa.types.is_string(wanted):
+        return bool(pa.types.is_string(given) or pa.types.is_large_string(given))
+    return bool(pa.types.is_floating(given))
