@@ -1,34 +1,48 @@
-"""Run one stage of the recipe.
+"""Run one stage of a recipe.
 
-python training/train.py training/mini_stage1.yaml --base build/base --data DATA/train --output build/stage1
+  python training/train.py training/mini.yaml --stage 1 --base build/base --data build/pairs/stage1 --output build/stage1
+
+The same command goes on where a killed run stopped. On several devices:
+
+  accelerate launch --num_processes 4 training/train.py training/410m.yaml --stage 1 ...
+  torchrun --nproc-per-node 4 training/train.py training/410m.yaml --stage 1 ...
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-from importlib.metadata import version
+import sys
 from pathlib import Path
 
-from bmretriever_integrations.training.stages import load_settings, train_stage
-
-PACKAGES = ("torch", "transformers", "sentence-transformers", "datasets")
+from bmretriever_integrations.training.stages.recipe import load_settings
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="YAML of the stage")
-    parser.add_argument("--base", type=Path, required=True, help="folder of the model to start from")
-    parser.add_argument("--data", type=Path, required=True, help="folder that the sources' paths start from")
-    parser.add_argument("--output", type=Path, required=True, help="where the checkpoint goes")
+    parser.add_argument("recipe", type=Path, help="YAML of a model size")
+    parser.add_argument("--stage", type=int, choices=(1, 2), required=True)
+    parser.add_argument("--base", required=True, help="model to start from: a folder, or a hub id")
+    parser.add_argument("--data", type=Path, required=True, help="pairs: a folder of .parquet files, or one file")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the run; gets the checkpoint")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting: --set stage2.negatives=0, --set lora.rank=8; may be given again",
+    )
     arguments = parser.parse_args()
-    settings = load_settings(arguments.config)
-    losses = train_stage(arguments.base, arguments.data, arguments.output, settings)
-    shutil.copy(arguments.config, arguments.output / "settings.yaml")
-    record = {"losses": losses, "versions": {package: version(package) for package in PACKAGES}}
-    (arguments.output / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    try:
+        settings = load_settings(arguments.recipe, arguments.stage, arguments.set)
+        from bmretriever_integrations.training.stages.run import train_stage
+
+        name = f"{arguments.recipe.stem}, stage {arguments.stage}"
+        train_stage(arguments.base, arguments.data, arguments.output, settings, name=name)
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

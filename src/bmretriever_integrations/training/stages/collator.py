@@ -1,0 +1,83 @@
+"""A batch of rows -> token ids: all its texts in one block, the longest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bmretriever_integrations.tokens import PromptTokenizer
+from bmretriever_integrations.training.stages.data import text_key
+
+TEXTS = "texts"
+"""Name of the one column that the trainer sees."""
+
+
+class PromptCollator:
+    """
+    Tokenizes by :class:`~bmretriever_integrations.tokens.PromptTokenizer`, so that training sees the ids that the encoder will make.
+
+    Slots are numbered queries first, then positives, then all rows' first negatives, and so on. Texts of like length stand
+    together: mini-batches cut from the block carry little padding.
+    """
+
+    valid_label_columns: tuple[str, ...] = ()  # the trainer of sentence-transformers asks for it
+
+    def __init__(self, tokenizer: PromptTokenizer, negatives: int) -> None:
+        """
+        :param tokenizer: of the model that is trained.
+        :param negatives: slots for hard negatives of each row.
+        """
+        self._tokenizer = tokenizer
+        self._negatives = negatives
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """
+        Make one step's input.
+
+        :param rows: rows of :data:`~bmretriever_integrations.training.stages.data.ROW_SCHEMA`.
+        :returns: ``texts_input_ids`` and ``texts_attention_mask`` *Shape:* (texts, length) int64, padded on the right; and under
+            ``label`` what the loss needs beside vectors: ``slots`` *Shape:* (texts,) says where each text belongs, ``query_keys``
+            *Shape:* (rows,), ``candidate_keys`` *Shape:* ((1 + negatives) * rows,), 0 in a slot without text, and ``scores``
+            *Shape:* (rows, 1 + negatives), the miner's, NaN where there is none.
+        """
+        columns = [[row["query"] for row in rows], [row["positive"] for row in rows]]
+        for number in range(self._negatives):
+            columns.append([row["negatives"][number] if number < len(row["negatives"]) else None for row in rows])
+        slots = [text for column in columns for text in column]
+        present = [slot for slot, text in enumerate(slots) if text is not None]
+        ids = self._tokenizer([slots[slot] for slot in present])
+        order = sorted(range(len(present)), key=lambda position: -len(ids[position]))
+        keys = [0 if text is None else text_key(text) for text in slots[len(rows) :]]
+        scores = np.full((len(rows), 1 + self._negatives), np.nan, np.float32)
+        for row, content in enumerate(rows):
+            scores[row, : len(content["scores"])] = content["scores"]
+        padded, mask = pad([ids[position] for position in order], self._tokenizer.eos_id)
+        return {
+            f"{TEXTS}_input_ids": padded,
+            f"{TEXTS}_attention_mask": mask,
+            "label": {
+                "slots": torch.tensor([present[position] for position in order]),
+                "query_keys": torch.tensor([row["query_key"] for row in rows]),
+                "candidate_keys": torch.tensor(keys),
+                "scores": torch.from_numpy(scores),
+            },
+        }
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """
+    Put ragged rows into a rectangle.
+
+    :param rows: token ids.
+    :param pad_id: fills the right; a causal decoder never looks there.
+    :returns: ids and attention mask. *Shape:* (rows, length) int64 each.
+    """
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    ids = np.full((len(rows), int(lengths.max())), pad_id, np.int64)
+    mask = np.arange(ids.shape[1]) < lengths[:, None]
+    ids[mask] = np.concatenate([np.asarray(row, np.int64) for row in rows])
+    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))

@@ -1,0 +1,152 @@
+"""Vectors -> loss: InfoNCE over in-batch and hard negatives, with the masks and the term that the field adds to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from sentence_transformers.base.losses.gradcache import CachedLossMixin, _minibatch_ranges
+from sentence_transformers.util import all_gather_with_grad
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bmretriever_integrations.training.stages.settings import StageSettings
+
+
+def info_nce(logits: Tensor, own: Tensor, allowed: Tensor) -> Tensor:
+    """
+    Mean over queries of ``-log(exp(positive) / sum(exp(allowed candidates)))``.
+
+    :param logits: similarities divided by the temperature. *Shape:* (queries, candidates)
+    :param own: column of each query's positive. *Shape:* (queries,) int64
+    :param allowed: which candidates count, the positive among them. *Shape:* (queries, candidates) bool
+    :returns: *Shape:* ()
+    """
+    return functional.cross_entropy(logits.masked_fill(~allowed, -torch.inf), own)
+
+
+def miner_divergence(logits: Tensor, scores: Tensor, temperature: float) -> Tensor:
+    """
+    KL(miner || model) over each query's positive and hard negatives, summed over the queries that have scores, divided by all.
+
+    :param logits: the model's, of the positive and then of the negatives. *Shape:* (queries, 1 + negatives)
+    :param scores: the miner's in the same places, NaN where there is none. *Shape:* (queries, 1 + negatives)
+    :param temperature: divides the miner's scores.
+    :returns: *Shape:* ()
+    """
+    known = ~scores.isnan()
+    rows = known[:, 0] & (known.sum(1) > 1)  # one number alone says nothing of the others
+    count = len(rows)
+    known, scores, logits = known[rows], scores[rows], logits[rows]
+    miner = functional.log_softmax((scores / temperature).masked_fill(~known, -torch.inf), dim=1)
+    model = functional.log_softmax(logits.masked_fill(~known, -torch.inf), dim=1)
+    terms = miner.exp() * (miner - model)
+    return terms.masked_fill(~known, 0).sum() / count  # by all, so that the mean over processes is the mean over the batch
+
+
+class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-transformers is skipped by mypy
+    """
+    One step's loss on the texts of a batch, over all processes.
+
+    Every passage of the batch is a candidate for every query, but for those known to be positives: texts equal to the query's own
+    positive, and positives of other rows with the same query. GradCache is that of sentence-transformers; its
+    ``CachedMultipleNegativesRankingLoss`` gives the same number where nothing is masked.
+    """
+
+    def __init__(self, model: Any, settings: StageSettings) -> None:
+        """
+        :param model: the ``SentenceTransformer`` that is trained.
+        :param settings: the stage.
+        """
+        super().__init__()
+        self.model = model
+        self.settings = settings
+        self.uses_gradient_cache = settings.gradient_caching
+        self.mini_batch_size = 0  # GradCache counts tokens here, not rows
+        self.mini_batch_num_tokens = settings.mini_batch_tokens
+        self.tokens = 0
+        """Real tokens seen so far by this process."""
+
+    def forward(self, sentence_features: list[dict[str, Tensor]], labels: dict[str, Tensor]) -> Tensor:
+        """
+        :param sentence_features: one block of texts, as :class:`~bmretriever_integrations.training.stages.collator.PromptCollator`
+            makes it.
+        :param labels: what stands under ``label`` there.
+        :returns: *Shape:* ()
+        """
+        block = sentence_features[0]
+        self.tokens += int(block["attention_mask"].sum())
+        if self.uses_gradient_cache:
+            loss: Tensor = self.forward_cached([block], labels)
+            return loss
+        ranges = _minibatch_ranges(block, self.mini_batch_size, self.mini_batch_num_tokens)
+        parts = self.embed_minibatch_iter(block, with_grad=True, copy_random_state=False, ranges=ranges)
+        return self.calculate_loss([[vectors for vectors, _ in parts]], labels)
+
+    def calculate_loss(
+        self, reps: list[list[Tensor]], labels: dict[str, Tensor] | None = None, *, with_backward: bool = False
+    ) -> Tensor:
+        """
+        Put vectors into their slots and compare them.
+
+        :param reps: one list of mini-batches. *Shape:* (texts, width) when joined.
+        :param labels: see :meth:`forward`.
+        :param with_backward: go back to the vectors at once, as GradCache wants it.
+        :returns: *Shape:* ()
+        """
+        assert labels is not None
+        vectors = torch.cat(reps[0])
+        with torch.autocast(vectors.device.type, enabled=False):  # 8 bits of mantissa blur the differences of large logits
+            loss = self._compare(vectors.float(), labels)
+        if with_backward:
+            loss.backward()  # type: ignore[no-untyped-call]
+            loss = loss.detach()
+        return loss
+
+    def _compare(self, vectors: Tensor, labels: dict[str, Tensor]) -> Tensor:
+        rows = len(labels["query_keys"])
+        slots = vectors.new_zeros(rows + len(labels["candidate_keys"]), vectors.shape[1])
+        slots = slots.index_copy(0, labels["slots"], vectors)
+        if self.settings.similarity == "cosine":
+            slots = functional.normalize(slots, dim=1)
+        queries, candidates = slots[:rows], slots[rows:]
+        local = candidates
+        start, gathered = 0, _keys(labels)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            start = torch.distributed.get_rank() * len(candidates)
+            candidates = all_gather_with_grad(candidates)
+            gathered = {name: _gather(keys) for name, keys in gathered.items()}
+        own = start + torch.arange(rows, device=queries.device)
+        similarities = queries @ candidates.T
+        allowed = self._allowed(similarities.detach(), own, labels, gathered)
+        loss = info_nce(similarities / self.settings.temperature, own, allowed)
+        if self.settings.distillation:
+            mine = local.view(-1, rows, local.shape[1])  # (1 + negatives, rows, width)
+            logits = torch.einsum("rw,nrw->rn", queries, mine) / self.settings.temperature
+            divergence = miner_divergence(logits, labels["scores"], self.settings.distillation_temperature)
+            loss = loss + self.settings.distillation * divergence
+        return loss
+
+    def _allowed(self, similarities: Tensor, own: Tensor, labels: dict[str, Tensor], gathered: dict[str, Tensor]) -> Tensor:
+        """*Shape:* (queries, candidates) bool; see the class."""
+        keys = gathered["candidate_keys"]
+        positive_keys = keys[own]
+        blocked = (keys == 0) | (keys == positive_keys[:, None])
+        blocked |= gathered["of_query"] == labels["query_keys"][:, None]
+        if self.settings.mask_margin is not None:
+            positive = similarities.gather(1, own[:, None])
+            blocked |= similarities > positive + self.settings.mask_margin
+        return (~blocked).scatter(1, own[:, None], True)
+
+
+def _keys(labels: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Candidates' own keys, and the key of the query that each is the positive of, 0 for hard negatives."""
+    of_query = torch.zeros_like(labels["candidate_keys"])
+    of_query[: len(labels["query_keys"])] = labels["query_keys"]
+    return {"candidate_keys": labels["candidate_keys"], "of_query": of_query}
+
+
+def _gather(keys: Tensor) -> Tensor:
+    parts = [torch.empty_like(keys) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(parts, keys)
+    return torch.cat(parts)

@@ -1,0 +1,183 @@
+"""One stage from its pairs to its checkpoint: the order of the rooms."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.tokens import PromptTokenizer
+from bmretriever_integrations.training.stages import data as pairs
+from bmretriever_integrations.training.stages import state
+from bmretriever_integrations.training.stages.settings import StageSettings
+
+PACKAGES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "peft")
+
+
+def train_stage(
+    base: str | Path, data: Path, output: Path, settings: StageSettings, *, name: str = "stage", progress: bool = True
+) -> dict[str, Any]:
+    """
+    Train one stage, or go on where an earlier start of the same run was killed.
+
+    Every process of ``accelerate launch`` or ``torchrun`` calls this alike. The output folder gets the checkpoint (of an adapter:
+    merged, and alone in ``adapter``), ``training.json``, ``curves.png`` and ``tensorboard``; its ``states`` are removed at the end.
+
+    :param base: a plain or sentence-transformers folder, or a hub id.
+    :param data: the folder of the pairs, or one .parquet file.
+    :param output: the folder of the run.
+    :param settings: the stage.
+    :param name: what the bar and the picture call it.
+    :param progress: show the bar.
+    :returns: what ``training.json`` holds.
+    :raises FileNotFoundError: if base or data are not there.
+    :raises ValueError: if a file holds no pairs, there are fewer pairs than a batch, ``output`` holds something else, or the device
+        does not compute in the number type asked for. All of this comes before the first step.
+    """
+    from accelerate import PartialState
+
+    from bmretriever_integrations.training.stages.network import check_bf16, open_base, save_network
+
+    sources = pairs.find_sources(data, settings)
+    check_bf16(settings)
+    processes = PartialState(**_cpu_backend())
+    if settings.batch_size % processes.num_processes:
+        raise ValueError(f"batch_size {settings.batch_size} cannot be split among {processes.num_processes} processes")
+    with _quiet():
+        opened = open_base(str(base), settings)
+        identity = state.describe(str(base), sources, settings)
+        with processes.main_process_first():
+            if state.claim(output, identity):
+                record: dict[str, Any] = json.loads((output / state.RECORD).read_text(encoding="utf-8"))
+                return record
+            rows = pairs.prepare(output / state.STATES, sources, settings)
+        trainer = _trainer(opened, rows, output, settings)
+        _watch(trainer, output, name if progress else None)
+        resumed = state.newest_state(output)
+        trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
+        record = _record(trainer, settings, processes.num_processes)
+        if processes.is_main_process:
+            save_network(opened, output, settings)
+            _finish(output, record, name)
+        processes.wait_for_everyone()
+    return record
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the bars and warnings of transformers: what can go wrong with a run is checked before it starts."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _cpu_backend() -> dict[str, Any]:
+    import torch
+
+    return {} if torch.cuda.is_available() or torch.backends.mps.is_available() else {"cpu": True}
+
+
+def _trainer(opened: Any, rows: pairs.Rows, output: Path, settings: StageSettings) -> Any:
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformer
+
+    from bmretriever_integrations.training.stages.collator import PromptCollator
+    from bmretriever_integrations.training.stages.heldout import HeldOutEvaluator
+    from bmretriever_integrations.training.stages.loss import StageLoss
+    from bmretriever_integrations.training.stages.network import LastTokenVectors
+    from bmretriever_integrations.training.stages.sampler import TaskBatches
+    from bmretriever_integrations.training.stages.trainer import StageTrainer, columns_of, training_arguments
+
+    tokenizer = PromptTokenizer(opened.tokenizer, settings.max_length)
+    model = SentenceTransformer(modules=[LastTokenVectors(opened.network, settings.normalize)])
+    dataset = Dataset.from_file(str(rows.training))
+    return StageTrainer(
+        sampler=TaskBatches(columns_of(dataset), settings),
+        model=model,
+        args=training_arguments(settings, output / state.STATES, evaluate=bool(rows.held_out)),
+        train_dataset=dataset,
+        data_collator=PromptCollator(tokenizer, settings.negatives),
+        evaluator=HeldOutEvaluator(rows.held_out, tokenizer, settings) if rows.held_out else None,
+        loss=StageLoss(model, settings),
+    )
+
+
+def _watch(trainer: Any, output: Path, name: str | None) -> None:
+    """A bar of our own instead of transformers' printed dictionaries, and TensorBoard beside the checkpoint."""
+    from torch.utils.tensorboard import SummaryWriter
+    from transformers import PrinterCallback
+    from transformers.integrations import TensorBoardCallback
+
+    from bmretriever_integrations.training.stages.trainer import Bar
+
+    trainer.remove_callback(PrinterCallback)
+    if trainer.is_world_process_zero():
+        trainer.add_callback(TensorBoardCallback(SummaryWriter(str(output / state.BOARD))))
+    if name is not None:
+        trainer.add_callback(Bar(name))
+
+
+def _record(trainer: Any, settings: StageSettings, processes: int) -> dict[str, Any]:
+    history = trainer.state.log_history
+    scores = {
+        entry["step"]: {key.removeprefix("eval_"): entry[key] for key in ("eval_ndcg@10", "eval_recall@10")}
+        for entry in history
+        if "eval_ndcg@10" in entry
+    }  # by step, for a resumed run evaluates anew where it starts
+    tokens = int(trainer.accelerator.reduce(_tensor(trainer, trainer.loss.tokens), "sum"))
+    return {
+        "losses": [(entry["step"], entry["loss"]) for entry in history if "loss" in entry],
+        "evaluations": sorted(scores.items()),
+        "steps": trainer.state.global_step,
+        "seconds": round(trainer.seconds, 1),
+        "tokens": tokens,
+        "tokens_per_second": round(tokens / trainer.seconds),
+        "processes": processes,
+        "device": _device_name(trainer.args.device),
+        "settings": asdict(settings),
+        "versions": {package: version(package) for package in PACKAGES},
+        "commit": _commit(),
+    }
+
+
+def _tensor(trainer: Any, number: int) -> Any:
+    import torch
+
+    return torch.tensor(number, device=trainer.args.device)
+
+
+def _device_name(device: Any) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
+
+
+def _commit() -> str | None:
+    """Commit of the source tree that this code stands in, if it is one."""
+    run = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return run.stdout.strip() or None
+
+
+def _finish(output: Path, record: dict[str, Any], name: str) -> None:
+    from bmretriever_integrations.training.stages.curves import draw_curves
+
+    draw_curves(output / "curves.png", record["losses"], record["evaluations"], name)
+    write_whole(output / state.RECORD, (json.dumps(record, indent=1) + "\n").encode())
+    shutil.rmtree(output / state.STATES)

@@ -1,0 +1,169 @@
+"""The trainer of sentence-transformers, told where our batches, our loss and our states are."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.training.stages.sampler import TaskBatches
+from bmretriever_integrations.training.stages.settings import StageSettings
+from bmretriever_integrations.training.stages.state import PROGRESS
+
+WEIGHTS = "trained.safetensors"
+STATES_KEPT = 2
+"""The newest may be half written when the process dies; then the one before it counts."""
+
+
+class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentence-transformers is skipped by mypy
+    """Saves only what is trained, and marks a state when it is whole."""
+
+    def __init__(self, *, sampler: TaskBatches, **of_trainer: Any) -> None:
+        """
+        :param sampler: batches of the whole stage.
+        :param of_trainer: the trainer's own arguments.
+        """
+        self._sampler = sampler
+        self.seconds_before = 0.0
+        """Seconds that earlier starts of this run trained."""
+        self._started = time.monotonic()
+        super().__init__(**of_trainer)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds trained, those of earlier starts included, up to the last state of each."""
+        return self.seconds_before + time.monotonic() - self._started
+
+    def get_batch_sampler(self, *_dataset: Any, **_settings: Any) -> TaskBatches:
+        """Ours, whatever the trainer would choose."""
+        return self._sampler
+
+    def add_model_card_callback(self, *_arguments: Any) -> None:
+        """Leave out the model card: it would read the whole data set for statistics."""
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        from safetensors.torch import save_file
+
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        trained = {name: tensor.detach().cpu().contiguous() for name, tensor in self._trained().items()}
+        save_file(trained, folder / WEIGHTS)
+
+    def _trained(self) -> dict[str, torch.Tensor]:
+        return {name: tensor for name, tensor in self.model.named_parameters() if tensor.requires_grad}
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
+        from safetensors.torch import load_file
+
+        folder = Path(resume_from_checkpoint)
+        stored, own = load_file(folder / WEIGHTS), self._trained()
+        if stored.keys() != own.keys():
+            raise ValueError(f"{folder} holds other weights than this model trains; remove it to start anew")
+        with torch.no_grad():
+            for name, tensor in stored.items():
+                own[name].copy_(tensor)
+        progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        self.seconds_before = progress["seconds"]
+        self.loss.tokens = progress["tokens"]
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            progress = {"step": self.state.global_step, "seconds": self.seconds, "tokens": self.loss.tokens}
+            write_whole(folder / PROGRESS, json.dumps(progress).encode())
+
+
+class Bar(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """One line: steps, rate, time left, the last loss and score."""
+
+    def __init__(self, stage: str) -> None:
+        """
+        :param stage: what to call it.
+        """
+        self._stage = stage
+        self._bar: Any = None
+        self._shown: dict[str, str] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
+        """Show it, on the main process only."""
+        if state.is_world_process_zero:
+            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self._stage, unit="step", smoothing=0.05)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
+        """Move it."""
+        if self._bar is not None:
+            self._bar.update(state.global_step - self._bar.n)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_more: Any) -> None:  # noqa: ARG002
+        """Show the newest numbers behind it."""
+        for key, name in (("loss", "loss"), ("eval_ndcg@10", "ndcg@10")):
+            if key in (logs or {}):
+                self._shown[name] = f"{logs[key]:.3f}"
+        if self._bar is not None:
+            self._bar.set_postfix(self._shown)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
+        """Leave it standing."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def training_arguments(settings: StageSettings, states: Path, evaluate: bool) -> Any:
+    """
+    Translate the settings into the trainer's.
+
+    :param settings: the stage.
+    :param states: where states to resume from go.
+    :param evaluate: whether there are held-out pairs.
+    """
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(states),
+        per_device_train_batch_size=settings.batch_size,  # with split_batches: of all processes together
+        accelerator_config={"split_batches": True},
+        num_train_epochs=1,  # the sampler holds the whole stage
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=settings.bf16,
+        seed=settings.seed,
+        logging_steps=settings.log_every,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps" if evaluate else "no",
+        eval_steps=settings.eval_every,
+        eval_on_start=evaluate,
+        save_strategy="steps",
+        save_steps=settings.save_every,
+        save_total_limit=STATES_KEPT,
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_drop_last=True,
+        ddp_find_unused_parameters=False,
+        remove_unused_columns=False,
+    )
+
+
+def columns_of(dataset: Any) -> dict[str, Any]:
+    """
+    Read what the sampler needs of every row into memory: some 30 bytes a row.
+
+    :param dataset: rows of :data:`~bmretriever_integrations.training.stages.data.ROW_SCHEMA`.
+    """
+    table = dataset.data.table
+    columns = {name: table.column(name).to_numpy() for name in ("query_key", "positive_key", "repeats")}
+    tasks = table.column("task").combine_chunks().dictionary_encode()
+    names = np.asarray(tasks.dictionary.to_pylist())
+    return {**columns, "task": names[tasks.indices.to_numpy()]}
