@@ -1,0 +1,136 @@
+"""The round trip: a query is kept if a retriever finds its passage with it, among all passages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ranks = NDArray[np.int64]
+PASSAGES_AT_ONCE = 8_192
+"""Passages embedded and scored at a time."""
+
+
+class RoundTripRetriever(Protocol):
+    """Says at which rank a query's own passage comes."""
+
+    @property
+    def name(self) -> str:
+        """For the report."""
+        ...
+
+    def ranks(self, queries: Sequence[str], instructions: Sequence[str], passages: Sequence[str], own: Ranks) -> Ranks:
+        """
+        Rank passages for every query.
+
+        :param queries: the queries, bare.
+        :param instructions: the sentence before each.
+        :param passages: title and text joined.
+        :param own: *Shape:* (queries,) position of each query's own passage.
+        :returns: *Shape:* (queries,) rank of the own passage from 1; passages with the same score count before it, so that
+            a retriever that tells nothing apart keeps nothing.
+        """
+        ...
+
+
+class Bm25RoundTrip:
+    """BM25 with the settings of the evaluation's baseline."""
+
+    name = "BM25"
+
+    def ranks(self, queries: Sequence[str], instructions: Sequence[str], passages: Sequence[str], own: Ranks) -> Ranks:  # noqa: ARG002
+        """As :meth:`RoundTripRetriever.ranks`; the instructions play no part."""
+        import bm25s
+        import Stemmer
+        from bm25s.stopwords import STOPWORDS_EN
+
+        from bmretriever_integrations.evaluation.bm25 import K1, QUESTION_WORDS, WORD, B
+
+        if not queries:
+            return np.empty(0, np.int64)
+        settings: dict[str, Any] = {
+            "token_pattern": WORD,
+            "stopwords": [*STOPWORDS_EN, *QUESTION_WORDS],
+            "stemmer": Stemmer.Stemmer("porter"),
+            "show_progress": False,
+        }
+        index = bm25s.BM25(k1=K1, b=B)
+        index.index(bm25s.tokenize(list(passages), **settings), show_progress=False)
+        words = bm25s.tokenize(list(queries), return_ids=False, **settings)
+        ranks = np.empty(len(queries), np.int64)
+        for row, query in enumerate(words):
+            known = [word for word in query if word in index.vocab_dict]
+            scores = index.get_scores(known) if known else np.zeros(len(passages), np.float32)
+            ranks[row] = np.count_nonzero(scores >= scores[own[row]])
+        return ranks
+
+
+class DenseRoundTrip:
+    """Exact search with a dense model."""
+
+    def __init__(self, name: str, encoder: Any) -> None:
+        """
+        :param name: what the report calls it.
+        :param encoder: a :class:`~bmretriever_integrations.BMRetrieverEncoder`, or a ``SentenceTransformer``, whose own
+            prompts and similarity are used.
+        """
+        self.name = name
+        self._encoder = encoder
+
+    def ranks(self, queries: Sequence[str], instructions: Sequence[str], passages: Sequence[str], own: Ranks) -> Ranks:
+        """As :meth:`RoundTripRetriever.ranks`."""
+        if not queries:
+            return np.empty(0, np.int64)
+        asked = self._queries(queries, instructions)
+        own_scores = np.einsum("ij,ij->i", asked, self._passages([passages[position] for position in own]))
+        ahead = np.zeros(len(queries), np.int64)
+        for start in range(0, len(passages), PASSAGES_AT_ONCE):
+            scores = asked @ self._passages(passages[start : start + PASSAGES_AT_ONCE]).T
+            here = (own >= start) & (own < start + scores.shape[1])
+            scores[here, own[here] - start] = -np.inf  # itself, whose score may differ in the last bit
+            ahead += np.count_nonzero(scores >= own_scores[:, None], axis=1)
+        return ahead + 1
+
+    def _queries(self, queries: Sequence[str], instructions: Sequence[str]) -> NDArray[np.float32]:
+        if not hasattr(self._encoder, "encode_passages"):
+            return self._unit(self._encoder.encode_query(list(queries), show_progress_bar=False))
+        vectors = np.empty((len(queries), self._encoder.width), np.float32)
+        for instruction in sorted(set(instructions)):
+            rows = [row for row, own in enumerate(instructions) if own == instruction]
+            vectors[rows] = self._encoder.encode_queries([queries[row] for row in rows], instruction)
+        return vectors
+
+    def _passages(self, passages: Sequence[str]) -> NDArray[np.float32]:
+        if hasattr(self._encoder, "encode_passages"):
+            vectors: NDArray[np.float32] = self._encoder.encode_passages(list(passages))
+            return vectors
+        return self._unit(self._encoder.encode_document(list(passages), show_progress_bar=False))
+
+    def _unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        if str(self._encoder.similarity_fn_name) == "cosine":
+            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+        return vectors
+
+
+def load_round_trip(name: str) -> RoundTripRetriever | None:
+    """
+    Make the retriever that a command line names.
+
+    :param name: ``bm25``; ``none``; ``sentence-transformers:FOLDER``; or ``bmretriever:MODEL``, MODEL as the encoder takes it.
+    :returns: None for ``none``.
+    :raises ValueError: if it is none of these.
+    """
+    kind, _, model = name.partition(":")
+    if kind == "sentence-transformers" and model:
+        from sentence_transformers import SentenceTransformer
+
+        return DenseRoundTrip(model, SentenceTransformer(model))
+    if kind == "bmretriever" and model:
+        from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+        return DenseRoundTrip(model, BMRetrieverEncoder(model))
+    if name in ("bm25", "none"):
+        return Bm25RoundTrip() if name == "bm25" else None
+    raise ValueError(f"round trip must be bm25, none, sentence-transformers:FOLDER or bmretriever:MODEL, got {name!r}")

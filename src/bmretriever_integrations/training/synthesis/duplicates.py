@@ -1,0 +1,65 @@
+"""Queries that say what an earlier one says already."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from datasketch import MinHash, MinHashLSH
+
+from bmretriever_integrations.training.synthesis.answers import WORD
+
+SIMILARITY = 0.8
+"""Jaccard similarity of the character trigrams from which on two queries are one: "What is the role of BRCA1?" and "What is
+the role of BRCA2?" stay two (0.79), a changed ending or word order does not make a new one."""
+PERMUTATIONS = 64
+
+
+class QueryDuplicates:
+    """Remembers queries and finds repeats: exact after lower-casing and dropping punctuation, or near."""
+
+    def __init__(self, similarity: float = SIMILARITY) -> None:
+        """
+        :param similarity: Jaccard similarity of character trigrams, above 0 and at most 1; 1 drops exact repeats only.
+        :raises ValueError: if it is outside that.
+        """
+        if not 0 < similarity <= 1:
+            raise ValueError(f"similarity must be above 0 and at most 1, got {similarity}")
+        self._similarity = similarity
+        self._seen: set[str] = set()
+        self._near = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS) if similarity < 1 else None
+
+    def kind(self, query: str, group: str = "") -> str | None:
+        """
+        Tell whether a query repeats an earlier one, and remember it if it does not.
+
+        :param query: the query.
+        :param group: queries of different groups are never repeats of each other; the task, say.
+        :returns: ``"exact"``, ``"near"``, or None.
+        """
+        plain = " ".join(WORD.findall(query.lower()))
+        name = f"{group}\0{plain}"
+        if name in self._seen:
+            return "exact"
+        if self._near is not None and self._is_near(name, group, plain):
+            return "near"
+        self._seen.add(name)
+        return None
+
+    def _is_near(self, name: str, group: str, plain: str) -> bool:
+        assert self._near is not None
+        pieces = _trigrams(plain)
+        sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
+        sketch.update_batch([f"{group}\0{piece}".encode() for piece in sorted(pieces)])
+        candidates: list[Hashable] = self._near.query(sketch)
+        for candidate in candidates:  # the sketch estimates; the sets decide
+            other_group, other = str(candidate).split("\0", 1)
+            others = _trigrams(other)
+            if other_group == group and len(pieces & others) >= self._similarity * len(pieces | others):
+                return True
+        self._near.insert(name, sketch)
+        return False
+
+
+def _trigrams(plain: str) -> set[str]:
+    padded = f" {plain} "
+    return {padded[start : start + 3] for start in range(len(padded) - 2)}

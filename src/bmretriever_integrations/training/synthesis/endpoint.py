@@ -1,0 +1,136 @@
+"""Any server that speaks the OpenAI chat-completions protocol: a vendor's, vLLM, llama.cpp, Ollama, LM Studio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from typing import Any
+
+from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
+
+UNUSED_KEY = "none"
+"""Sent where no key variable is named: local servers ask for none, the client library does not start without one."""
+
+
+class EndpointGenerator:
+    """
+    Answers from an OpenAI-compatible endpoint.
+
+    429, 5xx and broken connections are tried again by the ``openai`` client, with its exponential back-off and the server's
+    Retry-After.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        *,
+        key_variable: str | None = None,
+        temperature: float = 1.0,
+        max_tokens: int = 1024,
+        json_mode: bool = True,
+        concurrency: int = 8,
+        retries: int = 6,
+        timeout: float = 120.0,
+    ) -> None:
+        """
+        :param model: name of the model at the endpoint.
+        :param base_url: e.g. ``http://localhost:8000/v1``.
+        :param key_variable: environment variable that holds the API key; the key itself is never written anywhere. None
+            for servers without one.
+        :param temperature: 0 always takes the likeliest token.
+        :param max_tokens: most tokens of an answer.
+        :param json_mode: asks for ``response_format: json_object``; a server that refuses it is asked without from then on.
+        :param concurrency: requests in flight.
+        :param retries: how often the client tries a request again.
+        :param timeout: seconds that one try may take.
+        :raises ValueError: if the variable is not set, or concurrency is below 1.
+        """
+        from openai import OpenAI
+
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be 1 or more, got {concurrency}")
+        key = UNUSED_KEY if key_variable is None else os.environ.get(key_variable, "")
+        if not key:
+            raise ValueError(f"the environment variable {key_variable} holds no API key: export {key_variable}=...")
+        self._client = OpenAI(api_key=key, base_url=base_url, max_retries=retries, timeout=timeout)
+        self._model = model
+        self._sampling = {"temperature": temperature, "max_tokens": max_tokens}
+        self._json_mode = self._ask_json = json_mode
+        self._concurrency = concurrency
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Model, sampling and JSON mode. Not the address: the same model may move."""
+        return {"model": self._model, **self._sampling, "json_mode": self._json_mode}
+
+    def answers(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer | Failure]]:
+        """
+        Answer requests, the given number in flight at a time.
+
+        :param requests: read no faster than they are sent.
+        :raises PermissionError: if the server refuses the key, or knows no such model.
+        """
+        waiting = iter(requests)
+        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="synthesis")
+        running: dict[Future[Answer | Failure], Request] = {}
+        try:
+            while True:
+                for request in islice(waiting, self._concurrency - len(running)):
+                    running[pool.submit(self._ask, request)] = request
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _ask(self, request: Request) -> Answer | Failure:
+        import openai
+
+        try:
+            return _read(self._send(request))
+        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+            raise PermissionError(f"{self._client.base_url} refuses model {self._model!r}: {error}") from error
+        except openai.APIStatusError as error:
+            return Failure(f"server status {error.status_code}")
+        except openai.APITimeoutError:
+            return Failure("no answer in time")
+        except openai.APIConnectionError:
+            return Failure("no connection")
+        except (openai.APIResponseValidationError, ValueError):
+            return Failure("no chat completion in the server's answer")
+
+    def _send(self, request: Request) -> Any:
+        import openai
+
+        settings: dict[str, Any] = {"model": self._model, "seed": request.seed, **self._sampling}
+        create: Any = self._client.chat.completions.create
+        if self._ask_json:
+            try:
+                return create(messages=list(request.messages), response_format={"type": "json_object"}, **settings)
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if "response_format" not in str(error) and "json" not in str(error).lower():
+                    raise
+                self._ask_json = False
+        return create(messages=list(request.messages), **settings)
+
+
+def _read(completion: Any) -> Answer | Failure:
+    choices = getattr(completion, "choices", None)
+    if not choices or choices[0].message is None:
+        return Failure("no chat completion in the server's answer")
+    usage = completion.usage
+    return Answer(
+        text=(choices[0].message.content or "").encode("utf-8", "replace").decode("utf-8"),
+        truncated=choices[0].finish_reason == "length",
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        completion_tokens=usage.completion_tokens if usage else 0,
+    )

@@ -1,0 +1,164 @@
+"""The paper's two levels: a query for a given passage, and whole examples for brainstormed tasks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bmretriever_integrations.training.pairs.schema import Pair
+from bmretriever_integrations.training.synthesis.answers import (
+    QueryAnswer,
+    TasksAnswer,
+    TripleAnswer,
+    Unusable,
+    checked_query,
+    checked_triple,
+    is_copied,
+    parse,
+)
+from bmretriever_integrations.training.synthesis.asking import Asker, Question
+from bmretriever_integrations.training.synthesis.generators import Answer
+from bmretriever_integrations.training.synthesis.passages import Passage
+from bmretriever_integrations.training.synthesis.templates import PromptTemplate, Value, load_template
+
+LICENCE = "synthetic"
+QUESTIONS_AT_ONCE = 2_000
+"""Questions in memory at a time; each chunk is asked again until it is settled."""
+TASK_WORDS = (6, 60)
+"""A task's sentence: shorter ones say nothing, longer ones are examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A pair as the generator made it, before repeats and failed round trips are taken out."""
+
+    pair: Pair
+    query_type: str
+    """What was drawn for it; for the report."""
+
+
+def write_queries(passages: Sequence[Passage], asker: Asker, *, seed: int, shots: int = 0) -> list[Draft]:
+    """
+    Instance level: have one query written for each passage.
+
+    :param passages: the passages.
+    :param asker: who asks.
+    :param seed: decides query type, length, clarity and difficulty of each, and the generator's own draws.
+    :param shots: worked examples in the prompt.
+    :returns: a draft for each passage that got a usable query, in their order.
+    """
+    template = load_template("instance")
+    drafts = []
+    for start in range(0, len(passages), QUESTIONS_AT_ONCE):
+        chunk = passages[start : start + QUESTIONS_AT_ONCE]
+        drawn = [template.draw(seed, passage.id, passage.text) for passage in chunk]
+        questions = [_ask_query(template, p, d, seed, shots) for p, d in zip(chunk, drawn, strict=True)]
+        for passage, values, query in zip(chunk, drawn, asker.ask(questions), strict=True):
+            if query is not None:
+                kind = values["query_type"]
+                pair = Pair(
+                    task=f"synthetic-{kind.name}",
+                    instruction=kind.instruction,
+                    query=query,
+                    positive=passage.text,
+                    source=_source(asker, template, f"passage {passage.id}"),
+                    licence=f"{LICENCE}; passage: {passage.licence or 'not stated'}",
+                )
+                drafts.append(Draft(pair, kind.name))
+    return drafts
+
+
+def brainstorm(tasks: int, asker: Asker, *, seed: int) -> list[str]:
+    """
+    Task level, first turn: have retrieval tasks thought up.
+
+    :param tasks: how many; fewer come back where the generator runs dry.
+    :param asker: who asks. Twice as many tasks are asked for as are wanted, as many will be repeats.
+    :param seed: decides the areas and searchers.
+    :returns: different sentences, each of :data:`TASK_WORDS` words and beginning with "Given a".
+    """
+    template = load_template("brainstorm")
+    questions, expected = [], 0
+    while expected < 2 * tasks:
+        drawn = template.draw(seed, len(questions))
+        expected += int(drawn["count"].text)
+        number = _number(seed, "brainstorm", len(questions))
+        questions.append(Question(template.render(drawn), number, template.opening, _read_tasks))
+    found: dict[str, str] = {}
+    for answer in asker.ask(questions):
+        for task in answer or ():
+            found.setdefault(" ".join(re.findall(r"\w+", task.lower())), task)
+    return list(found.values())[:tasks]
+
+
+def write_triples(tasks: Sequence[str], count: int, asker: Asker, *, seed: int) -> list[Draft]:
+    """
+    Task level, second turn: have query, positive and hard negative written, going round the tasks.
+
+    :param tasks: the brainstormed sentences; they become the pairs' instructions.
+    :param count: how many examples to ask for in all.
+    :param asker: who asks.
+    :param seed: decides query type, lengths, clarity and difficulty of each.
+    :returns: a draft for each usable answer.
+    """
+    template = load_template("triple")
+    drafts = []
+    for start in range(0, count if tasks else 0, QUESTIONS_AT_ONCE):
+        rows = range(start, min(count, start + QUESTIONS_AT_ONCE))
+        chosen = [tasks[row % len(tasks)] for row in rows]
+        drawn = [template.draw(seed, task, row) for row, task in zip(rows, chosen, strict=True)]
+        questions = [
+            Question(template.render(d, task=task), _number(seed, task, row), template.opening, _read_triple)
+            for row, task, d in zip(rows, chosen, drawn, strict=True)
+        ]
+        for task, values, triple in zip(chosen, drawn, asker.ask(questions), strict=True):
+            if triple is not None:
+                pair = Pair(
+                    task="synthetic-task-" + hashlib.sha256(task.encode("utf-8")).hexdigest()[:8],
+                    instruction=task,
+                    query=triple.user_query,
+                    positive=triple.positive_document,
+                    negatives=(triple.hard_negative_document,),
+                    source=_source(asker, template, "no passage"),
+                    licence=LICENCE,
+                )
+                drafts.append(Draft(pair, values["query_type"].text))
+    return drafts
+
+
+def _ask_query(
+    template: PromptTemplate, passage: Passage, drawn: dict[str, Value], seed: int, shots: int
+) -> Question[str]:
+    def read(answer: Answer) -> str:
+        query = checked_query(parse(answer, QueryAnswer).query, passage.text)
+        if any(is_copied(query, shown) for shown in worked):
+            raise Unusable("worked example copied", "The query is that of a worked example; write one for the last passage.")
+        return query
+
+    worked = [text for value in template.placeholders["query_type"] for text in (value.query, value.passage)]
+    messages = template.render(drawn, shots, passage=passage.text)
+    return Question(messages, _number(seed, passage.id, passage.text), template.opening, read)
+
+
+def _read_triple(answer: Answer) -> TripleAnswer:
+    return checked_triple(parse(answer, TripleAnswer))
+
+
+def _read_tasks(answer: Answer) -> list[str]:
+    least, most = TASK_WORDS
+    tasks = [" ".join(task.split()) for task in parse(answer, TasksAnswer).tasks]
+    fit = [task for task in tasks if task.lower().startswith("given a") and least <= len(task.split()) <= most]
+    if not fit:
+        raise Unusable("no task", 'Every task is one whole sentence that begins with "Given a" or "Given an".')
+    return fit
+
+
+def _number(*seed: object) -> int:
+    """A generator's seed, 31 bits as servers take it."""
+    return int.from_bytes(hashlib.sha256("\0".join(map(str, seed)).encode("utf-8")).digest()[:4], "big") >> 1
+
+
+def _source(asker: Asker, template: PromptTemplate, origin: str) -> str:
+    return f"{asker.generator_name}; prompt {template.level} {template.version}; {origin}"

@@ -1,0 +1,168 @@
+"""A causal language model on this machine, through transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bmretriever_integrations.device import resolve_device, resolve_dtype
+from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
+
+TOP_P = 0.95
+"""Sampling leaves out the least likely tokens that make up the last 5 %: chosen here, as small models derail on them."""
+END_OF_OBJECT = ['"}', '"]}', '" }', '"\n}', "]\n}"]
+"""Where a JSON object of strings ends; small models go on talking. An unescaped quote cannot stand before a brace inside one."""
+
+
+class LocalGenerator:
+    """
+    Answers from a folder, a hub id or a GGUF file.
+
+    Every row of a batch is sampled from its own seed, so that an answer does not depend on its neighbours.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        gguf_file: str | None = None,
+        temperature: float = 0.7,
+        max_tokens: int = 512,
+        batch_size: int = 8,
+        prefill: bool = True,
+        device: str | None = None,
+        dtype: str = "auto",
+    ) -> None:
+        """
+        :param model: folder or hub id of an instruct model whose tokenizer has a chat template.
+        :param gguf_file: name of the GGUF file in it, if the model is one; needs the ``gguf`` package.
+        :param temperature: 0 always takes the likeliest token.
+        :param max_tokens: most new tokens of an answer.
+        :param batch_size: requests computed together.
+        :param prefill: begins every answer as a right one begins (``{"query": "``), which small models need.
+        :param device: None takes CUDA, then MPS, then the CPU.
+        :param dtype: as :func:`~bmretriever_integrations.device.resolve_dtype` takes it.
+        :raises ValueError: if the tokenizer has no chat template, or a number is out of range.
+        """
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        if batch_size < 1 or max_tokens < 1 or temperature < 0:
+            raise ValueError(
+                "batch_size and max_tokens must be 1 or more, temperature 0 or more; got "
+                f"{batch_size}, {max_tokens}, {temperature}"
+            )
+        source = {"gguf_file": gguf_file} if gguf_file else {}
+        self._device = resolve_device(device)
+        number_type = resolve_dtype(dtype, self._device)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(model, padding_side="left", **source)
+        if not self._tokenizer.chat_template:
+            raise ValueError(f"the tokenizer of {model} has no chat template: take an instruct model")
+        if self._tokenizer.pad_token_id is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        network: Any = AutoModelForCausalLM.from_pretrained(model, dtype=number_type, **source)
+        self._network = network.to(self._device).eval()
+        self._batch_size, self._prefill = batch_size, prefill
+        self._temperature, self._max_tokens = temperature, max_tokens
+        self._name = Path(gguf_file).stem if gguf_file else model.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def name(self) -> str:
+        """Name of the file, or the last part of the folder or hub id."""
+        return self._name
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Model and sampling."""
+        return {
+            "model": self._name,
+            "temperature": self._temperature,
+            "max_tokens": self._max_tokens,
+            "top_p": TOP_P,
+            "prefill": self._prefill,
+        }
+
+    def answers(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer | Failure]]:
+        """
+        Answer requests batch by batch.
+
+        :param requests: read one batch at a time.
+        """
+        waiting = iter(requests)
+        while batch := list(islice(waiting, self._batch_size)):
+            yield from zip(batch, self._generate(batch), strict=True)
+
+    def _prompt(self, request: Request) -> str:
+        messages = list(request.messages)
+        text: str = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        return text + self._opening(request)
+
+    def _opening(self, request: Request) -> str:
+        return request.opening if self._prefill else ""
+
+    @torch.inference_mode()
+    def _generate(self, batch: Sequence[Request]) -> list[Answer]:
+        prompts = [self._prompt(request) for request in batch]
+        encoded = self._tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False).to(self._device)
+        width = encoded["input_ids"].shape[1]
+        made = self._network.generate(
+            **encoded,
+            do_sample=False,  # the processor below samples: it adds the noise that turns argmax into a draw
+            max_new_tokens=self._max_tokens,
+            pad_token_id=self._tokenizer.pad_token_id,
+            stop_strings=END_OF_OBJECT,
+            tokenizer=self._tokenizer,
+            logits_processor=[RowSampler([request.seed for request in batch], self._temperature)],
+        )[:, width:].tolist()
+        ends = _end_tokens(self._network.generation_config.eos_token_id, self._tokenizer.eos_token_id)
+        answers = []
+        for request, ids, mask in zip(batch, made, encoded["attention_mask"], strict=True):
+            kept = next((ids[:i] for i, token in enumerate(ids) if token in ends), ids)
+            text = self._opening(request) + self._tokenizer.decode(kept, skip_special_tokens=True)
+            whole = len(kept) < self._max_tokens
+            answers.append(Answer(text, not whole, int(mask.sum()), len(kept) + (len(kept) < len(ids))))
+        return answers
+
+
+class RowSampler:
+    """
+    A logits processor after which argmax is a draw from softmax(logits / temperature), cut at :data:`TOP_P`.
+
+    Adding independent Gumbel noise to log-probabilities makes the argmax a sample of them; here every row takes its noise
+    from its own seed.
+    """
+
+    def __init__(self, seeds: Sequence[int], temperature: float) -> None:
+        """
+        :param seeds: one for every row of the batch.
+        :param temperature: 0 leaves the scores as they are.
+        """
+        from transformers import TopPLogitsWarper
+
+        self._chances = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._temperature = temperature
+        self._cut = TopPLogitsWarper(TOP_P)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """
+        Add the noise of one step.
+
+        :param input_ids: *Shape:* (rows, length) int64.
+        :param scores: *Shape:* (rows, vocabulary) floating.
+        :returns: *Shape:* (rows, vocabulary) float32.
+        """
+        if self._temperature == 0:
+            return scores
+        cut: torch.Tensor = self._cut(input_ids, scores.float() / self._temperature)
+        uniform = torch.stack([torch.rand(scores.shape[1], generator=chance) for chance in self._chances])
+        return cut - (-uniform.clamp_min(1e-20).log()).log().to(scores.device)
+
+
+def _end_tokens(*ids: int | list[int] | None) -> set[int]:
+    flat: set[int] = set()
+    for one in ids:
+        flat.update(one if isinstance(one, list) else [] if one is None else [one])
+    return flat

@@ -1,0 +1,123 @@
+"""Have a language model write training pairs: a query for each passage, or whole examples for brainstormed tasks.
+
+A query for each of 1,000 passages, from a server (vLLM, llama.cpp, Ollama, a vendor's):
+
+python training/synthesize.py instance --source build/pairs --limit 1000 --endpoint http://localhost:8000/v1 \\
+    --model Qwen/Qwen3-8B --output build/synthetic
+
+Examples for 200 brainstormed tasks, at most 5 units of money:
+
+python training/synthesize.py task --tasks 200 --limit 4000 --endpoint https://api.openai.com/v1 --model gpt-4o-mini \\
+    --key-variable OPENAI_API_KEY --price 0.15 0.60 --max-cost 5 --output build/synthetic-tasks
+
+Stopped, even by kill -9? The same command asks nothing twice: every answer is in OUTPUT/ledger.jsonl. Writes
+OUTPUT/pairs.parquet and OUTPUT/report.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from bmretriever_integrations.index.files import only_writer
+from bmretriever_integrations.training.synthesis.asking import Asked, Asker
+from bmretriever_integrations.training.synthesis.consistency import load_round_trip
+from bmretriever_integrations.training.synthesis.duplicates import SIMILARITY
+from bmretriever_integrations.training.synthesis.endpoint import EndpointGenerator
+from bmretriever_integrations.training.synthesis.filtering import keep, write_kept
+from bmretriever_integrations.training.synthesis.generators import Generator
+from bmretriever_integrations.training.synthesis.ledger import Ledger
+from bmretriever_integrations.training.synthesis.levels import Draft, brainstorm, write_queries, write_triples
+from bmretriever_integrations.training.synthesis.passages import choose, read_passages
+from bmretriever_integrations.training.synthesis.spending import Spending
+from bmretriever_integrations.training.synthesis.yield_report import report, report_table, write_report
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("level", choices=("instance", "task"), help="a query for each passage, or whole examples for brainstormed tasks")
+    add("--output", type=Path, required=True, help="folder of ledger, pairs and report")
+    add("--seed", type=int, default=0, help="decides passages, prompts and draws (default 0)")
+    add("--limit", type=int, help="passages that get a query (default all), or examples to ask for (default 2 a task)")
+    add("--source", type=Path, nargs="+", default=[], help="instance: pairs (.parquet, folder), BEIR .jsonl, PubMed .xml")
+    add("--licence", default="", help="instance: licence of BEIR and PubMed texts; pairs bring their own")
+    add("--words", type=int, nargs=2, default=(20, 400), help="instance: least and most words of a passage (20 400)")
+    add("--shots", type=int, default=0, help="instance: worked examples in the prompt; small models need some (default 0)")
+    add("--tasks", type=int, default=20, help="task: tasks to brainstorm (default 20; the paper has 200)")
+    add("--endpoint", help="address of an OpenAI-compatible server, up to and with /v1; without it the model runs here")
+    add("--model", required=True, help="the endpoint's model; or a folder or hub id of an instruct model to run here")
+    add("--gguf", help="the GGUF file in the model's folder, where it is one")
+    add("--key-variable", help="environment variable that holds the endpoint's API key")
+    add("--temperature", type=float, default=0.7, help="default 0.7")
+    add("--answer-tokens", type=int, default=1024, help="most tokens of an answer (default 1024)")
+    add("--at-once", type=int, default=8, help="requests in flight, or computed together (default 8)")
+    add("--attempts", type=int, default=3, help="how often a question is put until its answer is usable (default 3)")
+    add("--similarity", type=float, default=SIMILARITY, help=f"queries so alike are repeats (default {SIMILARITY})")
+    add("--round-trip", default="bm25", help="bm25, none, sentence-transformers:FOLDER or bmretriever:MODEL (default bm25)")
+    add("--top-k", type=int, default=20, help="the round trip must find the passage among so many (default 20)")
+    add("--price", type=float, nargs=2, default=(0.0, 0.0), help="per million prompt and completion tokens")
+    add("--max-cost", type=float, help="stop asking at this cost and write what was made")
+    add("--max-tokens", type=int, help="stop asking at so many tokens and write what was made")
+    return parser
+
+
+def make_generator(given: argparse.Namespace) -> Generator:
+    sampling = {"temperature": given.temperature, "max_tokens": given.answer_tokens}
+    if given.endpoint:
+        return EndpointGenerator(
+            given.model, given.endpoint, key_variable=given.key_variable, concurrency=given.at_once, **sampling
+        )
+    from bmretriever_integrations.training.synthesis.local_model import LocalGenerator
+
+    return LocalGenerator(given.model, gguf_file=given.gguf, batch_size=given.at_once, **sampling)
+
+
+def run(given: argparse.Namespace) -> None:
+    started = time.monotonic()
+    retriever = load_round_trip(given.round_trip)  # a wrong name shows before anything is paid for
+    passages = read_passages(given.source, given.licence) if given.level == "instance" else []
+    spending = Spending(*given.price, max_tokens=given.max_tokens, max_cost=given.max_cost)
+    generator = make_generator(given)
+    with Ledger(given.output / "ledger.jsonl") as ledger:
+        asker = Asker(generator, ledger, spending, attempts=given.attempts, progress=True)
+        thought_up: Asked | None = None
+        drafts: list[Draft]
+        if given.level == "instance":
+            chosen = choose(passages, given.limit, tuple(given.words), given.seed)
+            drafts = write_queries(chosen, asker, seed=given.seed, shots=given.shots)
+        else:
+            tasks = brainstorm(given.tasks, asker, seed=given.seed)
+            thought_up, asker.asked = asker.asked, Asked()
+            drafts = write_triples(tasks, given.limit or 2 * len(tasks), asker, seed=given.seed)
+    texts = [passage.text for passage in passages]
+    kept = keep(drafts, texts, retriever, top_k=given.top_k, similarity=given.similarity)
+    settings = {name: str(value) for name, value in vars(given).items() if name != "output"} | generator.settings
+    content = report(kept, asker.asked, spending, time.monotonic() - started, settings)
+    if thought_up is not None:
+        content["brainstorm"] = {"asked": thought_up.questions, "unusable": dict(thought_up.unusable), "tasks": tasks}
+    path = write_kept(kept, given.output)
+    write_report(content, given.output / "report.json")
+    console = Console()
+    console.print(report_table(content))
+    console.print(f"{path or 'no pair was kept'}; examples of what was kept and lost: {given.output / 'report.json'}")
+
+
+def main() -> None:
+    given = arguments().parse_args()
+    if given.level == "instance" and not given.source:
+        sys.exit("error: the instance level needs --source")
+    given.output.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_writer(given.output):
+            run(given)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
