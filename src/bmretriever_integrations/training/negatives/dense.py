@@ -1,0 +1,169 @@
+"""A dense model as the miner: exact search by inner product, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from bmretriever_integrations.training.negatives.miner import Found
+from bmretriever_integrations.training.negatives.pool import Question
+from bmretriever_integrations.training.negatives.work import save_array
+
+Vectors = NDArray[np.float32]
+PASSAGES_AT_ONCE = 2_048
+"""Passages of a block of vectors: what a stopped run may embed again; 3 MB on disk and in memory at width 384.
+FAISS on a GPU finds at most 2,048 neighbours (its wiki, "Faiss on the GPU"): a block never has more."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors whose inner product is the score."""
+
+    @property
+    def name(self) -> str:
+        """For the report."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """All that decides a vector; JSON values."""
+        ...
+
+    def queries(self, texts: Sequence[str], instruction: str) -> Vectors:
+        """
+        Embed queries.
+
+        :param texts: bare queries.
+        :param instruction: the sentence before them.
+        :returns: *Shape:* (n, width) float32
+        """
+        ...
+
+    def passages(self, texts: Sequence[str]) -> Vectors:
+        """
+        Embed passages.
+
+        :param texts: bare passages.
+        :returns: *Shape:* (n, width) float32
+        """
+        ...
+
+
+class DenseMiner:
+    """
+    Exact search with an embedder's vectors.
+
+    Vectors lie on disk in blocks of :data:`PASSAGES_AT_ONCE`, 4 bytes times the width a passage. Memory, beside the model and
+    the texts: one block, and a chunk of questions with twice the depth of results. FAISS searches on a GPU where it sees one.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        """
+        :param embedder: the model.
+        :raises ModuleNotFoundError: if FAISS is not installed.
+        """
+        if find_spec("faiss") is None:
+            raise ModuleNotFoundError(
+                "dense miners search with FAISS: pip install 'bmretriever-integrations[faiss]', or [faiss-gpu] for a GPU"
+            )
+        self.name = embedder.name
+        self._embedder = embedder
+
+    def settings(self) -> dict[str, Any]:
+        """As :meth:`Miner.settings`."""
+        return {**self._embedder.settings(), "passages_at_once": PASSAGES_AT_ONCE}
+
+    def prepare(self, passages: Sequence[str], work: Path, progress: bool) -> None:
+        """As :meth:`Miner.prepare`: embeds the blocks that no earlier run left."""
+        self._work = work
+        starts = range(0, len(passages), PASSAGES_AT_ONCE)
+        missing = [start for start in starts if not self._path(start).exists()]
+        embedded = len(passages) - sum(min(PASSAGES_AT_ONCE, len(passages) - start) for start in missing)
+        with tqdm(
+            desc="embedding", unit="passage", total=len(passages), initial=embedded, disable=None if progress else True
+        ) as bar:
+            for start in missing:
+                texts = passages[start : start + PASSAGES_AT_ONCE]
+                save_array(self._path(start), self._embedder.passages(texts))
+                bar.update(len(texts))
+
+    def search(self, questions: Sequence[Question], reach: Sequence[range], depth: int) -> Found:
+        """As :meth:`Miner.search`."""
+        vectors = self._embed(questions)
+        rows = np.full((len(questions), depth), -1, np.int32)
+        scores = np.full((len(questions), depth), -np.inf, np.float32)
+        counts = [len(question.positives) for question in questions]
+        positives = np.concatenate([np.array(question.positives, np.int64) for question in questions])
+        askers = np.repeat(np.arange(len(questions)), counts)
+        own = np.empty(len(positives), np.float32)
+        for block in _blocks(reach):
+            start = block * PASSAGES_AT_ONCE
+            passages: Vectors = np.load(self._path(start))
+            here = np.flatnonzero((positives >= start) & (positives < start + len(passages)))
+            own[here] = np.einsum("ij,ij->i", vectors[askers[here]], passages[positives[here] - start])
+            for part in reach:
+                first, last = max(start, part.start), min(start + len(passages), part.stop)
+                if first < last:
+                    new_scores, new_rows = nearest(vectors, passages[first - start : last - start], depth)
+                    scores, rows = _merge((scores, rows), (new_scores, (new_rows + first).astype(np.int32)), depth)
+        return Found(rows, scores, own)
+
+    def _embed(self, questions: Sequence[Question]) -> Vectors:
+        """Question vectors in the questions' order, instruction by instruction."""
+        parts: dict[str, list[int]] = {}
+        for n, question in enumerate(questions):
+            parts.setdefault(question.instruction, []).append(n)
+        order = [n for part in parts.values() for n in part]
+        embedded = [self._embedder.queries([questions[n].text for n in part], said) for said, part in parts.items()]
+        vectors = np.concatenate(embedded)[np.argsort(order)]
+        return np.ascontiguousarray(vectors, np.float32)
+
+    def _path(self, start: int) -> Path:
+        return self._work / f"{start // PASSAGES_AT_ONCE:06}.npy"
+
+
+def _blocks(reach: Sequence[range]) -> list[int]:
+    """Numbers of the blocks that hold a passage in reach."""
+    size = PASSAGES_AT_ONCE
+    return sorted({block for part in reach if part for block in range(part[0] // size, part[-1] // size + 1)})
+
+
+def nearest(queries: Vectors, passages: Vectors, depth: int) -> tuple[Vectors, NDArray[np.int64]]:
+    """
+    Find the passages of one block with the highest inner products; FAISS on a GPU if it has one, else on the CPU.
+
+    :param queries: *Shape:* (n, width) float32
+    :param passages: *Shape:* (m, width) float32
+    :param depth: how many for each query, at most; a block with fewer gives all.
+    :returns: scores, best first, and positions in the block. *Shape:* (n, min(depth, m)) each
+    """
+    import faiss
+
+    most = min(depth, len(passages))
+    if getattr(faiss, "get_num_gpus", lambda: 0)() > 0:
+        scores, rows = faiss.knn_gpu(_gpu(), queries, passages, most, metric=faiss.METRIC_INNER_PRODUCT)
+    else:
+        scores, rows = faiss.knn(queries, passages, most, metric=faiss.METRIC_INNER_PRODUCT)
+    return scores, rows
+
+
+@lru_cache(1)
+def _gpu() -> Any:
+    """FAISS's scratch memory on the GPU, for all searches of the process."""
+    import faiss
+
+    return faiss.StandardGpuResources()
+
+
+def _merge(
+    known: tuple[Vectors, NDArray[np.int32]], new: tuple[Vectors, NDArray[np.int32]], depth: int
+) -> tuple[Vectors, NDArray[np.int32]]:
+    """Best of both, equal scores in the order of blocks."""
+    scores, rows = np.hstack([known[0], new[0]]), np.hstack([known[1], new[1]])
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    return np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)

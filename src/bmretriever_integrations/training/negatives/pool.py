@@ -1,0 +1,186 @@
+"""Pairs -> the passages that negatives come from, and the questions that are searched with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bmretriever_integrations.corpus import CorpusReport, read_corpus
+from bmretriever_integrations.training.pairs.schema import Pair, pair_files, read_pairs
+
+Scope = Literal["task", "all"]
+SCOPES = ("task", "all")
+
+
+@dataclass(slots=True)
+class Question:
+    """A query that is searched once, however many pairs it has."""
+
+    task: str
+    instruction: str
+    text: str
+    positives: list[int] = field(default_factory=list)
+    """Rows of the passages that are positives of a query with this text, in any task, as far as they are in reach."""
+    query_row: int = -1
+    """Row of the passage that equals the query; -1 if there is none."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """All texts of a mining run. Memory: the distinct passages and queries, and some 200 bytes for each."""
+
+    scope: Scope
+    passages: list[str] = field(default_factory=list)
+    """Distinct within a task but for case and white space, task by task; further passages after them."""
+    reach: dict[str, tuple[range, ...]] = field(default_factory=dict)
+    """Task -> the rows its negatives may come from."""
+    questions: list[Question] = field(default_factory=list)
+    """Task by task, in the order of the pairs."""
+    _rows: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    _places: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def place(self, pair: Pair) -> int:
+        """
+        Tell which question a pair has.
+
+        :param pair: one of the pairs that the pool was made of.
+        :returns: its position in :attr:`questions`.
+        """
+        return self._places[pair.task, pair.instruction, pair.query]
+
+    def row(self, task: str, text: str) -> int:
+        """
+        Find a passage among those a task's negatives may come from.
+
+        :param task: the task.
+        :param text: the passage; case and white space play no part.
+        :returns: its row, or -1.
+        """
+        content = fold(text)
+        return self._rows.get((self._group(task), content), self._rows.get(("", content), -1))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the passages, in hexadecimal."""
+        return _sha256(self.passages)
+
+    def question_fingerprint(self) -> str:
+        """SHA-256 of the questions, their reach and their positives, in hexadecimal."""
+        return _sha256(
+            f"{q.task}\0{q.instruction}\0{q.text}\0{self.reach[q.task]}\0{q.positives}" for q in self.questions
+        )
+
+    def _group(self, task: str) -> str:
+        return f"task:{task}" if self.scope == "task" else "all"
+
+
+def fold(text: str) -> bytes:
+    """
+    Make the key under which texts count as equal: without regard to case and white space.
+
+    :param text: any text.
+    :returns: 16 bytes.
+    """
+    return hashlib.blake2b(" ".join(text.casefold().split()).encode("utf-8"), digest_size=16).digest()
+
+
+def make_pool(pairs: Path, scope: Scope, further: Sequence[Path], negatives: int) -> Pool:
+    """
+    Read pairs and further passages.
+
+    :param pairs: a .parquet file of pairs, or a folder of them.
+    :param scope: negatives of a pair come from the positives of its ``task``, or of ``all`` tasks.
+    :param further: more passages, in reach of every task: BEIR .jsonl, PubMed .xml, or pairs whose positives are taken. One
+        that equals a positive of any pair is left out.
+    :param negatives: how many a pair is to get.
+    :raises FileNotFoundError: if a file is missing.
+    :raises ValueError: if a file holds no pairs, a further file has lines that cannot be read, a scope is unknown, or a task
+        has fewer passages than a pair's positive and its negatives.
+    """
+    if scope not in SCOPES:
+        raise ValueError(f"pool must be one of {', '.join(SCOPES)}, got {scope!r}")
+    pair_files(pairs)
+    more = [_texts(path) for path in further]  # all are looked at before the first is read
+    pool = Pool(scope)
+    own = _add_pairs(pool, pairs)
+    known = {content for _, content in pool._rows}
+    start = len(pool.passages)
+    for texts in more:
+        for text in texts:
+            content = fold(text)
+            if content not in known:
+                known.add(content)
+                pool._rows["", content] = len(pool.passages)
+                pool.passages.append(text)
+    pool.reach = {task: (*rows, range(start, len(pool.passages))) for task, rows in pool.reach.items()}
+    _check_sizes(pool, negatives)
+    _link(pool, own)
+    return pool
+
+
+def _add_pairs(pool: Pool, pairs: Path) -> dict[bytes, list[str]]:
+    """Passages and questions, task by task; returns folded query -> its positives."""
+    groups: dict[str, dict[bytes, str]] = {}
+    questions: dict[str, dict[tuple[str, str, str], None]] = {}
+    own: dict[bytes, list[str]] = {}
+    for pair in read_pairs(pairs):
+        groups.setdefault(pool._group(pair.task), {}).setdefault(fold(pair.positive), pair.positive)
+        questions.setdefault(pair.task, {})[pair.task, pair.instruction, pair.query] = None
+        own.setdefault(fold(pair.query), []).append(pair.positive)
+    for group, texts in groups.items():
+        start = len(pool.passages)
+        pool._rows.update({(group, content): start + n for n, content in enumerate(texts)})
+        pool.passages += texts.values()
+        reach = (range(start, len(pool.passages)),)
+        pool.reach.update({task: reach for task in questions if pool._group(task) == group})
+    for keys in questions.values():
+        for key in keys:
+            pool._places[key] = len(pool.questions)
+            pool.questions.append(Question(*key))
+    return own
+
+
+def _link(pool: Pool, own: dict[bytes, list[str]]) -> None:
+    """Find every question's positives among the passages in its reach."""
+    for question in pool.questions:
+        rows = {pool.row(question.task, text) for text in own[fold(question.text)]}
+        question.positives = sorted(rows - {-1})
+        question.query_row = pool.row(question.task, question.text)
+
+
+def _check_sizes(pool: Pool, negatives: int) -> None:
+    sizes = {task: sum(map(len, rows)) for task, rows in pool.reach.items()}
+    small = [f"{task} ({size})" for task, size in sizes.items() if size <= negatives]
+    if small:
+        raise ValueError(
+            f"{negatives} negatives a pair need at least {negatives + 1} distinct passages of a task; too few have: "
+            f"{', '.join(small)}. Lower the negatives, take all tasks' passages (pool all), or add further passages."
+        )
+
+
+def _texts(path: Path) -> Iterator[str]:
+    if path.suffix == ".parquet" or path.is_dir():
+        pair_files(path)
+        return (pair.positive for pair in read_pairs(path))
+    report = CorpusReport()
+    records = read_corpus([path], report)
+    return _whole((f"{record.title} {record.text}".strip() for record in records), report, path)
+
+
+def _whole(texts: Iterator[str], report: CorpusReport, path: Path) -> Iterator[str]:
+    yield from texts
+    if report.skipped:
+        raise ValueError(
+            f"{path}: {report.skipped.total()} records are no passages, e.g. {report.examples[0]}; a line needs the keys "
+            "_id, title, text. Repair or leave out the file."
+        )
+
+
+def _sha256(texts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        content = text.encode("utf-8")
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""Give training pairs hard negatives.
+
+As the paper: drawn from the top 100 that a miner finds among the positives of the pair's task. With E5:
+
+python training/mine_negatives.py build/pairs --miner sentence-transformers:intfloat/e5-base-v2 --query-prefix "query: " \\
+    --passage-prefix "passage: " --output build/mined
+
+Without any model; and four of the hardest that lie 5 % below the positive, by an encoder of one's own:
+
+python training/mine_negatives.py build/pairs --miner bm25 --output build/mined
+python training/mine_negatives.py build/pairs --miner bmretriever:build/stage1 --negatives 4 --relative-margin 0.05 \\
+    --sample hardest --output build/mined
+
+Stopped, even by kill -9? The same command goes on. Other filters or another draw search nothing again. Writes
+OUTPUT/pairs.parquet and OUTPUT/report.json; OUTPUT/work may be deleted afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from bmretriever_integrations.training.negatives.embedders import MINERS, load_miner
+from bmretriever_integrations.training.negatives.mining import mine
+from bmretriever_integrations.training.negatives.pool import SCOPES
+from bmretriever_integrations.training.negatives.report import examples, report_table
+from bmretriever_integrations.training.negatives.rules import Rules
+from bmretriever_integrations.training.pairs.schema import pair_files
+
+PAPER = Rules()
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("pairs", type=Path, help="a .parquet file of pairs, or a folder of them")
+    add("--output", type=Path, required=True, help="folder of pairs with negatives and report")
+    add("--miner", required=True, help=", ".join(MINERS))
+    add("--query-prefix", help='sentence-transformers: before a query, e.g. "query: "; {instruction} is filled in')
+    add("--passage-prefix", help='sentence-transformers: before a passage, e.g. "passage: "')
+    add("--max-length", type=int, help="tokens of a text (default: the model's limit)")
+    add("--device", help="of the model, e.g. cuda:1 (default: the best there is)")
+    add("--negatives", type=int, default=PAPER.negatives, help=f"of a pair (default {PAPER.negatives})")
+    add(
+        "--depth",
+        type=int,
+        default=PAPER.depth,
+        help=f"best passages that are looked at (default {PAPER.depth}, the paper's)",
+    )
+    add("--skip", type=int, default=0, help="leave out so many of the best candidates (default 0)")
+    add("--absolute-margin", type=float, help="a negative scores at least this below the positive")
+    add("--relative-margin", type=float, help="the same as a share of the positive's score, e.g. 0.05")
+    add("--max-score", type=float, help="a negative scores at most this")
+    add("--margin-from", default="lowest", help="lowest of the query's positives, or the pair's own (default lowest)")
+    add("--sample", default="random", help="random or hardest of the candidates left (default random, the paper's)")
+    add("--seed", type=int, default=0, help="of the draw (default 0)")
+    add(
+        "--pool",
+        default="task",
+        choices=SCOPES,
+        help="negatives are positives of the same task, or of all (default task)",
+    )
+    add(
+        "--further", type=Path, nargs="+", default=[], help="further passages: BEIR .jsonl, PubMed .xml, pairs .parquet"
+    )
+    add("--work", type=Path, help="folder of finished pieces (default OUTPUT/work)")
+    add("--show", type=int, default=0, help="print so many pairs with their negatives")
+    return parser
+
+
+def run(given: argparse.Namespace) -> None:
+    rules = Rules(**{name: getattr(given, name) for name in Rules.__slots__})
+    pair_files(given.pairs)  # a wrong path shows before a model is loaded
+    miner = load_miner(
+        given.miner,
+        query_prefix=given.query_prefix,
+        passage_prefix=given.passage_prefix,
+        max_length=given.max_length,
+        device=given.device,
+    )
+    report = mine(
+        given.pairs,
+        given.output,
+        miner,
+        rules,
+        pool=given.pool,
+        further=given.further,
+        work=given.work,
+        progress=True,
+    )
+    console = Console()
+    console.print(report_table(report))
+    if given.show:
+        console.print(examples(given.output / "pairs.parquet", given.show))
+
+
+def main() -> None:
+    try:
+        run(arguments().parse_args())
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
