@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.settings import MAX_LENGTH
 from bmretriever_integrations.training.negatives.dense import DenseMiner, Embedder
 from bmretriever_integrations.training.negatives.miner import Miner
 
@@ -106,8 +107,9 @@ class BMRetrieverEmbedder:
         :param device: e.g. "cuda:1"; None takes the best there is.
         """
         self.name = model
-        cut = {} if max_length is None else {"max_length": max_length}
-        self._encoder = BMRetrieverEncoder(model, device=device, **cut)
+        self._encoder = BMRetrieverEncoder(
+            model, device=device, max_length=MAX_LENGTH if max_length is None else max_length
+        )
 
     def settings(self) -> dict[str, Any]:
         """As :meth:`Embedder.settings`."""
