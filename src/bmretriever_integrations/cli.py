@@ -31,8 +31,10 @@ COMMANDS = {
     ),
     "search": _Command("search an index", 'bmretriever search my-index "Does metformin lower mortality in COVID-19?"'),
     "evaluate": _Command(
-        "score retrieval on BEIR folders, beside BM25", "bmretriever evaluate data/scifact --model mini"
+        "score retrieval on the paper's data sets or BEIR folders, beside BM25",
+        "bmretriever evaluate scifact my-task --model mini",
     ),
+    "build": _Command("make an evaluation task from its official files", "bmretriever build mesh desc2026.xml"),
     "models": _Command("list the checkpoints: facts, and which are on this machine", "bmretriever models"),
     "demo": _Command("index real PubMed records and ask three questions, offline", "bmretriever demo --limit 500"),
 }

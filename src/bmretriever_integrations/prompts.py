@@ -49,6 +49,13 @@ PROJECT_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
         "entity-definition": "Given a concept, retrieve passages for its definition.",
         "synergy-recommend": "Given a scientific paper, retrieve papers on the same topic",
         "elife-insight": "Given a commentary, retrieve the abstract of the scientific paper it discusses",
+        # for the paper's own data sets, after what other work tells of its wording
+        "biosses": "Given a sentence, retrieve sentences with the same meaning",
+        "icliniq": "Given a patient's question, retrieve responses that best answer the question",
+        "pubmedqa": "Given a biomedical question, retrieve relevant scientific passages that answer the question",
+        "bioasq": "Given a biomedical question, retrieve relevant scientific passages that answer the question",
+        "drugbank": "Given a concept, retrieve passages for its definition.",
+        "relish": "Given a scientific paper, retrieve papers on the same topic",
     }
 )
 """Task key -> instruction worded by this project."""

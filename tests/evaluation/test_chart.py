@@ -9,7 +9,7 @@ import pytest
 
 from bmretriever_integrations.evaluation.chart import COLOURS, GREY, draw_chart
 from bmretriever_integrations.evaluation.comparison import Result
-from bmretriever_integrations.evaluation.metrics import MEASURES
+from bmretriever_integrations.evaluation.tasks import DEFAULT_MEASURES as MEASURES
 from bmretriever_integrations.evaluation.tasks import load_task
 
 

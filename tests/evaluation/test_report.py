@@ -7,8 +7,8 @@ import json
 import pytest
 
 from bmretriever_integrations.evaluation.comparison import Result
-from bmretriever_integrations.evaluation.metrics import MEASURES
 from bmretriever_integrations.evaluation.report import means_over_tasks, read_results, write_report
+from bmretriever_integrations.evaluation.tasks import DEFAULT_MEASURES as MEASURES
 from bmretriever_integrations.evaluation.tasks import load_task
 
 
@@ -41,6 +41,8 @@ def test_what_is_written_is_read_back(tmp_path, tasks):
     assert report["tasks"][0] | {"sha256": ""} == {
         "name": "one",
         "split": "test",
+        "measures": list(MEASURES),
+        "judged_documents_only": False,
         "documents": 1,
         "queries": 1,
         "relevant": 1,

@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bmretriever_integrations.evaluation.comparison import Result
-from bmretriever_integrations.evaluation.metrics import MAIN_MEASURE
-from bmretriever_integrations.evaluation.report import means_over_tasks
-from bmretriever_integrations.evaluation.tasks import Task
+from bmretriever_integrations.evaluation.report import MAIN_MEASURES, means_over_tasks
+from bmretriever_integrations.evaluation.similarity import AnyTask
 from bmretriever_integrations.index.files import write_whole
 
 FORMATS = (".png", ".svg")
@@ -30,9 +29,9 @@ MARGIN_INCHES = 1.2
 """Title and axis above and below the bars."""
 
 
-def draw_chart(path: Path, tasks: Sequence[Task], results: Sequence[Result]) -> None:
+def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) -> None:
     """
-    Draw nDCG@10 of every system on every task, and the means over all tasks, as horizontal bars.
+    Draw each task's first measure for every system, and the means over all tasks, as horizontal bars.
 
     :param path: a .png or .svg file; replaced if it is there.
     :param tasks: the tasks, drawn from the top.
@@ -40,10 +39,17 @@ def draw_chart(path: Path, tasks: Sequence[Task], results: Sequence[Result]) -> 
     :raises ValueError: if the file's name ends in neither.
     """
     check_format(path)
-    groups = {task.name: {r.system: r.means[MAIN_MEASURE] for r in results if r.task == task.name} for task in tasks}
+    mixed = len({task.measures[0] for task in tasks}) > 1
+    measure = MAIN_MEASURES if mixed else tasks[0].measures[0]
+    groups = {
+        f"{task.name}\n{task.measures[0]}" if mixed else task.name: {
+            r.system: r.means[task.measures[0]] for r in results if r.task == task.name
+        }
+        for task in tasks
+    }
     if len(tasks) > 1:
         means = means_over_tasks(results, tasks)
-        groups[f"Mean of {len(tasks)} tasks"] = {system: of[MAIN_MEASURE] for system, of in means.items()}
+        groups[f"Mean of {len(tasks)} tasks"] = {system: of[measure] for system, of in means.items()}
     systems = list(dict.fromkeys(result.system for result in results))
     with matplotlib.rc_context(
         {
@@ -53,7 +59,7 @@ def draw_chart(path: Path, tasks: Sequence[Task], results: Sequence[Result]) -> 
             "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
         }
     ):
-        figure = _draw(groups, systems)
+        figure = _draw(groups, systems, measure)
         content = io.BytesIO()
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
         figure.savefig(content, format=path.suffix[1:].lower(), dpi=160, metadata=metadata)
@@ -71,7 +77,7 @@ def check_format(path: Path) -> None:
         raise ValueError(f"the chart's name must end in {' or '.join(FORMATS)}, got {path.name!r}")
 
 
-def _draw(groups: dict[str, dict[str, float]], systems: list[str]) -> Figure:
+def _draw(groups: dict[str, dict[str, float]], systems: list[str], measure: str) -> Figure:
     group_inches = len(systems) * BAR_INCHES + GAP_INCHES
     columns = max(
         1, int(WIDTH_INCHES / (0.75 + 0.085 * max(map(len, systems))))
@@ -93,13 +99,13 @@ def _draw(groups: dict[str, dict[str, float]], systems: list[str]) -> Figure:
     axes.set_ylim(middles[-1] + len(systems) / 2 + 0.5, -1)
     if len(groups) > 1:
         _set_mean_apart(axes, (middles[-1] + middles[-2]) / 2)
-    _dress(axes)
+    _dress(axes, measure)
     figure.legend(  # the title is the legend's own, so that neither can cover the other
         loc="outside upper left",
         ncols=min(len(systems), columns),
         frameon=False,
         fontsize=9.5,
-        title=f"{MAIN_MEASURE} by task",
+        title=f"{measure} by task",
         title_fontproperties={"size": 13, "weight": "bold"},
         alignment="left",
     )
@@ -111,10 +117,10 @@ def _set_mean_apart(axes: Axes, place: float) -> None:
     axes.get_yticklabels()[-1].set_fontweight("bold")
 
 
-def _dress(axes: Axes) -> None:
+def _dress(axes: Axes, measure: str) -> None:
     axes.set_xlim(0, 1.06)  # room for the number beside a full bar
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    axes.set_xlabel(f"{MAIN_MEASURE} (higher is better)", fontsize=9.5, color="#444444")
+    axes.set_xlabel(f"{measure} (higher is better)", fontsize=9.5, color="#444444")
     axes.xaxis.grid(visible=True, color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)

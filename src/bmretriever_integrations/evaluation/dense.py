@@ -9,7 +9,8 @@ from typing import Any
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.evaluation.comparison import Ranked
-from bmretriever_integrations.evaluation.ranking import Vectors, rank_by_dot_product
+from bmretriever_integrations.evaluation.ranking import Vectors, cosines, rank_by_dot_product
+from bmretriever_integrations.evaluation.similarity import AnyTask, SimilarityTask
 from bmretriever_integrations.evaluation.tasks import Task
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, resolve_instruction
 
@@ -33,11 +34,11 @@ class DenseRetriever:
         self._instruction = None if instruction is None else resolve_instruction(instruction)
         self._identity = encoder.identity()
 
-    def instruction(self, task: Task) -> str:
+    def instruction(self, task: AnyTask) -> str:
         """The sentence that goes before this task's queries."""
         return self._instruction or TASK_INSTRUCTIONS.get(task.name) or self._encoder.instruction
 
-    def settings(self, task: Task) -> dict[str, Any]:
+    def settings(self, task: AnyTask) -> dict[str, Any]:
         """Everything that decides the ranking, and where it was computed."""
         return {**self._identity, "device": str(self._encoder.device), "instruction": self.instruction(task)}
 
@@ -60,5 +61,17 @@ class DenseRetriever:
                 seconds += time.perf_counter() - started
                 yield vectors
 
-        ranking = rank_by_dot_product(queries, blocks(), depth, task.own_documents)
+        ranking = rank_by_dot_product(queries, blocks(), depth, task.own_documents, task.candidates)
         return Ranked(ranking, seconds)
+
+    def similarities(self, task: SimilarityTask) -> Vectors:
+        """
+        Embed both sentences of each pair as queries, as mteb does, for neither is a passage.
+
+        :param task: the task.
+        :returns: *Shape:* (pairs,) float32 cosine of each pair's vectors.
+        """
+        instruction = self.instruction(task)
+        return cosines(
+            self._encoder.encode_queries(task.left, instruction), self._encoder.encode_queries(task.right, instruction)
+        )

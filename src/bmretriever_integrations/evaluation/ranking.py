@@ -24,13 +24,16 @@ class TopDocuments:
     document that comes first in the corpus is the better one, wherever the blocks are cut.
     """
 
-    def __init__(self, depth: int, left_out: Positions) -> None:
+    def __init__(self, depth: int, left_out: Positions, candidates: Positions | None = None) -> None:
         """
         :param depth: how many documents to keep for a query.
         :param left_out: *Shape:* (queries,) position of a document that a query must not find, or -1.
+        :param candidates: *Shape:* (2, pairs) row of a query and position of a document that it may find, ordered by position;
+            None lets every query find every document.
         """
         self._depth = depth
         self._left_out = left_out
+        self._candidates = candidates
         self._keys = np.empty((len(left_out), 0), np.int64)
 
     def add(self, scores: Vectors, first: int) -> None:
@@ -43,6 +46,11 @@ class TopDocuments:
         keys = _keys(scores, first)
         rows = np.flatnonzero((self._left_out >= first) & (self._left_out < first + scores.shape[1]))
         keys[rows, self._left_out[rows] - first] = _LEFT_OUT
+        if self._candidates is not None:
+            low, high = np.searchsorted(self._candidates[1], [first, first + scores.shape[1]])
+            forbidden = np.ones(keys.shape, bool)
+            forbidden[self._candidates[0, low:high], self._candidates[1, low:high] - first] = False
+            keys[forbidden] = _LEFT_OUT
         keys = np.concatenate([self._keys, keys], axis=1)
         if keys.shape[1] > self._depth:
             keys = np.partition(keys, -self._depth, axis=1)[:, -self._depth :].copy()
@@ -55,7 +63,11 @@ class TopDocuments:
 
 
 def rank_by_dot_product(
-    queries: Vectors, blocks: Iterable[Vectors], depth: int, left_out: Positions
+    queries: Vectors,
+    blocks: Iterable[Vectors],
+    depth: int,
+    left_out: Positions,
+    candidates: Positions | None = None,
 ) -> list[Positions]:
     """
     Rank documents by the dot product of their vectors with a query's, exactly; a block is forgotten once it is scored.
@@ -64,9 +76,10 @@ def rank_by_dot_product(
     :param blocks: the documents' vectors, *Shape:* (any, width) float32, in corpus order.
     :param depth: how many documents to keep for a query.
     :param left_out: *Shape:* (queries,) position of a document that a query must not find, or -1.
+    :param candidates: as in :class:`TopDocuments`.
     :returns: for each query the positions of its best documents, best first; ties go to the earlier document.
     """
-    top = TopDocuments(depth, left_out)
+    top = TopDocuments(depth, left_out, candidates)
     step = max(1, SCORES_AT_ONCE // max(1, len(queries)))
     first = 0
     for block in blocks:
@@ -75,6 +88,19 @@ def rank_by_dot_product(
             top.add(queries @ part.T, first)
             first += len(part)
     return top.best()
+
+
+def cosines(left: Vectors, right: Vectors) -> Vectors:
+    """
+    Compare vectors row by row.
+
+    :param left: *Shape:* (n, width) float32, no row all zeros.
+    :param right: the same shape.
+    :returns: *Shape:* (n,) float32, cosine of each row's two vectors.
+    """
+    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    result: Vectors = np.einsum("ij,ij->i", left, right) / lengths
+    return result
 
 
 def _keys(scores: Vectors, first: int) -> Positions:

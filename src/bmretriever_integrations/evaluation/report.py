@@ -7,36 +7,50 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from bmretriever_integrations import __version__
 from bmretriever_integrations.evaluation.comparison import Result
-from bmretriever_integrations.evaluation.metrics import MAIN_MEASURE, MEASURES
-from bmretriever_integrations.evaluation.tasks import NO_DOCUMENT, Task
+from bmretriever_integrations.evaluation.published import differences
+from bmretriever_integrations.evaluation.similarity import AnyTask, SimilarityTask
+from bmretriever_integrations.evaluation.tasks import NO_DOCUMENT
 from bmretriever_integrations.index.files import write_whole
 
 KIND = "bmretriever evaluate"
-SCHEMA = 1
+SCHEMA = 2
 PACKAGES = ("bm25s", "ir-measures", "numpy", "tokenizers", "torch", "transformers")
 
 
-def means_over_tasks(results: Sequence[Result], tasks: Sequence[Task]) -> dict[str, dict[str, float]]:
+MAIN_MEASURES = "Main measures"
+"""Name of the mean over tasks that count by different measures: of the measure of each that counts."""
+
+
+def means_over_tasks(results: Sequence[Result], tasks: Sequence[AnyTask]) -> dict[str, dict[str, float]]:
     """
     Average over the tasks.
 
     :param results: of any systems.
     :param tasks: all that a system must have done; one that lacks a task has no mean.
-    :returns: system -> measure -> mean of the tasks' means.
+    :returns: system -> measure -> mean of the tasks' means, for the measures that all tasks have; where the tasks count by
+        different measures, :data:`MAIN_MEASURES` -> the mean of those.
     """
+    shared = [measure for measure in tasks[0].measures if all(measure in task.measures for task in tasks)]
+    mixed = len({task.measures[0] for task in tasks}) > 1
+    main = {task.name: task.measures[0] for task in tasks}
     means: dict[str, dict[str, float]] = {}
     for system in dict.fromkeys(result.system for result in results):
-        own = [result.means for result in results if result.system == system]
+        own = [result for result in results if result.system == system and result.task in main]
         if len(own) == len(tasks):
-            means[system] = {measure: round(sum(of[measure] for of in own) / len(own), 6) for measure in MEASURES}
+            means[system] = {measure: round(fmean(r.means[measure] for r in own), 6) for measure in shared}
+            if mixed:
+                means[system][MAIN_MEASURES] = round(fmean(r.means[main[r.task]] for r in own), 6)
     return means
 
 
-def write_report(path: Path, tasks: Sequence[Task], results: Sequence[Result], pending: Sequence[Result] = ()) -> None:
+def write_report(
+    path: Path, tasks: Sequence[AnyTask], results: Sequence[Result], pending: Sequence[Result] = ()
+) -> None:
     """
     Write the report, all or nothing.
 
@@ -49,28 +63,29 @@ def write_report(path: Path, tasks: Sequence[Task], results: Sequence[Result], p
         "report": KIND,
         "schema": SCHEMA,
         "versions": {"bmretriever-integrations": __version__, **{package: version(package) for package in PACKAGES}},
-        "measures": list(MEASURES),
-        "per_query_measure": MAIN_MEASURE,
         "tasks": [describe(task) for task in tasks],
         "means": means_over_tasks(results, tasks),
+        "published": [asdict(difference) for difference in differences(tasks, results)],
         "results": [asdict(result) for result in results],
         "pending": [asdict(result) for result in pending],
     }
     write_whole(path, (json.dumps(report, ensure_ascii=False, indent=1) + "\n").encode())
 
 
-def describe(task: Task) -> dict[str, Any]:
-    """A task's counts, as plain values."""
+def describe(task: AnyTask) -> dict[str, Any]:
+    """A task's measures, the one of ``per_query`` first, and its counts, as plain values."""
+    same = {"name": task.name, "split": task.split, "measures": list(task.measures), "sha256": task.sha256}
+    if isinstance(task, SimilarityTask):
+        return {**same, "pairs": len(task.left)}
     return {
-        "name": task.name,
-        "split": task.split,
+        **same,
+        "judged_documents_only": task.candidates is not None,
         "documents": len(task.document_ids),
         "queries": len(task.queries),
         "relevant": task.relevant,
         "own_documents_left_out": int((task.own_documents != NO_DOCUMENT).sum()),
         "unknown_queries": task.unknown_queries,
         "unknown_documents": task.unknown_documents,
-        "sha256": task.sha256,
     }
 
 

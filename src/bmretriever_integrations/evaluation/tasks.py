@@ -15,6 +15,7 @@ from bmretriever_integrations.records import Record
 
 Judgements = dict[str, dict[str, int]]
 NO_DOCUMENT = -1
+DEFAULT_MEASURES = ("nDCG@10", "Recall@100", "MRR@10")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,33 @@ class Task:
     """Relevant judgements of documents that the corpus lacks; they count as never found."""
     sha256: str
     """Of the three files' bytes."""
+    measures: tuple[str, ...] = DEFAULT_MEASURES
+    """The first is the one that counts."""
+    candidates: NDArray[np.int64] | None = None
+    """*Shape:* (2, pairs) row of a query and position of a document that people judged for it, ordered by position, where a
+    query ranks these alone; None where it ranks the whole corpus."""
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Its size, in words."""
+        return f"{len(self.document_ids):,} documents", f"{len(self.queries):,} queries"
+
+    @property
+    def most_candidates(self) -> int:
+        """The most documents that one query ranks where it ranks judged ones alone, else 0."""
+        return 0 if self.candidates is None else int(np.bincount(self.candidates[0]).max())
+
+    def candidates_of(self, row: int) -> NDArray[np.int64] | None:
+        """
+        Give one query's candidates, as for a task of this query alone.
+
+        :param row: of the query.
+        """
+        if self.candidates is None:
+            return None
+        own = self.candidates[:, self.candidates[0] == row].copy()
+        own[0] = 0
+        return own
 
     def passages(self) -> Iterator[Record]:
         """Stream the documents from disk, in the order of ``document_ids``."""
@@ -49,7 +77,9 @@ class Task:
         return sum(grade > 0 for grades in self.judgements.values() for grade in grades.values())
 
 
-def load_task(folder: str | Path, split: str = "test") -> Task:
+def load_task(
+    folder: str | Path, split: str = "test", measures: tuple[str, ...] = DEFAULT_MEASURES, judged_only: bool = False
+) -> Task:
     """
     Read a BEIR folder: corpus.jsonl, queries.jsonl (either may end in .gz) and qrels/<split>.tsv.
 
@@ -58,6 +88,8 @@ def load_task(folder: str | Path, split: str = "test") -> Task:
 
     :param folder: the task's folder; its name names the task.
     :param split: which qrels file.
+    :param measures: what to report, by the names of ``metrics.MEASURES``, the one that counts first.
+    :param judged_only: let each query rank only the documents that people judged for it, those of grade 0 included.
     :raises FileNotFoundError: if a file is missing; lists the splits that are there.
     :raises ValueError: if a line is malformed (with file and line), an id comes twice, or no query has a judgement.
     """
@@ -87,8 +119,20 @@ def load_task(folder: str | Path, split: str = "test") -> Task:
             for grades in judgements.values()
             for document, grade in grades.items()
         ),
-        sha256=_files_sha256(corpus, queries_file, qrels),
+        sha256=files_sha256(corpus, queries_file, qrels),
+        measures=measures,
+        candidates=_candidates(judgements, positions) if judged_only else None,
     )
+
+
+def _candidates(judgements: Judgements, positions: dict[str, int]) -> NDArray[np.int64]:
+    pairs = [
+        (positions[document], row)
+        for row, grades in enumerate(judgements.values())
+        for document in grades
+        if document in positions
+    ]
+    return np.array([(row, position) for position, row in sorted(pairs)], np.int64).reshape(-1, 2).T
 
 
 def read_qrels(path: Path) -> Judgements:
@@ -164,7 +208,13 @@ def _positions_by_id(path: Path) -> tuple[list[str], dict[str, int]]:
     return ids, positions
 
 
-def _files_sha256(*paths: Path) -> str:
+def files_sha256(*paths: Path) -> str:
+    """
+    Fingerprint a task's files.
+
+    :param paths: in a fixed order.
+    :returns: SHA-256 in hexadecimal.
+    """
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:

@@ -1,0 +1,58 @@
+"""``bmretriever build``: an evaluation task from its official files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare the command's arguments.
+
+    :param parser: of this command.
+    """
+    add = parser.add_argument
+    add("task", metavar="TASK", help="name of a task; bmretriever evaluate --list tells names and sources")
+    add(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="its official files, or its hub id, or the folder of a clone of that",
+    )
+    add("--to", type=Path, metavar="DIR", help="folder to make (default: where bmretriever evaluate TASK looks for it)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Make the task's folder.
+
+    :param arguments: what :func:`add_arguments` declared.
+    :returns: exit status.
+    :raises FileExistsError: if the folder is there.
+    :raises FileNotFoundError: if a source is missing.
+    :raises ImportError: if the packages for evaluation are missing; says how to install them.
+    :raises ValueError: if the task is not known, or a source is malformed, with file and place.
+    """
+    import json
+
+    from rich.console import Console
+
+    from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.evaluation.cache import build_task, cache_folder
+    from bmretriever_integrations.evaluation.catalogue import TASKS
+    from bmretriever_integrations.evaluation.writing import ORIGIN
+
+    record = TASKS.get(arguments.task)
+    if record is None:
+        raise ValueError(f"{arguments.task!r} is no named task; there are {', '.join(TASKS)}")
+    folder = arguments.to or cache_folder() / record.name
+    silence_libraries()
+    build_task(record, arguments.sources, folder)
+    origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    counts = [f"{count:,} {name.removesuffix('.jsonl')}" for name, count in origin["counts"].items()]
+    left_out = [f"{count:,} left out: {reason}" for reason, count in origin["left_out"].items() if count]
+    console = Console(highlight=False)
+    console.print(f"{record.title}: {', '.join([*counts, *left_out])}", markup=False, soft_wrap=True)
+    console.print(f"Score it with: bmretriever evaluate {arguments.to or record.name}", markup=False, soft_wrap=True)
+    return 0

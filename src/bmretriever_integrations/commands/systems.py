@@ -1,0 +1,100 @@
+"""What ``bmretriever evaluate`` measures: BM25, models, baselines; one after another, each closed before the next."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.settings import EncoderSettings
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.evaluation.comparison import System
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One ``--baseline``, with the prompts that followed it."""
+
+    model: str
+    query_prompt: str | None = None
+    passage_prompt: str | None = None
+
+
+class SetPrompt(argparse.Action):
+    """Gives a prompt to the baseline before it."""
+
+    def __call__(  # noqa: D102  argparse's own
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if not namespace.baseline:
+            parser.error(f"{option_string} belongs to the --baseline before it; there is none")
+        *others, last = namespace.baseline
+        namespace.baseline = [*others, replace(last, **{self.dest: values})]
+
+
+def named_models(arguments: argparse.Namespace) -> tuple[dict[str, EncoderSettings], dict[str, Baseline]]:
+    """
+    Give each model and baseline a name: its folder's where that tells them all apart, else what the user wrote.
+
+    :param arguments: of the command.
+    :returns: name -> settings of each model, and name -> each baseline; the same model twice counts once.
+    """
+    models = list(dict.fromkeys(arguments.model or [DEFAULT_MODEL]))
+    baselines = list(dict.fromkeys(arguments.baseline or []))
+    names = _names([*models, *(baseline.model for baseline in baselines)])
+    settings = {
+        name: EncoderSettings(
+            model=model, device=arguments.device, dtype=arguments.dtype, max_length=arguments.max_length
+        )
+        for name, model in zip(names, models, strict=False)
+    }
+    return settings, dict(zip(names[len(models) :], baselines, strict=True))
+
+
+def _names(models: Sequence[str]) -> list[str]:
+    short = [
+        Path(model).expanduser().resolve().name if Path(model).expanduser().is_dir() else model for model in models
+    ]
+    taken = ["BM25", *short]
+    return [name if taken.count(name) == 1 else model for name, model in zip(short, models, strict=True)]
+
+
+def open_systems(
+    models: dict[str, EncoderSettings], baselines: dict[str, Baseline], instruction: str | None, device: str | None
+) -> Iterator[System]:
+    """
+    Open BM25, then each model, then each baseline; a model is closed before the next is loaded.
+
+    :param models: name -> settings.
+    :param baselines: name -> baseline.
+    :param instruction: for the queries of every task, or None.
+    :param device: of the baselines.
+    """
+    from bmretriever_integrations.evaluation.bm25 import Bm25
+    from bmretriever_integrations.evaluation.dense import DenseRetriever
+
+    yield Bm25()
+    progress = sys.stderr.isatty()
+    for name, settings in models.items():
+        with settings.open(progress=progress) as encoder:
+            yield DenseRetriever(name, encoder, instruction)
+    for name, baseline in baselines.items():
+        from bmretriever_integrations.evaluation.baseline import SentenceTransformerBaseline
+
+        yield SentenceTransformerBaseline(
+            name,
+            baseline.model,
+            query_prompt=baseline.query_prompt,
+            passage_prompt=baseline.passage_prompt,
+            device=device,
+            progress=progress,
+        )

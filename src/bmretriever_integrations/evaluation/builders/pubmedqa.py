@@ -1,0 +1,25 @@
+"""PubMedQA's ori_pqal.json -> question to the abstract's conclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bmretriever_integrations.evaluation.builders.json_files import only_file, read_json, take
+from bmretriever_integrations.evaluation.writing import TaskWriter
+
+
+def build_pubmedqa(sources: Sequence[Path], writer: TaskWriter) -> None:
+    """
+    Make the PubMedQA task: a query is an article's question, its one relevant passage the conclusion of its abstract.
+
+    :param sources: one ori_pqal.json: an object, PMID to ``QUESTION`` and ``LONG_ANSWER``, the conclusion.
+    :param writer: takes the task.
+    :raises ValueError: if the file is another, with file and PMID.
+    """
+    path = only_file(sources, "ori_pqal.json")
+    for pmid, article in read_json(path, dict).items():
+        where = f"{path}, PMID {pmid}"
+        writer.document(pmid, "", take(article, "LONG_ANSWER", str, where), where)
+        writer.query(f"q{pmid}", take(article, "QUESTION", str, where), where)
+        writer.judge(f"q{pmid}", pmid, 1)

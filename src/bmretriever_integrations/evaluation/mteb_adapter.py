@@ -1,0 +1,119 @@
+"""A BMRetriever model for ``mteb.evaluate``: the authors' templates, their EOS and cut, and the dot product.
+
+mteb's own wrapper of the four released models ranks by cosine, sets no 512-token cut, and loses the BOS of the 2B and 7B
+under transformers 5; this one hands mteb the vectors of :class:`~bmretriever_integrations.BMRetrieverEncoder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from mteb.models import ModelMeta
+from mteb.models.abs_encoder import AbsEncoder
+from mteb.models.model_meta import ScoringFunction
+from mteb.types import PromptType
+
+from bmretriever_integrations.checkpoints import find_checkpoint
+from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.evaluation.ranking import Vectors
+from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
+
+TASK_KEYS: Mapping[str, str] = {
+    "NFCorpus": "nfcorpus",
+    "SciFact": "scifact",
+    "SCIDOCS": "scidocs",
+    "TRECCOVID": "trec-covid",
+    "BIOSSES": "biosses",
+    "FEVER": "fever",
+    "HotpotQA": "hotpotqa",
+    "MSMARCO": "msmarco",
+    "NQ": "nq",
+    "QuoraRetrieval": "quora",
+}
+"""mteb's name of a task -> our key of its instruction."""
+
+
+class MtebEncoder(AbsEncoder):
+    """
+    An engine as mteb calls it.
+
+    Queries, and sentences of tasks without queries and documents, get an instruction; documents get the passage template.
+    The instruction is ours where :data:`TASK_KEYS` has the task, else the one in mteb's metadata, else the engine's own.
+    """
+
+    def __init__(self, encoder: BMRetrieverEncoder, name: str | None = None) -> None:
+        """
+        :param encoder: the engine; the caller closes it.
+        :param name: organisation/model under which mteb files the results; None takes the hub id of a released checkpoint,
+            and ``bmretriever/...`` with the engine's model otherwise.
+        """
+        self._encoder = encoder
+        self.mteb_model_meta = _meta(encoder, name)
+
+    def encode(
+        self,
+        inputs: Iterable[Mapping[str, Any]],
+        *,
+        task_metadata: Any,
+        hf_split: str,  # noqa: ARG002  mteb passes it
+        hf_subset: str,  # noqa: ARG002  mteb passes it
+        prompt_type: PromptType | None = None,
+        **kwargs: Any,  # noqa: ARG002  mteb's batch_size and bar: the engine forms its batches by tokens and has its own bar
+    ) -> Vectors:
+        """
+        Embed texts; mteb calls this.
+
+        :param inputs: batches with ``text``: a list of queries, sentences, or documents with their titles joined.
+        :param task_metadata: of mteb's task.
+        :param hf_split: not used.
+        :param hf_subset: not used.
+        :param prompt_type: query, document, or None for sentences.
+        :returns: *Shape:* (n, width) float32.
+        """
+        texts = [text for batch in inputs for text in batch["text"]]
+        if not texts:
+            return np.empty((0, self._encoder.width), np.float32)
+        if prompt_type == PromptType.document:
+            return self._encoder.encode_passages(texts)
+        return self._encoder.encode_queries(texts, self.instruction(task_metadata))
+
+    def instruction(self, task_metadata: Any) -> str:
+        """
+        Choose the sentence for a task's queries.
+
+        :param task_metadata: of mteb's task.
+        """
+        key = TASK_KEYS.get(task_metadata.name)
+        if key is not None:
+            return TASK_INSTRUCTIONS[key]
+        prompt = task_metadata.prompt
+        if isinstance(prompt, Mapping):
+            prompt = prompt.get(PromptType.query.value)
+        return str(prompt) if prompt else self._encoder.instruction
+
+
+def _meta(encoder: BMRetrieverEncoder, name: str | None) -> ModelMeta:
+    checkpoint = find_checkpoint(encoder.settings.model)
+    identity = encoder.identity()
+    if name is None:
+        hub_id = checkpoint.hub_id if checkpoint is not None else None
+        name = hub_id or f"bmretriever/{encoder.settings.model.strip('/').rsplit('/', 1)[-1]}"
+    return ModelMeta.create_empty(
+        {
+            "name": name,
+            # with no commit, the weights' fingerprint: mteb's cache must not mix two trainings of one name
+            "revision": encoder.revision or identity["files_sha256"],
+            "languages": ["eng-Latn"],
+            "embed_dim": encoder.width,
+            "max_tokens": encoder.settings.max_length,
+            "n_parameters": checkpoint.parameters if checkpoint is not None else None,
+            "similarity_fn_name": ScoringFunction.DOT_PRODUCT,
+            "use_instructions": True,
+            "framework": ["PyTorch", "Transformers"],
+            "model_type": ["dense"],
+            # named in mteb's own records of the released models; a local model's are not known
+            "training_datasets": {"FEVER", "MSMARCO", "NQ"} if checkpoint is not None and checkpoint.hub_id else None,
+        }
+    )
