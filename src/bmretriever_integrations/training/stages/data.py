@@ -61,10 +61,14 @@ def find_sources(data: Path, settings: StageSettings) -> list[Source]:
     sources = []
     for source in wanted:
         files = tuple(pair_files(data / source.path if source.path else data))
-        sources.append(Source(settings=source, files=files, rows=sum(pq.read_metadata(file).num_rows for file in files)))
+        sources.append(
+            Source(settings=source, files=files, rows=sum(pq.read_metadata(file).num_rows for file in files))
+        )
     shown = sum(min(source.rows, source.settings.limit or source.rows) * source.settings.weight for source in sources)
     if shown < settings.batch_size:
-        raise ValueError(f"{data} has {shown:.0f} pairs, fewer than batch_size {settings.batch_size}: give more, or lower it")
+        raise ValueError(
+            f"{data} has {shown:.0f} pairs, fewer than batch_size {settings.batch_size}: give more, or lower it"
+        )
     return sources
 
 
@@ -191,4 +195,6 @@ def _check_rows(settings: StageSettings, rows: int, with_negatives: int, with_sc
     if settings.negatives and not with_negatives:
         raise ValueError("negatives is above 0 but no pair has any: mine them first, or set negatives to 0")
     if settings.distillation and not with_scores:
-        raise ValueError("distillation is above 0 but no pair has the miner's scores: mine them, or set distillation to 0")
+        raise ValueError(
+            "distillation is above 0 but no pair has the miner's scores: mine them, or set distillation to 0"
+        )

@@ -39,7 +39,9 @@ class HeldOutEvaluator(BaseEvaluator):  # type: ignore[misc]  # sentence-transfo
         self._settings = settings
         self.primary_metric = "ndcg@10"
 
-    def __call__(self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1) -> dict[str, float]:
+    def __call__(
+        self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
+    ) -> dict[str, float]:
         """
         Evaluate; the last three parameters are the trainer's and change nothing.
 

@@ -41,7 +41,9 @@ def miner_divergence(logits: Tensor, scores: Tensor, temperature: float) -> Tens
     miner = functional.log_softmax((scores / temperature).masked_fill(~known, -torch.inf), dim=1)
     model = functional.log_softmax(logits.masked_fill(~known, -torch.inf), dim=1)
     terms = miner.exp() * (miner - model)
-    return terms.masked_fill(~known, 0).sum() / count  # by all, so that the mean over processes is the mean over the batch
+    return (
+        terms.masked_fill(~known, 0).sum() / count
+    )  # by all, so that the mean over processes is the mean over the batch
 
 
 class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-transformers is skipped by mypy
@@ -96,7 +98,9 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         """
         assert labels is not None
         vectors = torch.cat(reps[0])
-        with torch.autocast(vectors.device.type, enabled=False):  # 8 bits of mantissa blur the differences of large logits
+        with torch.autocast(
+            vectors.device.type, enabled=False
+        ):  # 8 bits of mantissa blur the differences of large logits
             loss = self._compare(vectors.float(), labels)
         if with_backward:
             loss.backward()  # type: ignore[no-untyped-call]
@@ -127,7 +131,9 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
             loss = loss + self.settings.distillation * divergence
         return loss
 
-    def _allowed(self, similarities: Tensor, own: Tensor, labels: dict[str, Tensor], gathered: dict[str, Tensor]) -> Tensor:
+    def _allowed(
+        self, similarities: Tensor, own: Tensor, labels: dict[str, Tensor], gathered: dict[str, Tensor]
+    ) -> Tensor:
         """*Shape:* (queries, candidates) bool; see the class."""
         keys = gathered["candidate_keys"]
         positive_keys = keys[own]

@@ -124,7 +124,7 @@ def save_network(base: Base, output: Path, settings: StageSettings) -> None:
     if base.adapter is not None:
         network = _merged(base, output / "adapter")
     network.config.use_cache = False
-    _write(network.float().eval(), base.tokenizer, output)
+    write_checkpoint(network.float().eval(), base.tokenizer, output, settings.normalize)
 
 
 def _merged(base: Base, folder: Path) -> Any:
@@ -138,6 +138,14 @@ def _merged(base: Base, folder: Path) -> Any:
     return load(EncoderSettings(model=str(folder)), torch.float32).network
 
 
-def _write(network: Any, tokenizer: Any, output: Path) -> None:
+def write_checkpoint(network: Any, tokenizer: Any, output: Path, normalize: bool) -> None:
+    """
+    Write a folder that every loader reads right.
+
+    :param network: a decoder without head, in float32.
+    :param tokenizer: its tokenizer.
+    :param output: the folder.
+    :param normalize: whether its vectors are scaled to length 1.
+    """
     network.save_pretrained(output)
     tokenizer.save_pretrained(output)

@@ -55,7 +55,9 @@ class TaskBatches(BatchSampler):
         epoch = 0
         while left:
             rng = np.random.default_rng((self._seed, epoch))
-            streams = [self._batches(rows, np.random.default_rng(rng.integers(2**63))) for rows in self._groups.values()]
+            streams = [
+                self._batches(rows, np.random.default_rng(rng.integers(2**63))) for rows in self._groups.values()
+            ]
             for group in rng.permutation(np.repeat(np.arange(len(streams)), self._counts))[:left]:
                 yield next(streams[group])
                 left -= 1
@@ -82,7 +84,9 @@ class TaskBatches(BatchSampler):
             yield batch
 
 
-def _groups(tasks: NDArray[np.str_], repeats: NDArray[np.int32], settings: StageSettings) -> dict[str, NDArray[np.int64]]:
+def _groups(
+    tasks: NDArray[np.str_], repeats: NDArray[np.int32], settings: StageSettings
+) -> dict[str, NDArray[np.int64]]:
     rows = np.repeat(np.arange(len(tasks)), repeats)
     if len(rows) < settings.batch_size:
         raise ValueError(f"{len(rows)} rows are fewer than batch_size {settings.batch_size}")

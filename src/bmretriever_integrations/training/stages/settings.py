@@ -119,7 +119,15 @@ class StageSettings(Checked):
         for name in (*positive, "mini_batch_tokens", "eval_every", "save_every", "log_every"):
             _above(name, getattr(self, name), 0)
         _above("max_length", self.max_length, 2)
-        for name in ("warmup_steps", "weight_decay", "negatives", "mask_margin", "distillation", "task_exponent", "eval_pairs"):
+        for name in (
+            "warmup_steps",
+            "weight_decay",
+            "negatives",
+            "mask_margin",
+            "distillation",
+            "task_exponent",
+            "eval_pairs",
+        ):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be below 0, got {value}")
@@ -136,7 +144,9 @@ class StageSettings(Checked):
                 f"steps; got {self.save_every} and {self.log_every}"
             )
         if self.distillation and not self.negatives:
-            raise ValueError("distillation compares scores of the positive and its hard negatives: set negatives above 0")
+            raise ValueError(
+                "distillation compares scores of the positive and its hard negatives: set negatives above 0"
+            )
         if self.normalize and self.similarity == "dot" and self.temperature == 1:
             raise ValueError(
                 "normalize with temperature 1 leaves the logits within 1 of each other and nothing is learnt; "

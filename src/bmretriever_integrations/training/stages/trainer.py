@@ -96,7 +96,9 @@ class Bar(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     def on_train_begin(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
         """Show it, on the main process only."""
         if state.is_world_process_zero:
-            self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self._stage, unit="step", smoothing=0.05)
+            self._bar = tqdm(
+                total=state.max_steps, initial=state.global_step, desc=self._stage, unit="step", smoothing=0.05
+            )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
         """Move it."""

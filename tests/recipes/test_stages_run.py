@@ -1,0 +1,222 @@
+"""A stage from pairs to checkpoint, at a size that takes seconds."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer, LlamaModel
+
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.prompts import passage_prompt, query_prompt
+from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
+from bmretriever_integrations.tokens import PromptTokenizer
+from bmretriever_integrations.training.pairs.schema import read_pairs
+from bmretriever_integrations.training.stages import network as networks
+from bmretriever_integrations.training.stages import run as runs
+from bmretriever_integrations.training.stages.network import LastTokenVectors, open_base
+from bmretriever_integrations.training.stages.run import train_stage
+from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
+from bmretriever_integrations.training.stages.soup import average_checkpoints
+
+TEXTS = ["aspirin dose 2", "heparin " * 90, ""]
+PROMPTS = [passage_prompt(text) for text in TEXTS]
+
+
+def settings(**given):
+    base = {
+        "max_steps": 4,
+        "batch_size": 8,
+        "learning_rate": 3e-3,
+        "warmup_steps": 2,
+        "max_length": 48,
+        "negatives": 1,
+        "temperature": 20.0,  # random tiny vectors have norm 8, so products near 64
+        "eval_share": 0.1,
+        "log_every": 1,
+    }
+    return StageSettings(**{**base, **given})
+
+
+def train(base, data, output, **given):
+    return train_stage(base, data, output, settings(**given), progress=False)
+
+
+def error(vectors, expected):
+    return (np.linalg.norm(vectors - expected, axis=1) / np.linalg.norm(expected, axis=1)).max()
+
+
+def test_a_stage_learns_and_the_same_seed_gives_the_same_curve(tiny, doses, tmp_path):
+    record = train(tiny("llama"), doses, tmp_path / "one", max_steps=40, log_every=10, save_every=10, eval_every=20)
+    losses = dict(record["losses"])
+    assert losses[40] < 0.8 * losses[1]
+    assert [step for step, _ in record["evaluations"]] == [0, 20, 40]
+    assert record["evaluations"][2][1]["ndcg@10"] > record["evaluations"][0][1]["ndcg@10"]
+    again = train(tiny("llama"), doses, tmp_path / "two", max_steps=40, log_every=10, save_every=10, eval_every=20)
+    assert again["losses"] == record["losses"]
+    other = train(tiny("llama"), doses, tmp_path / "three", max_steps=10, log_every=10, save_every=10, seed=1)
+    assert other["losses"][0] != record["losses"][0]
+    assert record["tokens"] > 40 * 8 * 3 * 10
+    assert record["settings"]["temperature"] == 20.0
+    assert json.loads((tmp_path / "one" / "training.json").read_text())["losses"] == [
+        list(row) for row in record["losses"]
+    ]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir() if path.is_dir())[-1] == "tensorboard"
+
+
+def test_curves_and_event_files_are_left(tiny, doses, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(tiny("llama"), doses, tmp_path / "out")
+    assert (tmp_path / "out" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    events = EventAccumulator(str(tmp_path / "out" / "tensorboard")).Reload()
+    tags = events.Tags()["scalars"]
+    assert {"train/loss", "eval/ndcg@10", "eval/recall@10"} <= set(tags)
+    assert len(events.Scalars("train/loss")) == 4
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_stage_that_changes_nothing_leaves_the_vectors(tiny, doses, tmp_path, architecture):
+    train(tiny(architecture), doses, tmp_path / "out", learning_rate=1e-12, max_steps=2)
+    expected = reference_encode(tiny(architecture), PROMPTS)
+    encoder = BMRetrieverEncoder(tmp_path / "out", dtype="float32")
+    assert error(encoder.encode_passages(TEXTS), expected) <= 1e-5
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_network_sees_the_ids_of_the_encoder(tiny, doses, tmp_path, architecture, monkeypatch):
+    seen = set()
+    forward = LastTokenVectors.forward
+
+    def spy(self, features):
+        lengths = features["attention_mask"].sum(1).tolist()
+        seen.update(tuple(row[:length]) for row, length in zip(features["input_ids"].tolist(), lengths, strict=True))
+        return forward(self, features)
+
+    monkeypatch.setattr(LastTokenVectors, "forward", spy)
+    train(tiny(architecture), doses, tmp_path / "out", max_length=16, max_steps=20, eval_share=0.0)
+    tokenizer = PromptTokenizer(AutoTokenizer.from_pretrained(tiny(architecture)), 16)
+    pairs = list(read_pairs(doses))
+    texts = [query_prompt(pair.instruction, pair.query) for pair in pairs]
+    texts += [passage_prompt(text) for pair in pairs for text in (pair.positive, *pair.negatives)]
+    assert seen == {tuple(ids) for ids in tokenizer(texts)}
+
+
+def test_the_plain_class_is_saved(tiny, doses, tmp_path):
+    train(tiny("llama"), doses, tmp_path / "out", max_steps=1)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == ["LlamaModel"]
+    assert type(AutoModel.from_pretrained(tmp_path / "out")) is LlamaModel
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_adapter_merges_to_the_same_vectors(tiny, doses, tmp_path, architecture):
+    lora = LoraSettings(rank=4, alpha=8)
+    train(tiny(architecture), doses, tmp_path / "out", lora=lora, learning_rate=1e-2, gradient_checkpointing=True)
+    merged = BMRetrieverEncoder(tmp_path / "out", dtype="float32").encode_passages(TEXTS)
+    adapter = BMRetrieverEncoder(tmp_path / "out" / "adapter", dtype="float32").encode_passages(TEXTS)
+    assert error(adapter, merged) <= 1e-5
+    assert error(merged, reference_encode(tiny(architecture), PROMPTS)) > 1e-3
+    config = json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == (4, 8, str(tiny(architecture)))
+    layers = 8 if architecture == "gpt_neox" else 14  # every linear layer of both blocks
+    assert len({name.rsplit(".", 1)[-1] for name in config["target_modules"]}) == layers // 2
+
+
+def test_gradient_checkpointing_and_caching_change_no_loss(tiny, doses, tmp_path):
+    plain = train(tiny("mistral"), doses, tmp_path / "a")["losses"]
+    spared = train(
+        tiny("mistral"), doses, tmp_path / "b", gradient_checkpointing=True, gradient_caching=True, mini_batch_tokens=64
+    )["losses"]
+    np.testing.assert_allclose(np.array(spared), np.array(plain), rtol=1e-4)
+
+
+def test_schedule_and_decay_reach_the_optimizer(tiny, doses, tmp_path):
+    linear = train(tiny("llama"), doses, tmp_path / "a", max_steps=8)["losses"]
+    constant = train(tiny("llama"), doses, tmp_path / "b", max_steps=8, schedule="constant_with_warmup")["losses"]
+    assert constant[:3] == linear[:3]
+    assert constant[7] != linear[7]
+    decayed = train(tiny("llama"), doses, tmp_path / "c", max_steps=8, weight_decay=10.0)["losses"]
+    assert decayed[7] != linear[7]
+    clipped = train(tiny("llama"), doses, tmp_path / "d", max_steps=8, max_grad_norm=1e-6)["losses"]
+    assert clipped[7] != linear[7]
+
+
+def test_bf16_is_refused_where_the_device_has_none(tiny, doses, tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "resolve_dtype", lambda dtype, device: torch.float32)
+    with pytest.raises(ValueError, match="this cpu does not compute in bfloat16: set bf16 to false"):
+        train(tiny("llama"), doses, tmp_path / "out", bf16=True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("caching", [False, True])
+def test_bf16_trains_float32_weights(tiny, doses, tmp_path, monkeypatch, caching):
+    monkeypatch.setattr(networks, "resolve_dtype", lambda dtype, device: torch.bfloat16)
+    plain = train(tiny("llama"), doses, tmp_path / "a")["losses"]
+    rounded = train(tiny("llama"), doses, tmp_path / "b", bf16=True, gradient_caching=caching)["losses"]
+    assert rounded != plain
+    np.testing.assert_allclose(np.array(rounded), np.array(plain), rtol=0.05)
+    assert AutoModel.from_pretrained(tmp_path / "b").dtype == torch.float32
+
+
+def test_a_lora_base_in_bf16_is_half_the_size(tiny, monkeypatch):
+    monkeypatch.setattr(networks, "resolve_dtype", lambda dtype, device: torch.bfloat16)
+    network = open_base(str(tiny("llama")), settings(bf16=True, lora=LoraSettings())).network
+    kinds = {parameter.requires_grad: parameter.dtype for parameter in network.parameters()}
+    assert kinds == {True: torch.float32, False: torch.bfloat16}
+
+
+def test_what_is_wrong_is_said_before_the_output_is_touched(tiny, doses, tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(FileNotFoundError, match="is no folder, no hub id"):
+        train(tmp_path / "none", doses, out)
+    with pytest.raises(FileNotFoundError, match="no pairs at"):
+        train(tiny("llama"), tmp_path / "none", out)
+    (tmp_path / "text.parquet").write_text("no parquet")
+    with pytest.raises(ValueError, match="is no parquet file of pairs"):
+        train(tiny("llama"), tmp_path / "text.parquet", out)
+    with pytest.raises(ValueError, match="fewer than batch_size 100"):
+        train(tiny("llama"), doses, out, batch_size=100)
+    assert not out.exists()
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match=r"is no training run: it holds thesis\.txt"):
+        train(tiny("llama"), doses, out)
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+def test_a_finished_run_is_not_run_again_and_not_overwritten(tiny, doses, tmp_path, monkeypatch):
+    record = train(tiny("llama"), doses, tmp_path / "out")
+    monkeypatch.setattr(runs, "_trainer", None)  # a second training would call it
+    assert train(tiny("llama"), doses, tmp_path / "out") == json.loads(json.dumps(record))
+    with pytest.raises(ValueError, match=r"learning_rate \(0\.003 there, 0\.1 now\)"):
+        train(tiny("llama"), doses, tmp_path / "out", learning_rate=0.1)
+    with pytest.raises(ValueError, match="it differs in the base"):
+        train(tiny("mistral"), doses, tmp_path / "out")
+
+
+def test_what_stopped_before_its_first_state_may_be_started_otherwise(tiny, doses, tmp_path):
+    table = pq.read_table(doses)
+    pq.write_table(table.drop_columns(["negatives", "negative_scores"]), doses)
+    with pytest.raises(ValueError, match="no pair has any: mine them first"):
+        train(tiny("llama"), doses, tmp_path / "out", negatives=1)
+    assert train(tiny("llama"), doses, tmp_path / "out", negatives=0)["steps"] == 4
+
+
+def test_a_soup_is_the_mean_of_its_checkpoints(tiny, doses, tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for seed, folder in enumerate(folders):
+        train(tiny("llama"), doses, folder, seed=seed)
+    average_checkpoints(folders, tmp_path / "soup")
+    states = [AutoModel.from_pretrained(folder).state_dict() for folder in (*folders, tmp_path / "soup")]
+    for name, tensor in states[2].items():
+        torch.testing.assert_close(tensor, (states[0][name] + states[1][name]) / 2)
+    assert np.isfinite(BMRetrieverEncoder(tmp_path / "soup").encode_passages(TEXTS)).all()
+    with pytest.raises(ValueError, match="at least two"):
+        average_checkpoints(folders[:1], tmp_path / "soup2")
+    with pytest.raises(ValueError, match="other weights"):
+        average_checkpoints([folders[0], tiny("gemma")], tmp_path / "soup2")
+    with pytest.raises(ValueError, match="not empty"):
+        average_checkpoints(folders, tmp_path / "soup")
