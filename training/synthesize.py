@@ -40,14 +40,27 @@ from bmretriever_integrations.training.synthesis.yield_report import report, rep
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("level", choices=("instance", "task"), help="a query for each passage, or whole examples for brainstormed tasks")
+    add(
+        "level", choices=("instance", "task"), help="a query for each passage, or whole examples for brainstormed tasks"
+    )
     add("--output", type=Path, required=True, help="folder of ledger, pairs and report")
     add("--seed", type=int, default=0, help="decides passages, prompts and draws (default 0)")
     add("--limit", type=int, help="passages that get a query (default all), or examples to ask for (default 2 a task)")
-    add("--source", type=Path, nargs="+", default=[], help="instance: pairs (.parquet, folder), BEIR .jsonl, PubMed .xml")
+    add(
+        "--source",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="instance: pairs (.parquet, folder), BEIR .jsonl, PubMed .xml",
+    )
     add("--licence", default="", help="instance: licence of BEIR and PubMed texts; pairs bring their own")
     add("--words", type=int, nargs=2, default=(20, 400), help="instance: least and most words of a passage (20 400)")
-    add("--shots", type=int, default=0, help="instance: worked examples in the prompt; small models need some (default 0)")
+    add(
+        "--shots",
+        type=int,
+        default=0,
+        help="instance: worked examples in the prompt; small models need some (default 0)",
+    )
     add("--tasks", type=int, default=20, help="task: tasks to brainstorm (default 20; the paper has 200)")
     add("--endpoint", help="address of an OpenAI-compatible server, up to and with /v1; without it the model runs here")
     add("--model", required=True, help="the endpoint's model; or a folder or hub id of an instruct model to run here")
@@ -58,7 +71,11 @@ def arguments() -> argparse.ArgumentParser:
     add("--at-once", type=int, default=8, help="requests in flight, or computed together (default 8)")
     add("--attempts", type=int, default=3, help="how often a question is put until its answer is usable (default 3)")
     add("--similarity", type=float, default=SIMILARITY, help=f"queries so alike are repeats (default {SIMILARITY})")
-    add("--round-trip", default="bm25", help="bm25, none, sentence-transformers:FOLDER or bmretriever:MODEL (default bm25)")
+    add(
+        "--round-trip",
+        default="bm25",
+        help="bm25, none, sentence-transformers:FOLDER or bmretriever:MODEL (default bm25)",
+    )
     add("--top-k", type=int, default=20, help="the round trip must find the passage among so many (default 20)")
     add("--price", type=float, nargs=2, default=(0.0, 0.0), help="per million prompt and completion tokens")
     add("--max-cost", type=float, help="stop asking at this cost and write what was made")
@@ -81,7 +98,8 @@ def run(given: argparse.Namespace) -> None:
     started = time.monotonic()
     retriever = load_round_trip(given.round_trip)  # a wrong name shows before anything is paid for
     passages = read_passages(given.source, given.licence) if given.level == "instance" else []
-    spending = Spending(*given.price, max_tokens=given.max_tokens, max_cost=given.max_cost)
+    prompt_price, completion_price = given.price
+    spending = Spending(prompt_price, completion_price, given.max_tokens, given.max_cost)
     generator = make_generator(given)
     with Ledger(given.output / "ledger.jsonl") as ledger:
         asker = Asker(generator, ledger, spending, attempts=given.attempts, progress=True)

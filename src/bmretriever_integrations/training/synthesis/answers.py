@@ -26,7 +26,8 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 POINTS_AT_THE_PASSAGE = re.compile(
-    r"\b(the|this|that) (above )?(passage|text|article|paragraph|excerpt|study|paper|authors?|document)s?\b", re.IGNORECASE
+    r"\b(the|this|that) (above )?(passage|text|article|paragraph|excerpt|study|paper|authors?|document)s?\b",
+    re.IGNORECASE,
 )
 """A query must make sense to somebody who has not seen the passage."""
 WORD = re.compile(r"\w+")
@@ -122,7 +123,9 @@ def checked_query(query: str, passage: str) -> str:
         reason = "query too long" if words else "query without words"
         raise Unusable(reason, f"The query must have 1 to {MAX_QUERY_WORDS} words.")
     if POINTS_AT_THE_PASSAGE.search(query) and not POINTS_AT_THE_PASSAGE.search(passage):
-        raise Unusable("query speaks of the passage", "The query must make sense to somebody who has not seen the passage.")
+        raise Unusable(
+            "query speaks of the passage", "The query must make sense to somebody who has not seen the passage."
+        )
     if is_copied(query, passage):
         raise Unusable("query copied", "The query copies a sentence of the passage. Use your own words.")
     return query
@@ -153,7 +156,9 @@ def checked_triple(answer: TripleAnswer) -> TripleAnswer:
         _document(answer.hard_negative_document, "hard_negative_document"),
     )
     if WORD.findall(positive.lower()) == WORD.findall(negative.lower()):
-        raise Unusable("negative is the positive", "The two documents must differ: the second does not answer the query.")
+        raise Unusable(
+            "negative is the positive", "The two documents must differ: the second does not answer the query."
+        )
     query = checked_query(answer.user_query, positive)
     return TripleAnswer(user_query=query, positive_document=positive, hard_negative_document=negative)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -22,17 +22,17 @@ FAILURES_IN_A_ROW = 20
 """After so many the server is down or the settings are wrong; going on would only take time."""
 NO_BUDGET = "limit met before it could be asked again"
 
-Usable = TypeVar("Usable")
+Usable_co = TypeVar("Usable_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Question(Generic[Usable]):
+class Question(Generic[Usable_co]):
     """What is asked, and how its answer is judged."""
 
     messages: Sequence[Message]
     seed: int
     opening: str
-    read: Callable[[Answer], Usable]
+    read: Callable[[Answer], Usable_co]
     """Returns what is in the answer, or raises :class:`~.answers.Unusable`."""
 
 
@@ -85,7 +85,7 @@ class Asker:
         """For the provenance of what comes of the answers."""
         return self._generator.name
 
-    def ask(self, questions: Sequence[Question[Usable]]) -> list[Usable | None]:
+    def ask(self, questions: Sequence[Question[Usable_co]]) -> list[Usable_co | None]:
         """
         Put questions; those whose answer is not usable are put again, with the answer and what was wrong with it.
 
@@ -94,7 +94,7 @@ class Asker:
         :raises PermissionError: if the generator can answer no further request.
         :raises ConnectionError: if :data:`FAILURES_IN_A_ROW` requests fail one after the other.
         """
-        found: list[Usable | None] = [None] * len(questions)
+        found: list[Usable_co | None] = [None] * len(questions)
         rows = {Request(q.messages, q.seed, q.opening): row for row, q in enumerate(questions)}
         with tqdm(total=len(questions), unit=" questions", disable=None if self._progress else True) as bar:
             for attempt in range(1, self._attempts + 1):
@@ -112,7 +112,7 @@ class Asker:
                         self._give_up(fault.reason, answer)
                     bar.update()
                     self._show(bar)
-                if attempt > 1:
+                if rows and attempt > 1:
                     self.asked.unusable[NO_BUDGET] += len(rows)
                 rows = again
         return found
@@ -149,7 +149,7 @@ class Asker:
             self.asked.requests += 1
             yield request
 
-    def _read(self, question: Question[Usable], answer: Answer | Failure) -> Usable:
+    def _read(self, question: Question[Usable_co], answer: Answer | Failure) -> Usable_co:
         if isinstance(answer, Failure):
             raise Unusable(answer.reason, "")
         return question.read(answer)
@@ -159,12 +159,15 @@ class Asker:
         if len(self.asked.examples) < EXAMPLES and isinstance(answer, Answer):
             self.asked.examples.append({"reason": reason, "answer": answer.text})
 
-    def _show(self, bar: tqdm[None]) -> None:
+    def _show(self, bar: tqdm[NoReturn]) -> None:
         spent = f"{self.spending.tokens:,} tokens"
         bar.set_postfix_str(f"{spent}, cost {self.spending.cost:.4f}" if self.spending.cost else spent, refresh=False)
 
 
 def _retry(request: Request, answer: Answer, fault: Unusable) -> Request:
     said = {"role": "assistant", "content": answer.text or "(nothing)"}
-    wrong = {"role": "user", "content": f"That cannot be used. {fault.advice} Answer again with the whole JSON object only."}
+    wrong = {
+        "role": "user",
+        "content": f"That cannot be used. {fault.advice} Answer again with the whole JSON object only.",
+    }
     return Request([*request.messages, said, wrong], request.seed, request.opening)

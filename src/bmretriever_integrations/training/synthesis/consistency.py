@@ -110,7 +110,7 @@ class DenseRoundTrip:
 
     def _unit(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         if str(self._encoder.similarity_fn_name) == "cosine":
-            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)
         return vectors
 
 

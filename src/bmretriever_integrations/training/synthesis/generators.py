@@ -27,7 +27,9 @@ class Request:
         :param settings: the generator's; another model or temperature is another request.
         :returns: a SHA-256 in hex.
         """
-        content = json.dumps([settings, list(self.messages), self.seed, self.opening], sort_keys=True, ensure_ascii=False)
+        content = json.dumps(
+            [settings, list(self.messages), self.seed, self.opening], sort_keys=True, ensure_ascii=False
+        )
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -66,7 +66,10 @@ class Ledger:
         :param key: of its request.
         :param answer: what came.
         """
-        line = json.dumps({"key": key, "answer": asdict(answer)}, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        line = (
+            json.dumps({"key": key, "answer": asdict(answer)}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            + b"\n"
+        )
         self._answers[key] = (self._file.seek(0, os.SEEK_END), len(line))
         self._file.write(line)
         self._file.flush()

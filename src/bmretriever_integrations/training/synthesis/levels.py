@@ -80,7 +80,8 @@ def brainstorm(tasks: int, asker: Asker, *, seed: int) -> list[str]:
     :returns: different sentences, each of :data:`TASK_WORDS` words and beginning with "Given a".
     """
     template = load_template("brainstorm")
-    questions, expected = [], 0
+    questions: list[Question[list[str]]] = []
+    expected = 0
     while expected < 2 * tasks:
         drawn = template.draw(seed, len(questions))
         expected += int(drawn["count"].text)
@@ -134,7 +135,9 @@ def _ask_query(
     def read(answer: Answer) -> str:
         query = checked_query(parse(answer, QueryAnswer).query, passage.text)
         if any(is_copied(query, shown) for shown in worked):
-            raise Unusable("worked example copied", "The query is that of a worked example; write one for the last passage.")
+            raise Unusable(
+                "worked example copied", "The query is that of a worked example; write one for the last passage."
+            )
         return query
 
     worked = [text for value in template.placeholders["query_type"] for text in (value.query, value.passage)]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from bmretriever_integrations.device import resolve_device, resolve_dtype
+from bmretriever_integrations.loading import _bar_of_transformers
 from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
 
 TOP_P = 0.95
@@ -48,22 +49,17 @@ class LocalGenerator:
         :param dtype: as :func:`~bmretriever_integrations.device.resolve_dtype` takes it.
         :raises ValueError: if the tokenizer has no chat template, or a number is out of range.
         """
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         if batch_size < 1 or max_tokens < 1 or temperature < 0:
             raise ValueError(
                 "batch_size and max_tokens must be 1 or more, temperature 0 or more; got "
                 f"{batch_size}, {max_tokens}, {temperature}"
             )
-        source = {"gguf_file": gguf_file} if gguf_file else {}
         self._device = resolve_device(device)
-        number_type = resolve_dtype(dtype, self._device)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(model, padding_side="left", **source)
+        self._tokenizer, network = _load(model, gguf_file, resolve_dtype(dtype, self._device))
         if not self._tokenizer.chat_template:
             raise ValueError(f"the tokenizer of {model} has no chat template: take an instruct model")
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        network: Any = AutoModelForCausalLM.from_pretrained(model, dtype=number_type, **source)
         self._network = network.to(self._device).eval()
         self._batch_size, self._prefill = batch_size, prefill
         self._temperature, self._max_tokens = temperature, max_tokens
@@ -159,6 +155,15 @@ class RowSampler:
         cut: torch.Tensor = self._cut(input_ids, scores.float() / self._temperature)
         uniform = torch.stack([torch.rand(scores.shape[1], generator=chance) for chance in self._chances])
         return cut - (-uniform.clamp_min(1e-20).log()).log().to(scores.device)
+
+
+def _load(model: str, gguf_file: str | None, number_type: torch.dtype) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"gguf_file": gguf_file} if gguf_file else {}
+    with _bar_of_transformers(shown=False):
+        tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", **source)
+        return tokenizer, AutoModelForCausalLM.from_pretrained(model, dtype=number_type, **source)
 
 
 def _end_tokens(*ids: int | list[int] | None) -> set[int]:

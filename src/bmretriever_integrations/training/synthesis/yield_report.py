@@ -17,9 +17,7 @@ from bmretriever_integrations.training.synthesis.filtering import Kept
 from bmretriever_integrations.training.synthesis.spending import Spending
 
 
-def report(
-    kept: Kept, asked: Asked, spending: Spending, seconds: float, settings: dict[str, object]
-) -> dict[str, Any]:
+def report(kept: Kept, asked: Asked, spending: Spending, seconds: float, settings: dict[str, object]) -> dict[str, Any]:
     """
     Gather everything that a reader must know about a run.
 
