@@ -1,9 +1,9 @@
 """
 Runs training/train.py in processes of its own, but imports torch once for all of them.
 
-    python fork_stages.py TRAIN < rounds.json    # [[{"arguments": [...], "environment": {...}, "kill_at": GLOB, "sgd": true}, ...], ...]
+    python fork_stages.py TRAIN < rounds.json    # [[{"arguments": [...], "environment": {...}, "kill_at": GLOB, "sgd": true}]]
 
-The jobs of a round run side by side; one with "kill_at" gets SIGKILL as soon as such a file is there. Writes the exit codes as JSON.
+The jobs of a round run side by side; one with "kill_at" gets SIGKILL as soon as such a file is there. Writes the exit codes.
 """
 
 from __future__ import annotations

@@ -105,6 +105,12 @@ def test_the_network_sees_the_ids_of_the_encoder(tiny, doses, tmp_path, architec
     assert seen == {tuple(ids) for ids in tokenizer(texts)}
 
 
+def test_a_normalised_stage_saves_a_model_that_normalises(tiny, doses, tmp_path):
+    train(tiny("llama"), doses, tmp_path / "out", normalize=True, temperature=0.05, max_steps=2)
+    vectors = BMRetrieverEncoder(tmp_path / "out", dtype="float32").encode_passages(TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+
+
 def test_the_plain_class_is_saved(tiny, doses, tmp_path):
     train(tiny("llama"), doses, tmp_path / "out", max_steps=1)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == ["LlamaModel"]

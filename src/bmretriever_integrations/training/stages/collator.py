@@ -18,7 +18,7 @@ TEXTS = "texts"
 
 class PromptCollator:
     """
-    Tokenizes by :class:`~bmretriever_integrations.tokens.PromptTokenizer`, so that training sees the ids that the encoder will make.
+    Tokenizes by :class:`~bmretriever_integrations.tokens.PromptTokenizer`: training sees the ids that the encoder will make.
 
     Slots are numbered queries first, then positives, then all rows' first negatives, and so on. Texts of like length stand
     together: mini-batches cut from the block carry little padding.

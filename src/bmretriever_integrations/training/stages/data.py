@@ -99,8 +99,8 @@ def write_rows(path: Path, sources: list[Source], settings: StageSettings) -> li
     :param sources: from :func:`find_sources`.
     :param settings: the stage.
     :returns: at most ``eval_pairs`` held-out pairs, those whose queries have the lowest hashes.
-    :raises ValueError: if a pair has no instruction, hard negatives or scores are asked for and no pair has them, or too few pairs
-        are left for a batch.
+    :raises ValueError: if a pair has no instruction, hard negatives or scores are asked for and no pair has them, or too few
+        pairs are left for a batch.
     """
     held_out: list[tuple[int, Pair]] = []
     rows = with_negatives = with_scores = 0

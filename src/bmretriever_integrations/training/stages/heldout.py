@@ -40,7 +40,11 @@ class HeldOutEvaluator(BaseEvaluator):  # type: ignore[misc]  # sentence-transfo
         self.primary_metric = "ndcg@10"
 
     def __call__(
-        self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
+        self,
+        model: Any,
+        output_path: str | None = None,  # noqa: ARG002
+        epoch: float = -1,  # noqa: ARG002
+        steps: int = -1,  # noqa: ARG002
     ) -> dict[str, float]:
         """
         Evaluate; the last three parameters are the trainer's and change nothing.

@@ -55,6 +55,9 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
     ``CachedMultipleNegativesRankingLoss`` gives the same number where nothing is masked.
     """
 
+    forward_cached: Any  # the mixin's; torch's own annotations hide them
+    embed_minibatch_iter: Any
+
     def __init__(self, model: Any, settings: StageSettings) -> None:
         """
         :param model: the ``SentenceTransformer`` that is trained.
@@ -71,8 +74,8 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
 
     def forward(self, sentence_features: list[dict[str, Tensor]], labels: dict[str, Tensor]) -> Tensor:
         """
-        :param sentence_features: one block of texts, as :class:`~bmretriever_integrations.training.stages.collator.PromptCollator`
-            makes it.
+        :param sentence_features: one block of texts, as
+            :class:`~bmretriever_integrations.training.stages.collator.PromptCollator` makes it.
         :param labels: what stands under ``label`` there.
         :returns: *Shape:* ()
         """

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.forward.last_token import LastTokenLlama, shorten
 from bmretriever_integrations.pooling import last_token
+from bmretriever_integrations.settings import MAX_LENGTH
 from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
 
 
@@ -32,8 +33,8 @@ class LastTokenVectors(nn.Module):
     """
     Token ids -> vectors, as the encoder makes them: right padding, the last token's state, no normalisation unless asked.
 
-    The one module of the ``SentenceTransformer`` that is trained. Its own ``Transformer`` and ``Pooling`` would run a Llama's last
-    layer on every token; here it runs on the last one (:mod:`~bmretriever_integrations.forward.last_token`).
+    The one module of the ``SentenceTransformer`` that is trained. Its own ``Transformer`` and ``Pooling`` would run a Llama's
+    last layer on every token; here it runs on the last one (:mod:`~bmretriever_integrations.forward.last_token`).
     """
 
     def __init__(self, network: Any, normalize: bool) -> None:
@@ -140,12 +141,18 @@ def _merged(base: Base, folder: Path) -> Any:
 
 def write_checkpoint(network: Any, tokenizer: Any, output: Path, normalize: bool) -> None:
     """
-    Write a folder that every loader reads right.
+    Write a sentence-transformers folder: network, last-token pooling and, if wanted, normalisation.
 
     :param network: a decoder without head, in float32.
     :param tokenizer: its tokenizer.
     :param output: the folder.
     :param normalize: whether its vectors are scaled to length 1.
     """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
     network.save_pretrained(output)
     tokenizer.save_pretrained(output)
+    pooling = Pooling(network.config.hidden_size, "lasttoken")
+    modules = [Transformer(str(output), max_seq_length=MAX_LENGTH), pooling, *([Normalize()] if normalize else [])]
+    SentenceTransformer(modules=modules, device="cpu").save(str(output), create_model_card=False)

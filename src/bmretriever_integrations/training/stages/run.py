@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,8 +28,9 @@ def train_stage(
     """
     Train one stage, or go on where an earlier start of the same run was killed.
 
-    Every process of ``accelerate launch`` or ``torchrun`` calls this alike. The output folder gets the checkpoint (of an adapter:
-    merged, and alone in ``adapter``), ``training.json``, ``curves.png`` and ``tensorboard``; its ``states`` are removed at the end.
+    Every process of ``accelerate launch`` or ``torchrun`` calls this alike. The output folder gets the checkpoint (of an
+    adapter: merged, and alone in ``adapter``), ``training.json``, ``curves.png`` and ``tensorboard``; its ``states`` are
+    removed at the end.
 
     :param base: a plain or sentence-transformers folder, or a hub id.
     :param data: the folder of the pairs, or one .parquet file.
@@ -38,8 +40,8 @@ def train_stage(
     :param progress: show the bar.
     :returns: what ``training.json`` holds.
     :raises FileNotFoundError: if base or data are not there.
-    :raises ValueError: if a file holds no pairs, there are fewer pairs than a batch, ``output`` holds something else, or the device
-        does not compute in the number type asked for. All of this comes before the first step.
+    :raises ValueError: if a file holds no pairs, there are fewer pairs than a batch, ``output`` holds something else, or the
+        device does not compute in the number type asked for. All of this comes before the first step.
     """
     from accelerate import PartialState
 
@@ -79,7 +81,9 @@ def _quiet() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of names that transformers 4.57 and 5 do not share
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:

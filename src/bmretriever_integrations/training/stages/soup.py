@@ -37,6 +37,6 @@ def average_checkpoints(folders: Sequence[Path], output: Path) -> None:
         for name, tensor in other.items():
             total[name] += tensor
     for tensor in total.values():
-        tensor /= len(folders)
+        tensor.div_(len(folders))
     first.network.load_state_dict(total)
     write_checkpoint(first.network, first.tokenizer, output, first.normalizes)
