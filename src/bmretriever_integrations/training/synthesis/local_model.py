@@ -113,7 +113,9 @@ class LocalGenerator:
             tokenizer=self._tokenizer,
             logits_processor=[RowSampler([request.seed for request in batch], self._temperature)],
         )[:, width:].tolist()
-        ends = _end_tokens(self._network.generation_config.eos_token_id, self._tokenizer.eos_token_id)
+        ends = _end_tokens(
+            self._network.generation_config.eos_token_id, self._tokenizer.eos_token_id, self._tokenizer.pad_token_id
+        )
         answers = []
         for request, ids, mask in zip(batch, made, encoded["attention_mask"], strict=True):
             kept = next((ids[:i] for i, token in enumerate(ids) if token in ends), ids)

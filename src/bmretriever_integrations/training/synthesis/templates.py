@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class PromptTemplate:
         for value in self._shots(drawn, shots):
             asked = Template(self.example).substitute(query_type=value.text, passage=value.passage)
             messages.append({"role": "user", "content": asked.strip()})
-            messages.append({"role": "assistant", "content": f'{{"query": "{value.query}"}}'})
+            messages.append({"role": "assistant", "content": json.dumps({"query": value.query}, ensure_ascii=False)})
         wording = Template(self.example if shots else self.user)
         return [*messages, {"role": "user", "content": wording.substitute(fields).strip()}]
 
