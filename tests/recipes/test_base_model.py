@@ -1,32 +1,106 @@
-"""The base that is cut out of SmolLM2."""
+"""The untrained base of "mini": its vocabulary, its rows, its one layer."""
 
 from __future__ import annotations
 
 import json
+import shutil
 
+import numpy as np
 import pytest
+import torch
 from transformers import AutoTokenizer
 
-from bmretriever_integrations.training.base_model import _cut_tokenizer, cut_smollm2
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.export import write_sentence_transformer
+from bmretriever_integrations.testing import reference_encode
+from bmretriever_integrations.training.base_model import ROW_NORM, WIDTH, build_base, read_smollm2, word_rows
+from bmretriever_integrations.training.base_tokenizer import train_tokenizer
+
+WORDS = ["metformin", "glucose", "insulin", "lowers", "statin", "cholesterol", "aspirin", "stroke", "anaemia", "sickle"]
+TEXTS = [f"{a} {b} ({c})" for a in WORDS for b in WORDS for c in WORDS]
 
 
-def test_fewer_merges_are_a_valid_tokenizer(tiny):
-    whole = AutoTokenizer.from_pretrained(tiny("llama"))
-    merges = len(json.loads(whole.backend_tokenizer.to_str())["model"]["merges"])
-    cut = _cut_tokenizer(whole, merges // 2)
-    text = "Metformin lowers blood glucose 🧬"
-    ids = cut(text)["input_ids"]
-    assert len(cut) == len(whole) - merges + merges // 2
-    assert ids[-1] == cut.eos_token_id
-    assert max(ids) < len(cut)
-    assert cut.decode(ids[:-1]) == text
-    with pytest.raises(ValueError, match=f"merges must be 1..{merges}"):
-        _cut_tokenizer(whole, merges + 1)
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer(TEXTS, 320)
+
+
+@pytest.fixture(scope="module")
+def other(tiny):
+    """Another model's rows and tokenizer, of the width that the base has."""
+    of_rows = AutoTokenizer.from_pretrained(tiny("llama"))
+    return torch.randn(len(of_rows), WIDTH, generator=torch.Generator().manual_seed(1)), of_rows
+
+
+def test_a_word_has_one_spelling(tokenizer):
+    [metformin] = tokenizer("metformin", add_special_tokens=False)["input_ids"]
+    for text in (" metformin", "Metformin", "METFORMIN", "\nmetformin"):
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == [metformin]
+    assert metformin in tokenizer("(Metformin)", add_special_tokens=False)["input_ids"]
+    alike = [tokenizer(text)["input_ids"] for text in ("IL-6", "il - 6")]
+    assert alike[0] == alike[1]
+
+
+def test_every_text_has_ids_and_ends_in_eos(tokenizer):
+    for text in ("", " ", "🧬 β-globin", "x" * 50, "2019"):
+        ids = tokenizer(text)["input_ids"]
+        assert ids[-1] == tokenizer.eos_token_id
+        assert ids.count(tokenizer.eos_token_id) == 1
+        assert max(ids) < len(tokenizer)
+
+
+def test_sizes_that_cannot_be(tokenizer):
+    assert len(tokenizer) == 320
+    with pytest.raises(ValueError, match="size must be above 259"):
+        train_tokenizer(TEXTS, 200)
+    with pytest.raises(ValueError, match=r"the texts give only \d+ rows, 9000 were asked for"):
+        train_tokenizer(TEXTS, 9000)
+
+
+def test_rows_are_the_means_of_the_other_models_rows(tokenizer, other):
+    rows, of_rows = other
+    made = word_rows(rows, of_rows, tokenizer)
+    torch.testing.assert_close(made.norm(dim=1), torch.full((320,), ROW_NORM))
+    [row] = tokenizer("metformin", add_special_tokens=False)["input_ids"]
+    forms = [of_rows(form, add_special_tokens=False)["input_ids"] for form in (" Metformin", " metformin")]
+    centred = rows - rows.mean(0)
+    mean = torch.stack([centred[form].mean(0) * len(form) ** 0.5 for form in forms]).mean(0)
+    torch.testing.assert_close(made[row], mean / mean.norm() * ROW_NORM)
+
+
+def test_the_untrained_base_compares_words(tokenizer, other, tmp_path):
+    network = build_base(*other, tokenizer)
+    folder = write_sentence_transformer(network, tokenizer, tmp_path / "base")
+    texts = ["metformin lowers glucose", "Glucose lowers metformin", "Aspirin, stroke and anaemia"]
+    vectors = BMRetrieverEncoder(folder, normalize=True).encode_passages(texts)
+    turned, other_words = vectors[0] @ vectors[1:].T
+    assert turned > 0.98  # word order hardly matters before training
+    assert other_words < turned - 0.05
+
+
+def test_the_base_is_the_same_for_the_same_seed_and_right_everywhere(tokenizer, other, tmp_path):
+    one, two, three = (build_base(*other, tokenizer, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not all(torch.equal(one[name], three[name]) for name in one)
+    folder = write_sentence_transformer(build_base(*other, tokenizer), tokenizer, tmp_path / "base")
+    texts = ["", "metformin", "Statins lower cholesterol. " * 90]
+    prompts = [f"Represent this passage\npassage: {text.strip()}" for text in texts]
+    vectors = BMRetrieverEncoder(folder).encode_passages(texts)
+    expected = reference_encode_plain(folder, prompts)
+    assert (np.linalg.norm(vectors - expected, axis=1) / np.linalg.norm(expected, axis=1)).max() < 1e-5
+
+
+def reference_encode_plain(folder, prompts):
+    """The reference appends EOS to what the tokenizer gives; this folder's appends one itself, so it is taken off first."""
+    plain = folder.with_name("plain")
+    shutil.copytree(folder, plain)
+    tokenizer = json.loads((plain / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["post_processor"] = None
+    (plain / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    return reference_encode(plain, prompts)
 
 
 def test_another_file_is_not_taken_for_smollm2(tmp_path):
     (tmp_path / "SmolLM2.gguf").write_bytes(b"GGUF")
     with pytest.raises(ValueError, match="is not the file expected"):
-        cut_smollm2(tmp_path / "SmolLM2.gguf", 2, 100)
-    with pytest.raises(ValueError, match=r"layers must be 1\.\.30"):
-        cut_smollm2(tmp_path / "SmolLM2.gguf", 31, 100)
+        read_smollm2(tmp_path / "SmolLM2.gguf")

