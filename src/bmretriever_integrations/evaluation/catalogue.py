@@ -226,7 +226,7 @@ _RECORDS = (
         },
         source=TABLE_2,
         notes=(
-            "The paper's MeSH year is not published; it had 29.6K concepts, and each year has more.",
+            "The paper's MeSH year is not published; its 29.6K concepts are a rounded count.",
             "The 2B's published MRR@5 is high for its Recall@1; it stands as printed. The 1B's numbers were not found.",
         ),
     ),
