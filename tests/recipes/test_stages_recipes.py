@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import runpy
+import sys
+
 import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
@@ -37,3 +41,35 @@ def test_every_value_of_a_published_size_says_where_it_is_from(pytestconfig):
             opens = line.startswith("#") or line.endswith(":") or "_every" in line
             sources = ("paper", "STM", "Tevatron", "changes no result", "unknown")
             assert opens or any(source in line for source in sources), f"{size}: {line}"
+
+
+@pytest.fixture
+def command(pytestconfig, monkeypatch):
+    """A function: arguments of training/train.py -> its exit code."""
+
+    def run(*arguments):
+        script = str(pytestconfig.rootpath / "training" / "train.py")
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path(script, run_name="__main__")
+        return left.value.code
+
+    return run
+
+
+def test_the_command_trains_and_says_what_is_wrong(tiny, doses, tmp_path, pytestconfig, command, capsys):
+    smoke = pytestconfig.rootpath / "training" / "smoke.yaml"
+    given = [smoke, "--base", tiny("llama"), "--data", doses, "--output", tmp_path / "out"]
+    changes = ["--set", "max_steps=2", "--set", "stage2.negatives=0"]
+    assert command(*given, "--stage", 2, *changes) == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "smoke, stage 2: 100%" in shown.err
+    settings = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
+    assert (settings["max_steps"], settings["negatives"]) == (2, 0)
+    assert command(*given, "--stage", 2) == 2
+    assert "error: " in capsys.readouterr().err
+    assert command(*given, "--stage", 1, "--set", "lr=1") == 2
+    assert "unknown settings lr; allowed: batch_size" in capsys.readouterr().err
+    assert command("--help") == 0
+    assert "python training/train.py training/mini.yaml --stage 1 --base" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer, LlamaModel
 
 from bmretriever_integrations import BMRetrieverEncoder
@@ -201,6 +202,20 @@ def test_a_finished_run_is_not_run_again_and_not_overwritten(tiny, doses, tmp_pa
         train(tiny("llama"), doses, tmp_path / "out", learning_rate=0.1)
     with pytest.raises(ValueError, match="it differs in the base"):
         train(tiny("mistral"), doses, tmp_path / "out")
+
+
+def test_a_run_that_could_not_save_goes_on_to_save(tiny, doses, tmp_path, monkeypatch):
+    def full(*_given):
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "save_network", full)
+        with pytest.raises(OSError, match="no space left"):
+            train(tiny("llama"), doses, tmp_path / "out")
+    record = train(tiny("llama"), doses, tmp_path / "out")
+    assert record["losses"] == train(tiny("llama"), doses, tmp_path / "whole")["losses"]
+    saved = [load_file(tmp_path / folder / "model.safetensors") for folder in ("out", "whole")]
+    assert all(torch.equal(tensor, saved[1][name]) for name, tensor in saved[0].items())
 
 
 def test_what_stopped_before_its_first_state_may_be_started_otherwise(tiny, doses, tmp_path):

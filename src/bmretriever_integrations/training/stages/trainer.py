@@ -127,7 +127,7 @@ def training_arguments(settings: StageSettings, states: Path, evaluate: bool) ->
     :param states: where states to resume from go.
     :param evaluate: whether there are held-out pairs.
     """
-    return SentenceTransformerTrainingArguments(
+    arguments = SentenceTransformerTrainingArguments(
         output_dir=str(states),
         per_device_train_batch_size=settings.batch_size,  # with split_batches: of all processes together
         accelerator_config={"split_batches": True},
@@ -156,6 +156,10 @@ def training_arguments(settings: StageSettings, states: Path, evaluate: bool) ->
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
     )
+    arguments._n_gpu = min(
+        1, arguments.n_gpu
+    )  # several in one process would be DataParallel, which multiplies the batch
+    return arguments
 
 
 def columns_of(dataset: Any) -> dict[str, Any]:
