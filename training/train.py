@@ -38,7 +38,7 @@ def main() -> int:
 
         name = f"{arguments.recipe.stem}, stage {arguments.stage}"
         train_stage(arguments.base, arguments.data, arguments.output, settings, name=name)
-    except (FileNotFoundError, TypeError, ValueError) as error:
+    except (FileNotFoundError, FloatingPointError, TypeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

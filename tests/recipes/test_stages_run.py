@@ -194,6 +194,11 @@ def test_what_is_wrong_is_said_before_the_output_is_touched(tiny, doses, tmp_pat
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
 
 
+def test_a_loss_that_is_no_number_stops_the_run(tiny, doses, tmp_path):
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step \d+: lower learning_rate"):
+        train(tiny("llama"), doses, tmp_path / "out", learning_rate=1e30, max_steps=20, warmup_steps=0)
+
+
 def test_a_finished_run_is_not_run_again_and_not_overwritten(tiny, doses, tmp_path, monkeypatch):
     record = train(tiny("llama"), doses, tmp_path / "out")
     monkeypatch.setattr(runs, "_trainer", None)  # a second training would call it

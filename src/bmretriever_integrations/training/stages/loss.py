@@ -101,9 +101,7 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         """
         assert labels is not None
         vectors = torch.cat(reps[0])
-        with torch.autocast(
-            vectors.device.type, enabled=False
-        ):  # 8 bits of mantissa blur the differences of large logits
+        with torch.autocast(vectors.device.type, enabled=False):  # bfloat16 blurs the differences of large logits
             loss = self._compare(vectors.float(), labels)
         if with_backward:
             loss.backward()  # type: ignore[no-untyped-call]

@@ -42,6 +42,7 @@ def train_stage(
     :raises FileNotFoundError: if base or data are not there.
     :raises ValueError: if a file holds no pairs, there are fewer pairs than a batch, ``output`` holds something else, or the
         device does not compute in the number type asked for. All of this comes before the first step.
+    :raises FloatingPointError: if the loss is no longer finite.
     """
     from accelerate import PartialState
 

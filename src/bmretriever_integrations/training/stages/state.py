@@ -34,7 +34,7 @@ def describe(base: str, sources: list[Source], settings: StageSettings) -> dict[
     """
     folder = Path(base)
     inner = tuple(sorted({path.parent for path in folder.rglob("*.safetensors")})) if folder.is_dir() else ()
-    files = {path.name: _fingerprint(path) for source in sources for path in source.files}
+    files = {f"{source.settings.path}/{path.name}": _fingerprint(path) for source in sources for path in source.files}
     identity = {"settings": asdict(settings), "base": files_sha256(inner) if inner else base, "data": files}
     content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read again
     return content

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,15 @@ class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentenc
     def seconds(self) -> float:
         """Seconds trained, those of earlier starts included, up to the last state of each."""
         return self.seconds_before + time.monotonic() - self._started
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log, and stop where there is nothing left to train: a state saved from here on would be of no use."""
+        super().log(logs, start_time)
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise FloatingPointError(
+                f"the loss is {logs['loss']} at step {self.state.global_step}: "
+                "lower learning_rate, or raise warmup_steps or temperature"
+            )
 
     def get_batch_sampler(self, *_dataset: Any, **_settings: Any) -> TaskBatches:
         """Ours, whatever the trainer would choose."""
