@@ -1,4 +1,4 @@
-"""The written folder gives the reference's vectors in this engine and in stock sentence-transformers; the raw one does not."""
+"""The written folder gives the reference's vectors in this engine and in stock sentence-transformers."""
 
 from __future__ import annotations
 
