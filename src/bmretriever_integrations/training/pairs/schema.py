@@ -131,7 +131,9 @@ def pair_files(path: Path) -> list[Path]:
     """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files or not files[0].exists():
-        raise FileNotFoundError(f"no pairs at {path}: name a .parquet file, or a folder of them (training/build_pairs.py)")
+        raise FileNotFoundError(
+            f"no pairs at {path}: name a .parquet file, or a folder of them (training/build_pairs.py)"
+        )
     for file in files:
         _check(file)
     return files

@@ -1,0 +1,114 @@
+"""Which column of a source is what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bmretriever_integrations.prompts import resolve_instruction
+from bmretriever_integrations.training.pairs.settings import Source
+
+CANDIDATES: Mapping[str, tuple[str, ...]] = {
+    "id": ("_id", "id", "pmid", "PMID", "doc_id", "docid"),
+    "title": ("title",),
+    "text": ("text", "abstract", "contents", "content", "body"),
+    "query": ("query", "question", "anchor", "sent0", "input"),
+    "positive": ("positive", "pos", "positive_passage", "positive_passages", "passage", "answer", "sent1", "output"),
+    "instruction": ("instruction", "prompt", "task_description", "instruct"),
+    "task": ("task", "task_name", "dataset"),
+    "source": ("source",),
+    "licence": ("licence", "license"),
+}
+"""Our name -> names in use: BEIR's, MedRAG's, Tevatron's, sentence-transformers'. The released fine-tuning set of the paper
+does not state its own, so they are looked for among these."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one source, by our names."""
+
+    names: Mapping[str, str]
+    labelled: bool
+    defaults: Mapping[str, str]
+
+    def pick(self, where: str, row: Mapping[str, Any]) -> dict[str, str]:
+        """
+        Read a row by our names.
+
+        :param where: file and line.
+        :param row: the row.
+        :returns: text by our names; a positive with a title has it before its text.
+        :raises ValueError: if a column is missing or is no text.
+        """
+        picked = dict(self.defaults)
+        for ours, theirs in self.names.items():
+            needed = ours in (("query", "positive") if self.labelled else ("text",))
+            if theirs not in row and needed:
+                raise ValueError(f"{where}: no column {theirs!r}; the row has {', '.join(row)}")
+            value = _text(row.get(theirs))
+            if value is None:
+                raise ValueError(f"{where}: {theirs} must be text, got {type(row[theirs]).__name__}")
+            picked[ours] = value or picked.get(ours, "")
+        if self.labelled and not picked.get("instruction"):
+            raise ValueError(f"{where}: no instruction; give the source one (instruction: a sentence or a task key)")
+        return picked
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{ours} = {theirs}" for ours, theirs in self.names.items() if ours != theirs)
+        return ("labelled" if self.labelled else "documents") + (f" ({found})" if found else "")
+
+
+def detect(row: Mapping[str, Any], source: Source) -> Columns:
+    """
+    Find the columns of a source by its first row.
+
+    :param row: the row.
+    :param source: its settings; ``columns`` overrules.
+    :raises ValueError: if a needed column is not there, or two would do.
+    """
+    given = source.columns or {}
+    for ours, theirs in given.items():
+        if ours not in CANDIDATES or theirs not in row:
+            raise ValueError(f"{source.path}: cannot take {ours!r} from {theirs!r}: the row has {', '.join(row)}")
+    names = {ours: given.get(ours) or _one(ours, row, source.path) for ours in CANDIDATES}
+    found = {ours: theirs for ours, theirs in names.items() if theirs}
+    labelled = source.pairing == "labelled" or (source.pairing == "auto" and {"query", "positive"} <= found.keys())
+    needed = ("query", "positive") if labelled else ("title", "text") if source.pairing == "title" else ("text",)
+    missing = [ours for ours in needed if ours not in found]
+    if missing:
+        raise ValueError(
+            f"{source.path}: no column for {' and '.join(missing)} (pairing {source.pairing}); the row has "
+            f"{', '.join(row)}. Name it under columns: in the plan"
+        )
+    if labelled:
+        found = {ours: theirs for ours, theirs in found.items() if ours not in ("title", "text")}
+    else:
+        found = {
+            ours: theirs for ours, theirs in found.items() if ours not in ("query", "positive", "instruction", "task")
+        }
+    defaults = {"task": source.name, "licence": source.licence}
+    if labelled and source.instruction:
+        defaults["instruction"] = resolve_instruction(source.instruction)
+    return Columns(found, labelled, defaults)
+
+
+def _one(ours: str, row: Mapping[str, Any], path: str) -> str | None:
+    there = [name for name in CANDIDATES[ours] if name in row]
+    if len(there) > 1 and ours in ("text", "query", "positive"):
+        raise ValueError(f"{path}: {' and '.join(there)} could each be the {ours}; name one under columns: in the plan")
+    return there[0] if there else None
+
+
+def _text(value: Any) -> str | None:
+    """The value as text; the first of a list, title and text of a mapping joined; None if it is neither."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, Mapping):
+        title, text = value.get("title") or "", value.get("text")
+        return f"{title} {text}".strip() if isinstance(title, str) and isinstance(text, str) else None
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # ids
+    return value if isinstance(value, str) else None

@@ -1,0 +1,79 @@
+"""One row -> its pairs."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+
+from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
+from bmretriever_integrations.training.pairs.schema import Pair
+from bmretriever_integrations.training.pairs.settings import Filters, Source
+
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])")
+
+
+def pairs_of(where: str, row: dict[str, str], source: Source, filters: Filters, seed: int) -> Iterator[Pair]:
+    """
+    Make the pairs of one row.
+
+    :param where: file and line or id; goes into the pair.
+    :param row: text by our column names.
+    :param source: its pairing and limits.
+    :param filters: bounds of the spans.
+    :param seed: of the spans; with ``where`` it decides them, whatever else is read.
+    :returns: none where the row has neither title nor enough text.
+    """
+    if "query" in row:
+        found = [(row["query"], row["positive"])]
+    elif source.pairing == "title" or (source.pairing == "auto" and row.get("title")):
+        found = [(row.get("title", ""), row["text"])]
+    else:
+        draw = random.Random(f"{seed} {where}")
+        cuts = (spans(row["text"], filters, draw) for _ in range(source.per_document))
+        found = list(dict.fromkeys(cut for cut in cuts if cut))
+    origin = f"{row['source']} {where}" if row.get("source") else where
+    for query, positive in found:
+        if query.strip() and positive.strip():
+            yield Pair(
+                task=row.get("task") or source.name,
+                instruction=row.get("instruction") or TASK_INSTRUCTIONS["title"],
+                query=query.strip(),
+                positive=positive.strip(),
+                source=origin,
+                licence=row.get("licence", source.licence),
+            )
+
+
+def spans(text: str, filters: Filters, draw: random.Random) -> tuple[str, str] | None:
+    """
+    Cut two disjoint runs of sentences out of a text, side by side at a random place (the paper's pairs of documents without
+    a title). The shorter one, on either side of the cut, is the query.
+
+    :param text: the document.
+    :param filters: ``span_words`` and ``passage_words`` bound the two.
+    :param draw: the randomness.
+    :returns: query and passage, or None where no cut leaves both long enough.
+    """
+    sentences = SENTENCE_END.split(text)
+    words = [len(sentence.split()) for sentence in sentences]
+    choices = []
+    for cut in range(1, len(sentences)):
+        for before in (True, False):
+            query = _run(words, cut, before, filters.span_words[1])
+            passage = _run(words, cut, not before, filters.passage_words[1])
+            if sum(words[query]) >= filters.span_words[0] and sum(words[passage]) >= filters.passage_words[0]:
+                choices.append((query, passage))
+    if not choices:
+        return None
+    query, passage = draw.choice(choices)
+    return " ".join(sentences[query]), " ".join(sentences[passage])
+
+
+def _run(words: list[int], cut: int, before: bool, most: int) -> slice:
+    """Whole sentences from the cut outwards, at most ``most`` words together."""
+    step, place, total = (-1, cut - 1, 0) if before else (1, cut, 0)
+    while 0 <= place < len(words) and total + words[place] <= most:
+        total += words[place]
+        place += step
+    return slice(place + 1, cut) if before else slice(cut, place)

@@ -1,0 +1,173 @@
+"""Texts of the evaluation sets, and which pairs hold one of them."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmretriever_integrations.training.pairs.columns import Columns
+from bmretriever_integrations.training.pairs.rows import Reading, read
+from bmretriever_integrations.training.pairs.settings import Against, Plan, Source
+from bmretriever_integrations.training.pairs.words import Hashes, run_hashes, text_hash, word_hashes, words_of
+
+RUN = 13
+"""Words of a sequence that counts as copied: the GPT-3 paper's convention (Brown et al. 2020, appendix C: 13-grams)."""
+SHORT = range(8, RUN)
+"""Words of a document too short for a sequence of 13 that counts where a passage contains it whole."""
+TITLE_WORDS = 4
+"""Fewest words of a title that names one article; shorter ones ("Introduction") head many."""
+
+
+@dataclass
+class _Runs:
+    """Runs of 13 words of all protected texts: 12 bytes each."""
+
+    numbers: list[Hashes] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+
+    def add(self, runs: Hashes) -> None:
+        self.numbers.append(runs)
+        self.sizes.append(len(runs))
+
+    def sort(self) -> tuple[Hashes, NDArray[np.uint32]]:
+        owners = np.repeat(np.arange(len(self.sizes), dtype=np.uint32), self.sizes)
+        numbers = np.concatenate([*self.numbers, np.empty(0, dtype=np.uint64)])
+        order = np.argsort(numbers, kind="stable")
+        return numbers[order], owners[order]
+
+
+class Protected:
+    """All that must not be trained on. Memory grows with the evaluation sets, not with the pairs."""
+
+    def __init__(self, plan: Plan) -> None:
+        """
+        :param plan: its evaluation sets and what of them is protected.
+        :raises FileNotFoundError: if a folder lacks corpus, queries or judgements.
+        :raises ValueError: if one of their lines is malformed.
+        """
+        self._share = plan.share
+        self._texts: set[int] = set()
+        self._queries: set[int] = set()
+        self._titles: set[int] = set()
+        self._short: dict[int, set[int]] = {length: set() for length in SHORT}
+        self._ids: set[str] = set()
+        runs = _Runs()
+        for against in plan.against:
+            self._add(against, plan.protect == "all", runs)
+        self._runs, self._owners = runs.sort()
+        self._sizes = np.array(runs.sizes, dtype=np.int64)
+
+    def reason(self, query: list[str], positive: list[str], title: str = "", identity: str = "") -> str | None:
+        """
+        Tell why a pair must go.
+
+        :param query: its words.
+        :param positive: its words.
+        :param title: title of its document, where it has one.
+        :param identity: id of its document.
+        :returns: the rule that it breaks, or None.
+        """
+        if identity and identity in self._ids:
+            return "evaluation: document id"
+        if text_hash(positive) in self._texts or text_hash([*words_of(title), *positive]) in self._texts:
+            return "evaluation: exact text"
+        number = text_hash(query)
+        if number in self._queries or number in self._texts:
+            return "evaluation: exact query"
+        if len(query) >= TITLE_WORDS and number in self._titles:
+            return "evaluation: title"
+        return self._copied(query, positive)
+
+    def _copied(self, query: list[str], positive: list[str]) -> str | None:
+        for words in (positive, query):
+            hashes = word_hashes(words)
+            if self._overlaps(np.unique(run_hashes(hashes, RUN))):
+                return "evaluation: 13 words"
+            for length, short in self._short.items():
+                if short and not short.isdisjoint(run_hashes(hashes, length).tolist()):
+                    return "evaluation: short document"
+        return None
+
+    def _overlaps(self, runs: Hashes) -> bool:
+        first = np.searchsorted(self._runs, runs, "left")
+        last = np.searchsorted(self._runs, runs, "right")
+        if not len(runs) or not (met := last > first).any():
+            return False
+        common: Counter[int] = Counter()
+        for start, stop in zip(first[met], last[met], strict=True):
+            common.update(self._owners[start:stop].tolist())
+        return any(count >= self._share * min(len(runs), int(self._sizes[owner])) for owner, count in common.items())
+
+    def _add(self, against: Against, everything: bool, runs: _Runs) -> None:
+        folder = Path(against.path)
+        relevant = judged(folder)
+        for where, row in _read(folder / "queries.jsonl"):
+            if row["id"] in relevant.queries:
+                self._add_text(words_of(row["text"]), runs, self._queries)
+                self._expect(where, row)
+        for where, row in _read(folder / "corpus.jsonl"):
+            self._expect(where, row)
+            if not everything and row["id"] not in relevant.documents:
+                continue
+            title, text = words_of(row.get("title", "")), words_of(row["text"])
+            self._texts.add(text_hash(text))
+            self._add_text([*title, *text], runs, self._texts)
+            if len(title) >= TITLE_WORDS:
+                self._titles.add(text_hash(title))
+            if len(text) in self._short:
+                self._short[len(text)].update(run_hashes(word_hashes(text), len(text)).tolist())
+            if against.ids:
+                self._ids.add(row["id"])
+
+    def _add_text(self, words: list[str], runs: _Runs, known: set[int]) -> None:
+        known.add(text_hash(words))
+        runs.add(np.unique(run_hashes(word_hashes(words), RUN)))
+
+    @staticmethod
+    def _expect(where: str, row: dict[str, str]) -> None:
+        if not row["id"]:
+            raise ValueError(f"{where}: no _id")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Ids that an evaluation set's judgements name."""
+
+    queries: frozenset[str]
+    documents: frozenset[str]
+
+
+def judged(folder: Path) -> Judged:
+    """
+    Read which queries and documents are judged.
+
+    :param folder: an evaluation set in BEIR layout.
+    :raises FileNotFoundError: if it lacks a file.
+    :raises ValueError: if a line of qrels/test.tsv is malformed (names file and line).
+    """
+    path = folder / "qrels" / "test.tsv"
+    for needed in (folder / "corpus.jsonl", folder / "queries.jsonl", path):
+        if not needed.exists():
+            raise FileNotFoundError(f"{folder} is no evaluation set in BEIR layout: {needed} does not exist")
+    queries, documents = set(), set()
+    with path.open(encoding="utf-8", newline="") as lines:
+        for number, row in enumerate(csv.reader(lines, delimiter="\t"), 1):
+            if len(row) != 3:
+                raise ValueError(f"{path}:{number}: expected query id, document id and grade, got {row}")
+            if number > 1:  # the header
+                queries.add(row[0])
+                if row[2] != "0":
+                    documents.add(row[1])
+    return Judged(frozenset(queries), frozenset(documents))
+
+
+def _read(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
+    source = Source(path=str(path))
+    columns = Columns({"id": "_id", "title": "title", "text": "text"}, labelled=False, defaults={})
+    return read(source, columns, Reading())

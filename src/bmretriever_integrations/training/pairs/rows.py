@@ -1,0 +1,105 @@
+"""Sources -> rows under our column names, each with where it stands. One row in memory at a time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from bmretriever_integrations.corpus import read_corpus
+from bmretriever_integrations.records import CorpusReport
+from bmretriever_integrations.training.pairs.columns import Columns, detect
+from bmretriever_integrations.training.pairs.settings import Source
+
+
+@dataclass
+class Reading:
+    """How far the reading of one source is."""
+
+    share: float = 0.0
+    """Part read, 0 to 1; 0 where the size is unknown."""
+    skipped: int = 0
+    """Citations without PMID or text."""
+
+
+def check(source: Source) -> Columns:
+    """
+    Look at a source before any work: all lines of JSONL, the first row of others.
+
+    :param source: the source.
+    :returns: its columns.
+    :raises FileNotFoundError: if it is missing.
+    :raises ValueError: if it is empty, malformed (names file and line), or lacks a column.
+    """
+    if not source.is_local:
+        from bmretriever_integrations.training.pairs.hub import read_rows
+
+        first = next(read_rows(source), None)
+        if first is None:
+            raise ValueError(f"{source.path} holds no row")
+        return detect(first[1], source)
+    read_corpus([source.path])  # only looks at the file: there, not empty, gzip, PubMed's root
+    if ".xml" in Path(source.path).suffixes:
+        return detect({"id": "", "title": "", "text": ""}, source)
+    columns: Columns | None = None
+    for where, row in _lines(Path(source.path), Reading()):
+        columns = columns or detect(row, source)
+        columns.pick(where, row)
+    if columns is None:
+        raise ValueError(f"{source.path} holds no row")
+    return columns
+
+
+def read(source: Source, columns: Columns, reading: Reading) -> Iterator[tuple[str, dict[str, str]]]:
+    """
+    Read the rows of a checked source.
+
+    :param source: the source.
+    :param columns: as :func:`check` found them.
+    :param reading: is kept up to date.
+    :returns: file and id (or row number), and the row: text by our names; labels joined to their title.
+    :raises ValueError: if a row lacks a column or has another type in it.
+    :raises DamagedSource: if a PubMed file breaks off.
+    """
+    if ".xml" in Path(source.path).suffixes:
+        report, name = CorpusReport(), Path(source.path).name
+        for record in read_corpus([source.path], report):
+            reading.share, reading.skipped = report.share_read, sum(report.skipped.values())
+            yield f"{name}:{record.id}", {"id": record.id, "title": record.title, "text": record.text}
+        return
+    if source.is_local:
+        rows = _lines(Path(source.path), reading)
+    else:
+        from bmretriever_integrations.training.pairs.hub import read_rows
+
+        rows = read_rows(source)
+    for where, row in rows:
+        yield where, columns.pick(where, row)
+
+
+def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
+    size = path.stat().st_size
+    with path.open("rb") as raw:
+        lines = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
+        for number, line in enumerate(_whole(lines, path), 1):
+            if not line.strip():
+                continue
+            where = f"{path.name}:{number}"
+            try:
+                row = json.loads(line)
+            except ValueError as error:  # also bytes that are not UTF-8
+                raise ValueError(f"{path}:{number}: not JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
+            reading.share = raw.tell() / size
+            yield where, row
+
+
+def _whole(lines: IO[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from lines
+    except (EOFError, OSError) as error:
+        raise ValueError(f"{path} is damaged: {error}; fetch it again") from error

@@ -1,0 +1,81 @@
+"""Make training pairs from documents and labelled rows, without what is evaluated on.
+
+python training/build_pairs.py --source pubmed21n1298.xml.gz --source passages.jsonl.gz:spans \\
+    --against eval/scifact --against eval/bioasq-snippets:ids --to build/pairs/stage1
+
+Many sources, or settings of one: write a plan (training/pairs/*.yaml) and name it first.
+
+python training/build_pairs.py training/pairs/paper.yaml --against eval/scifact --to build/pairs/stage1
+
+Stopped? The folder is as it was; the same command starts again. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bmretriever_integrations.training.pairs.build import build
+from bmretriever_integrations.training.pairs.report import report_table
+from bmretriever_integrations.training.pairs.settings import Plan, parse_against, parse_source, read_plan
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("plan", type=Path, nargs="?", help="YAML of sources, against, protect, share, filters, seed; flags add to it")
+    add(
+        "--source",
+        action="append",
+        default=[],
+        metavar="PATH[:PAIRING]",
+        help="PubMed .xml(.gz), .jsonl(.gz), .parquet, a saved data set or one of the hub; pairing is auto (default), "
+        "title, spans or labelled",
+    )
+    add(
+        "--against",
+        action="append",
+        default=[],
+        metavar="FOLDER[:ids]",
+        help="evaluation set in BEIR layout; :ids where its document ids are the sources' ids (PMIDs)",
+    )
+    add(
+        "--protect",
+        choices=("all", "relevant"),
+        help="documents of the evaluation sets that are protected (default all)",
+    )
+    add("--seed", type=int, help="of the spans (default 0)")
+    add("--to", type=Path, required=True, help="folder of the pairs; replaced when the new ones are whole")
+    return parser
+
+
+def plan_of(given: argparse.Namespace) -> Plan:
+    settings: dict[str, Any] = read_plan(given.plan) if given.plan else {}
+    settings["sources"] = (*settings.get("sources", ()), *map(parse_source, given.source))
+    settings["against"] = (*settings.get("against", ()), *map(parse_against, given.against))
+    settings.update({name: getattr(given, name) for name in ("protect", "seed") if getattr(given, name) is not None})
+    return Plan(**settings)
+
+
+def main() -> int:
+    given = arguments().parse_args()
+    try:
+        report = build(plan_of(given), given.to, progress=True)
+    except (OSError, TypeError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    Console().print(report_table(report))
+    for path, columns in report.columns.items():
+        print(f"{path}: {columns}")
+    print(f"{sum(report.kept.values()):,} pairs in {given.to} (content {report.content_hash[:12]})")
+    if not report.plan.against:
+        print("No evaluation set was given (--against): nothing kept its texts out.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
