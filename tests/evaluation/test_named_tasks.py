@@ -142,6 +142,22 @@ def test_what_cannot_be_had_says_how_to_get_it(tmp_path, clone):
         run(build, "nfcorpus", clone("another", {("docs", "docs"): [{"_id": "1", "text": "x"}]}))
 
 
+@pytest.mark.parametrize(
+    ("judgement", "message"),
+    [
+        (
+            {"query-id": "q1", "corpus-id": "d1", "score": 0.5},
+            r"judgement 1: the score must be a whole number, got 0\.5",
+        ),
+        ({"query-id": "q1", "score": 1}, "judgement 1: no 'corpus-id'; it has 'query-id', 'score'"),
+    ],
+)
+def test_judgements_of_another_form_are_refused(clone, judgement, message):
+    parts = {("corpus", "corpus"): DOCUMENTS, ("queries", "queries"): QUERIES, ("default", "test"): [judgement]}
+    with pytest.raises(ValueError, match=message):
+        run(build, "scifact", clone("odd", parts))
+
+
 def test_numbers_stand_beside_the_published_ones(scifact, clone, tmp_path, capsys, tiny, monkeypatch):
     run(build, "scifact", scifact)
     run(build, "biosses", clone("biosses-clone", {("default", "test"): PAIRS}))

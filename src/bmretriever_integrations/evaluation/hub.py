@@ -47,8 +47,8 @@ def _retrieval(path: str, revision: str | None, split: str, writer: TaskWriter) 
         writer.query(_id(row, where), take(row, "text", str, where), where)
     for number, row in enumerate(_rows(path, "default", revision, split), 1):
         where = f"{path}, judgement {number}"
-        grade = int(take(row, "score", (int, float), where))  # type: ignore[arg-type]
-        writer.judge(str(row.get("query-id")), str(row.get("corpus-id")), grade)
+        query, document, grade = (_judged(row, key, where) for key in ("query-id", "corpus-id", "score"))
+        writer.judge(str(query), str(document), _whole(grade, where))
 
 
 def _pairs(path: str, revision: str | None, split: str, writer: TaskWriter) -> None:
@@ -84,6 +84,18 @@ _LAYOUTS: Mapping[str, Callable[[str, str | None, str, TaskWriter], None]] = {
     "answers": _answers,
     "scirepeval": _scirepeval,
 }
+
+
+def _judged(row: dict[str, Any], key: str, where: str) -> Any:
+    if row.get(key) is None:
+        raise ValueError(f"{where}: no {key!r}; it has {', '.join(map(repr, row))}")
+    return row[key]
+
+
+def _whole(grade: Any, where: str) -> int:
+    if not isinstance(grade, int | float) or grade != int(grade):
+        raise ValueError(f"{where}: the score must be a whole number, got {grade!r}")
+    return int(grade)
 
 
 def _id(row: dict[str, Any], where: str) -> str:

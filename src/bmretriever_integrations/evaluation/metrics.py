@@ -9,7 +9,7 @@ from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
 from bmretriever_integrations.evaluation.ranking import Positions, Vectors
 from bmretriever_integrations.evaluation.similarity import SimilarityTask
-from bmretriever_integrations.evaluation.tasks import DEFAULT_MEASURES, Task
+from bmretriever_integrations.evaluation.tasks import Task
 
 # nDCG with linear gains, recall and AP by trec_eval's code; reciprocal rank with a cut by MS MARCO's (trec_eval has no cut).
 MEASURES = {
@@ -25,8 +25,6 @@ MEASURES = {
     "MAP": ir_measures.AP,
 }
 """Name in a task's ``measures`` -> measure of a ranking."""
-MAIN_MEASURE = DEFAULT_MEASURES[0]
-"""The one that counts, on a task that names none of its own."""
 DEPTH = 100
 """Documents that a ranking must hold for all of them; more where a query has more candidates."""
 
