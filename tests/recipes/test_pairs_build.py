@@ -1,0 +1,221 @@
+"""Filters, duplicates, decontamination, and the folder that a run leaves."""
+
+import json
+import random
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+
+from bmretriever_integrations.training.pairs import build as building
+from bmretriever_integrations.training.pairs.build import build
+from bmretriever_integrations.training.pairs.duplicates import CompactSet, Duplicates
+from bmretriever_integrations.training.pairs.filters import PairFilter
+from bmretriever_integrations.training.pairs.protected import Protected
+from bmretriever_integrations.training.pairs.schema import PAIR_SCHEMA, Pair, read_pairs
+from bmretriever_integrations.training.pairs.settings import Against, Filters, Plan, Source
+from bmretriever_integrations.training.pairs.words import run_hashes, word_hashes, words_of
+
+VOCABULARY = [f"word{n}" for n in range(2000)]
+GERMAN = "Der Patient wurde wegen starker Schmerzen in der Brust in die Klinik gebracht und dort drei Wochen lang behandelt, bis er gesund war."
+
+
+def text(seed, words=60):
+    return " ".join(random.Random(seed).choices(VOCABULARY, k=words))
+
+
+def pair(query="a query", positive=None):
+    return Pair(task="t", instruction="i", query=query, positive=text(0) if positive is None else positive)
+
+
+def judge(given, **filters):
+    return PairFilter(Filters(**filters)).reason(given, words_of(given.query), words_of(given.positive))
+
+
+def test_filters():
+    assert judge(pair(), language=None) is None
+    assert judge(pair("...")) == "query too short"
+    assert judge(pair(), query_words=(1, 1)) == "query too long"
+    assert judge(pair(positive="four words are few")) == "positive too short"
+    assert judge(pair(), positive_words=(1, 50)) == "positive too long"
+    assert judge(pair(), positive_characters=(1, 50)) == "positive too long"
+    assert judge(pair("Salt is eaten daily.", "salt is eaten daily")) == "query equals positive"
+    assert judge(pair("salt is eaten daily", "Salt is eaten daily, daily.")) == "positive holds only the query"
+
+
+def test_language():
+    assert judge(pair(positive=GERMAN)) == "not in en"
+    assert judge(pair(positive=GERMAN), language=None) is None
+    assert judge(pair(positive=GERMAN), language="de") is None
+    assert judge(pair(positive="Ductus arteriosus persistens congenitalis in corde")) is None  # too short to tell
+
+
+def test_compact_set_equals_a_set():
+    draw, compact, plain = random.Random(0), CompactSet(), set()
+    for _ in range(30_000):
+        number = draw.getrandbits(14) << 50 | draw.getrandbits(3)
+        assert compact.add(number) == (number not in plain)
+        plain.add(number)
+    assert len(compact) == len(plain)
+    assert all(number in compact for number in plain)
+    assert 12345 not in compact
+    assert compact.nbytes <= 8 * len(plain) * 3 + 256 * 16 * 8
+
+
+def test_duplicates():
+    def kinds(*pairs, near=True, by_query=False):
+        found = Duplicates(near)
+        return [found.kind(words_of(query), words_of(positive), by_query) for query, positive in pairs]
+
+    whole = text(1, 200)
+    changed = whole.rsplit(" ", 2)[0] + " other end"
+    assert kinds(("q", whole), ("Q.", whole.upper())) == [None, "exact duplicate"]
+    assert kinds(("q", whole), ("other", changed)) == [None, "near duplicate"]
+    assert kinds(("q", whole), ("other", changed), near=False) == [None, None]
+    assert kinds(("q", whole), ("other", changed), by_query=True) == [None, None]
+    assert kinds(("q", whole), ("q", changed), by_query=True) == [None, "near duplicate"]
+    assert kinds(("q", whole), ("other", text(2, 200))) == [None, None]
+    assert kinds(("q", "two words"), ("r", "Two words!")) == [None, "near duplicate"]
+
+
+def test_runs_of_words():
+    a, b = (word_hashes(words_of(x)) for x in ("one two three four", "zero two three four"))
+    assert len(run_hashes(a, 3)) == 2
+    assert run_hashes(a, 3)[1] == run_hashes(b, 3)[1]
+    assert run_hashes(a, 3)[0] != run_hashes(b, 3)[0]
+    assert len(run_hashes(a, 5)) == 0
+
+
+SHORT = "nine words that are one whole short protected document"
+
+
+@pytest.fixture
+def held(tmp_path):
+    folder = tmp_path / "held"
+    (folder / "qrels").mkdir(parents=True)
+    documents = [
+        {"_id": "11", "title": "", "text": text(11)},
+        {"_id": "12", "title": "A title of five words", "text": text(12)},
+        {"_id": "13", "title": "", "text": SHORT},
+        {"_id": "14", "title": "", "text": text(14)},
+    ]
+    queries = [{"_id": "q1", "text": "What is asked here?"}, {"_id": "q2", "text": "Which one is not judged?"}]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in documents))
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in queries))
+    (folder / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\nq1\t11\t1\nq1\t12\t1\nq1\t13\t1\nq1\t14\t0\n"
+    )
+    return Against(path=str(folder))
+
+
+def reason(held, query="some query", positive="another passage", title="", identity="", **settings):
+    protected = Protected(Plan(sources=(Source(path="x"),), against=(held,), **settings))
+    return protected.reason(words_of(query), words_of(positive), title, identity)
+
+
+def test_exact_texts_queries_titles_and_ids_are_protected(held):
+    assert reason(held) is None
+    assert reason(held, positive=text(11).upper() + ".") == "evaluation: exact text"
+    assert reason(held, positive=text(12)) == "evaluation: exact text"
+    assert reason(held, positive="A title of five words " + text(12)) == "evaluation: exact text"
+    assert reason(held, query="what is asked HERE") == "evaluation: exact query"
+    assert reason(held, query="which one is not judged") is None
+    assert reason(held, query="A title of five words") == "evaluation: title"
+    assert reason(held, identity="11") is None
+    assert reason(replace(held, ids=True), identity="11") == "evaluation: document id"
+    assert reason(held, positive=f"Before. {SHORT}, and after.") == "evaluation: short document"
+
+
+def test_thirteen_words_both_ways(held):
+    words = text(11).split()
+    assert reason(held, positive=" ".join(words[:30])) == "evaluation: 13 words"  # all of the passage's are in the text
+    assert reason(held, positive=text(5, 500) + " " + " ".join(words[:40])) == "evaluation: 13 words"  # half of the text's
+    assert reason(held, positive=text(5, 500) + " " + " ".join(words[:30])) is None
+    assert reason(held, positive=" ".join(words[:13])) == "evaluation: 13 words"
+    assert reason(held, positive=" ".join(words[:12])) is None
+    assert reason(held, query=" ".join(words[:20])) == "evaluation: 13 words"
+    assert reason(held, positive=text(5, 500) + " " + " ".join(words[:30]), share=0.3) == "evaluation: 13 words"
+
+
+def test_protect_all_or_relevant(held):
+    assert reason(held, positive=text(14)) == "evaluation: exact text"
+    assert reason(held, positive=text(14), protect="relevant") is None
+    assert reason(held, positive=text(11), protect="relevant") == "evaluation: exact text"
+
+
+def test_a_broken_evaluation_set_is_named(held, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no evaluation set in BEIR layout"):
+        reason(Against(path=str(tmp_path)))
+    with open(f"{held.path}/qrels/test.tsv", "a") as lines:
+        lines.write("q1 11 1\n")
+    with pytest.raises(ValueError, match=r"test\.tsv:6: expected query id"):
+        reason(held)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "docs.jsonl"
+    rows = [{"_id": f"d{n}", "title": f"Title number {n % 10}", "text": text(n), "licence": "CC0"} for n in range(30)]
+    rows.append(rows[3])
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return Source(path=str(path))
+
+
+def plan(source, held=None, **settings):
+    against = () if held is None else (held,)
+    return Plan(sources=(source,), against=against, filters=Filters(language=None), **settings)
+
+
+def test_a_run(source, held, tmp_path):
+    report = build(plan(source, held), tmp_path / "out")
+    assert report.dropped == {"exact duplicate": 1, "evaluation: exact text": 3}
+    assert report.kept == {"docs": 27}
+    pairs = list(read_pairs(tmp_path / "out"))
+    assert (pairs[0].query, pairs[0].positive) == ("Title number 0", text(0))
+    assert (pairs[0].source, pairs[0].licence, pairs[0].task) == ("docs.jsonl:1", "CC0", "docs")
+    written = json.loads((tmp_path / "out" / "pairs.json").read_text())
+    assert written["made"] == 31 == written["pairs"] + sum(written["dropped"].values())
+    assert pq.read_schema(tmp_path / "out" / "pairs-00000.parquet").equals(PAIR_SCHEMA)
+
+
+def test_the_same_input_gives_the_same_bytes_and_shards_hold_all(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "SHARD", 10)
+    hashes = [build(plan(source), tmp_path / name).content_hash for name in ("a", "b")]
+    assert hashes[0] == hashes[1]
+    names = [file.name for file in sorted((tmp_path / "a").iterdir())]
+    assert names == ["pairs-00000.parquet", "pairs-00001.parquet", "pairs-00002.parquet", "pairs.json"]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    assert len(list(read_pairs(tmp_path / "a"))) == 30
+
+
+def test_limits(source, tmp_path):
+    assert build(plan(replace(source, limit=7)), tmp_path / "a").kept == {"docs": 7}
+    report = build(plan(replace(source, per_title=2)), tmp_path / "b")
+    assert report.kept == {"docs": 20}
+    assert report.dropped == {"over the limit of its title": 11}
+
+
+def test_a_failed_run_leaves_the_former_pairs(source, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    build(plan(source), out)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(building, "write_report", fail)
+    with pytest.raises(KeyboardInterrupt):
+        build(plan(replace(source, limit=2)), out)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["docs.jsonl", "out"]
+
+
+def test_another_folder_is_not_overwritten(source, tmp_path):
+    with pytest.raises(FileExistsError, match="holds no pairs"):
+        build(plan(source), tmp_path)
+
+
+def test_nothing_left_is_an_error(source, tmp_path):
+    with pytest.raises(ValueError, match="no pair is left of 31"):
+        build(Plan(sources=(source,), filters=Filters(query_words=(50, 60))), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

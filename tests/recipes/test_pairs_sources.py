@@ -1,0 +1,181 @@
+"""Sources, their columns, and the errors before any work."""
+
+import gzip
+import json
+
+import datasets
+import pytest
+
+from bmretriever_integrations.training.pairs.columns import detect
+from bmretriever_integrations.training.pairs.pairing import pairs_of
+from bmretriever_integrations.training.pairs.rows import Reading, check, read
+from bmretriever_integrations.training.pairs.settings import (
+    Against,
+    Filters,
+    Plan,
+    Source,
+    parse_against,
+    parse_source,
+    read_plan,
+)
+
+TEXT = " ".join(f"Sentence {n} tells what the trial of drug {n} found in its {n} patients." for n in range(12))
+
+
+def lines(path, *rows):
+    content = "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return Source(path=str(path))
+
+
+def rows_of(source):
+    return list(read(source, check(source), Reading()))
+
+
+def test_jsonl_plain_and_gzipped_give_the_same_rows(tmp_path):
+    row = {"_id": "7", "title": "Title", "text": TEXT, "licence": "CC0"}
+    plain = rows_of(lines(tmp_path / "a.jsonl", row))
+    assert plain[0][0] == "a.jsonl:1"
+    assert plain[0][1] == {"task": "a", "id": "7", "title": "Title", "text": TEXT, "licence": "CC0"}
+    assert rows_of(lines(tmp_path / "a.jsonl.gz", row))[0][1] == plain[0][1]
+
+
+def test_pubmed_rows_carry_the_pmid(tmp_path):
+    path = tmp_path / "p.xml"
+    path.write_text(
+        "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>12</PMID><Article><ArticleTitle>Salt</ArticleTitle>"
+        "<Abstract><AbstractText>It is eaten.</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle>"
+        "</PubmedArticleSet>"
+    )
+    where, row = rows_of(Source(path=str(path)))[0]
+    assert (where, row["id"], row["title"], row["text"]) == ("p.xml:12", "12", "Salt", "It is eaten.")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{broken", r"a\.jsonl:2: not JSON"),
+        ("[1]", r"a\.jsonl:2: expected a JSON object, got list"),
+        ({"_id": "2"}, r"a\.jsonl:2: no column 'text'"),
+        ({"_id": "2", "text": 5.5}, r"a\.jsonl:2: text must be text, got float"),
+    ],
+)
+def test_a_malformed_line_is_named_before_any_work(tmp_path, row, message):
+    with pytest.raises(ValueError, match=message):
+        check(lines(tmp_path / "a.jsonl", {"_id": "1", "text": TEXT}, row))
+
+
+def test_empty_and_missing_files(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b"")
+    with pytest.raises(ValueError, match="is empty"):
+        check(Source(path=str(tmp_path / "a.jsonl")))
+    with pytest.raises(ValueError, match="holds no row"):
+        check(lines(tmp_path / "b.jsonl", "", ""))
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        check(Source(path=str(tmp_path / "c.jsonl")))
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        check(Source(path=str(tmp_path / "c.parquet")))
+
+
+def test_a_cut_gzip_is_named(tmp_path):
+    path = tmp_path / "a.jsonl.gz"
+    whole = gzip.compress("".join(json.dumps({"text": f"{TEXT} {n * n}"}) + "\n" for n in range(500)).encode())
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"a\.jsonl\.gz is damaged"):
+        check(Source(path=str(path)))
+
+
+def test_labelled_rows(tmp_path):
+    row = {"task": "qa", "instruction": "Given a question, answer", "query": "Why?", "positive": {"title": "T", "text": "B"}}
+    source = lines(tmp_path / "a.jsonl", row)
+    (pair,) = pairs_of("a.jsonl:1", rows_of(source)[0][1], source, Filters(), 0)
+    assert (pair.task, pair.instruction, pair.query, pair.positive) == ("qa", row["instruction"], "Why?", "T B")
+    del row["instruction"]
+    with pytest.raises(ValueError, match=r"a\.jsonl:1: no instruction"):
+        check(lines(tmp_path / "a.jsonl", row))
+    keyed = Source(path=source.path, instruction="medquad")
+    assert rows_of(keyed)[0][1]["instruction"].startswith("Given a medical question")
+
+
+@pytest.mark.parametrize("kind", ["saved", "parquet", "json"])
+def test_hugging_face_data_sets(tmp_path, kind):
+    rows = datasets.Dataset.from_list([{"PMID": 3, "title": "T", "abstract": TEXT}])
+    path = tmp_path / ("set" if kind == "saved" else f"set.{kind}")
+    {"saved": rows.save_to_disk, "parquet": rows.to_parquet, "json": rows.to_json}[kind](str(path))
+    where, row = rows_of(Source(path=str(path)))[0]
+    assert (where, row["id"], row["text"]) == (f"{path.name}:0", "3", TEXT)
+
+
+def test_ambiguous_columns_are_refused_and_named_ones_taken():
+    row = {"text": "a", "abstract": "b"}
+    with pytest.raises(ValueError, match="text and abstract could each be the text"):
+        detect(row, Source(path="x"))
+    assert detect(row, Source(path="x", columns={"text": "abstract"})).pick("x:1", row)["text"] == "b"
+    with pytest.raises(ValueError, match="cannot take 'text' from 'nothing'"):
+        detect(row, Source(path="x", columns={"text": "nothing"}))
+
+
+def test_plan(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text("sources: [a.jsonl, {path: b.jsonl, per_title: 2}]\nfilters: {query_words: [2, 9]}\nseed: 4\n")
+    plan = Plan(**read_plan(path))
+    assert plan.sources == (Source(path="a.jsonl"), Source(path="b.jsonl", per_title=2))
+    assert (plan.filters.query_words, plan.seed) == ((2, 9), 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sources: [{path: a, limits: 3}]", r"sources\[0\]: unknown key 'limits'; known are path"),
+        ("source: a", "unknown key 'source'"),
+        ("sources: a", "sources must be a list"),
+        ("sources: [{path: a, limit: many}]", "limit must be"),
+        ("sources: [{path: a, limit: 0}]", "limit must be at least 1"),
+        ("sources: [a]\nshare: 2", "share must be"),
+        ("sources: [a]\nfilters: {query_words: [5, 2]}", "query_words must be"),
+        ("sources: [a]\nprotect: some", "protect must be"),
+        ("sources: []", "no source was given"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_wrong_plans(tmp_path, text, message):
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    with pytest.raises((TypeError, ValueError), match=message):
+        Plan(**read_plan(path))
+
+
+def test_words_of_the_command_line():
+    assert parse_source("a/b.jsonl:spans") == Source(path="a/b.jsonl", pairing="spans")
+    assert parse_source("C:/b.jsonl").path == "C:/b.jsonl"
+    with pytest.raises(ValueError, match="unknown pairing 'span'"):
+        parse_source("b.jsonl:span")
+    assert parse_against("eval/x:ids") == Against(path="eval/x", ids=True)
+
+
+def pairs(row, seed=0, **settings):
+    return list(pairs_of("f:1", row, Source(path="f.jsonl", **settings), Filters(), seed))
+
+
+def test_title_or_spans():
+    (titled,) = pairs({"title": "A title", "text": TEXT})
+    assert (titled.query, titled.positive) == ("A title", TEXT)
+    assert pairs({"title": "", "text": TEXT}, pairing="title") == []
+    (cut,) = pairs({"title": "A title", "text": TEXT}, pairing="spans")
+    assert cut.query in TEXT
+    assert cut.positive in TEXT
+    assert cut.query not in cut.positive
+
+
+def test_spans_are_bounded_disjoint_and_anywhere():
+    found = {pairs({"text": TEXT}, seed, pairing="spans")[0].query for seed in range(60)}
+    starts = {TEXT.index(query) for query in found}
+    assert min(starts) == 0
+    assert max(starts) > len(TEXT) / 2
+    assert all(5 <= len(query.split()) <= 64 for query in found)
+    assert pairs({"text": TEXT}, 1, pairing="spans") == pairs({"text": TEXT}, 1, pairing="spans")
+    assert pairs({"text": "Too short. To cut."}, pairing="spans") == []
+
+
+def test_several_spans_of_a_document():
+    assert len(pairs({"text": TEXT}, pairing="spans", per_document=4)) > 1
