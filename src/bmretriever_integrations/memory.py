@@ -66,3 +66,24 @@ def release_cached(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def keep_freed_memory() -> bool:
+    """
+    Let the C library keep what PyTorch frees on the CPU, for the whole process.
+
+    glibc gives every block above 32 MB back to the kernel and asks for it again, zeroed page by page. The activations of a large
+    training batch are such blocks, and all are freed in every step.
+
+    :returns: whether the C library is glibc, which was told; others are left as they are.
+    """
+    import ctypes
+
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h of glibc: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
+        return False
+    most = 2**31 - 1
+    told = [mallopt(option, size) for option, size in ((mmap_threshold, most), (trim_threshold, most), (top_pad, 2**26))]
+    return all(told)
