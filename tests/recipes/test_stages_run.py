@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer, LlamaModel
 
 from bmretriever_integrations import BMRetrieverEncoder
@@ -85,6 +86,8 @@ def test_a_stage_that_changes_nothing_leaves_the_vectors(tiny, doses, tmp_path, 
     expected = reference_encode(tiny(architecture), PROMPTS)
     encoder = BMRetrieverEncoder(tmp_path / "out", dtype="float32")
     assert error(encoder.encode_passages(TEXTS), expected) <= 1e-5
+    stock = SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    assert error(stock.encode(PROMPTS), expected) <= 1e-5
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

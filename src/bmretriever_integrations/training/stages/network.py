@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.forward.last_token import LastTokenLlama, shorten
 from bmretriever_integrations.pooling import last_token
-from bmretriever_integrations.settings import MAX_LENGTH
 from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
 
 
@@ -141,18 +141,21 @@ def _merged(base: Base, folder: Path) -> Any:
 
 def write_checkpoint(network: Any, tokenizer: Any, output: Path, normalize: bool) -> None:
     """
-    Write a sentence-transformers folder: network, last-token pooling and, if wanted, normalisation.
+    Write a checkpoint into a run's folder, beside what is there.
 
     :param network: a decoder without head, in float32.
     :param tokenizer: its tokenizer.
     :param output: the folder.
     :param normalize: whether its vectors are scaled to length 1.
     """
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from bmretriever_integrations.export import write_sentence_transformer
 
-    network.save_pretrained(output)
-    tokenizer.save_pretrained(output)
-    pooling = Pooling(network.config.hidden_size, "lasttoken")
-    modules = [Transformer(str(output), max_seq_length=MAX_LENGTH), pooling, *([Normalize()] if normalize else [])]
-    SentenceTransformer(modules=modules, device="cpu").save(str(output), create_model_card=False)
+    draft = output / ".checkpoint"
+    shutil.rmtree(draft, ignore_errors=True)
+    write_sentence_transformer(network, tokenizer, draft, normalize=normalize)
+    for written in draft.iterdir():
+        target = output / written.name
+        if target.is_dir():
+            shutil.rmtree(target)  # left by a start that was stopped while it saved
+        written.replace(target)
+    draft.rmdir()
