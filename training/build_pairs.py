@@ -5,7 +5,7 @@ python training/build_pairs.py --source pubmed21n1298.xml.gz --source passages.j
 
 Many sources, or settings of one: write a plan (training/pairs/*.yaml) and name it first.
 
-python training/build_pairs.py training/pairs/paper.yaml --against eval/scifact --to build/pairs/stage1
+python training/build_pairs.py training/pairs/mini_documents.yaml --against eval/scifact --to build/pairs/stage1
 
 Stopped? The folder is as it was; the same command starts again. The same input gives the same bytes.
 """

@@ -2,7 +2,9 @@
 
 import json
 import random
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,8 +18,12 @@ from bmretriever_integrations.training.pairs.schema import PAIR_SCHEMA, Pair, re
 from bmretriever_integrations.training.pairs.settings import Against, Filters, Plan, Source
 from bmretriever_integrations.training.pairs.words import run_hashes, word_hashes, words_of
 
+ROOT = Path(__file__).parents[2]
 VOCABULARY = [f"word{n}" for n in range(2000)]
-GERMAN = "Der Patient wurde wegen starker Schmerzen in der Brust in die Klinik gebracht und dort drei Wochen lang behandelt, bis er gesund war."
+GERMAN = (
+    "Der Patient wurde wegen starker Schmerzen in der Brust in die Klinik gebracht und dort drei Wochen lang behandelt, "
+    "bis er wieder gesund war."
+)
 
 
 def text(seed, words=60):
@@ -129,7 +135,9 @@ def test_exact_texts_queries_titles_and_ids_are_protected(held):
 def test_thirteen_words_both_ways(held):
     words = text(11).split()
     assert reason(held, positive=" ".join(words[:30])) == "evaluation: 13 words"  # all of the passage's are in the text
-    assert reason(held, positive=text(5, 500) + " " + " ".join(words[:40])) == "evaluation: 13 words"  # half of the text's
+    assert (
+        reason(held, positive=text(5, 500) + " " + " ".join(words[:40])) == "evaluation: 13 words"
+    )  # half of the text's
     assert reason(held, positive=text(5, 500) + " " + " ".join(words[:30])) is None
     assert reason(held, positive=" ".join(words[:13])) == "evaluation: 13 words"
     assert reason(held, positive=" ".join(words[:12])) is None
@@ -219,3 +227,29 @@ def test_nothing_left_is_an_error(source, tmp_path):
     with pytest.raises(ValueError, match="no pair is left of 31"):
         build(Plan(sources=(source,), filters=Filters(query_words=(50, 60))), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_page_lists_the_schema():
+    page = (ROOT / "docs" / "training-pairs.md").read_text(encoding="utf-8")
+    table = page[page.index("| column | type |") :].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in table if line.startswith("|")]
+    assert [name for name, _kind in rows] == PAIR_SCHEMA.names
+    assert [kind for _name, kind in rows] == [str(field.type) for field in PAIR_SCHEMA]
+
+
+def test_the_script(source, held, tmp_path, monkeypatch, capsys):
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["build_pairs.py", *words, "--to", str(tmp_path / "out")])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / "training" / "build_pairs.py"), run_name="__main__")
+        return end.value.code, capsys.readouterr()
+
+    (tmp_path / "plan.yaml").write_text(f"sources: [{source.path}]\nfilters: {{language: null}}\n")
+    code, said = run(str(tmp_path / "plan.yaml"), "--source", f"{source.path}:spans", "--against", held.path)
+    assert code == 0
+    assert "27 pairs in" in said.out
+    assert "evaluation: exact text" in said.out
+    code, said = run("--source", str(tmp_path / "missing.jsonl"))
+    assert code == 2
+    assert said.err.startswith("error: ")
+    assert "missing.jsonl does not exist" in said.err

@@ -86,7 +86,12 @@ def test_a_cut_gzip_is_named(tmp_path):
 
 
 def test_labelled_rows(tmp_path):
-    row = {"task": "qa", "instruction": "Given a question, answer", "query": "Why?", "positive": {"title": "T", "text": "B"}}
+    row = {
+        "task": "qa",
+        "instruction": "Given a question, answer",
+        "query": "Why?",
+        "positive": {"title": "T", "text": "B"},
+    }
     source = lines(tmp_path / "a.jsonl", row)
     (pair,) = pairs_of("a.jsonl:1", rows_of(source)[0][1], source, Filters(), 0)
     assert (pair.task, pair.instruction, pair.query, pair.positive) == ("qa", row["instruction"], "Why?", "T B")
@@ -133,6 +138,8 @@ def test_plan(tmp_path):
         ("sources: [{path: a, limit: 0}]", "limit must be at least 1"),
         ("sources: [a]\nshare: 2", "share must be"),
         ("sources: [a]\nfilters: {query_words: [5, 2]}", "query_words must be"),
+        ("sources: [a]\nfilters: {query_words: [5]}", "query_words must be"),
+        ("sources: [{path: a, columns: {text: 3}}]", "columns must map"),
         ("sources: [a]\nprotect: some", "protect must be"),
         ("sources: []", "no source was given"),
         ("a: [", "is no YAML"),

@@ -102,6 +102,8 @@ def _one(ours: str, row: Mapping[str, Any], path: str) -> str | None:
 
 def _text(value: Any) -> str | None:
     """The value as text; the first of a list, title and text of a mapping joined; None if it is neither."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, Mapping):

@@ -86,7 +86,7 @@ class Filters(Checked):
         super().__post_init__()
         for setting in fields(self):
             value = getattr(self, setting.name)
-            if isinstance(value, tuple) and not 0 < value[0] <= value[1]:
+            if isinstance(value, tuple) and (len(value) != 2 or not 0 < value[0] <= value[1]):
                 raise ValueError(f"{setting.name} must be [fewest, most] with 0 < fewest <= most, got {list(value)}")
 
 
@@ -168,7 +168,8 @@ def read_plan(path: Path) -> dict[str, Any]:
         )
     if "filters" in settings:
         given = _mapping(settings["filters"], Filters, f"{path}: filters")
-        settings["filters"] = Filters(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+        bounds: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        settings["filters"] = Filters(**bounds)
     return settings
 
 
