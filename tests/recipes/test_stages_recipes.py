@@ -12,7 +12,7 @@ from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.training.stages.recipe import load_settings
 from bmretriever_integrations.training.stages.run import train_stage
 
-SMALL = ["batch_size=8", "epochs=null", "max_steps=2", "warmup_steps=0", "bf16=false", "eval_share=0.0"]
+SMALL = ["data=[]", "batch_size=8", "epochs=null", "max_steps=2", "warmup_steps=0", "bf16=false", "eval_share=0.0"]
 RECIPES = {"410m": "gpt_neox", "1b": "gpt_neox", "2b": "gemma", "7b": "mistral", "mini": "llama", "smoke": "llama"}
 
 
