@@ -72,7 +72,7 @@ def _write_tokenizer(tokenizer: Any, folder: Path) -> None:
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
-    backend.save(str(folder / "tokenizer.json"))
+    backend.save(str(folder / "tokenizer.json"), pretty=False)  # half the size
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, "padding_side": "right"}
     tokens = {"eos_token": tokenizer.eos_token, "pad_token": tokenizer.pad_token}
     (folder / "tokenizer_config.json").write_text(json.dumps({**config, **tokens}, indent=2) + "\n", encoding="utf-8")

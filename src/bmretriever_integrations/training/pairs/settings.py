@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from bmretriever_integrations.training.stages.settings import Checked
+from bmretriever_integrations.training.checked import Checked
 
 Pairing = Literal["auto", "title", "spans", "labelled"]
 LOCAL_KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
