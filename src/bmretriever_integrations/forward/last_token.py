@@ -2,8 +2,8 @@
 A Llama whose last layer works for the last token only: the same vector, at less cost.
 
 Retrieval reads one position of the final hidden state. Every position of the last layer still needs its key and value, but only
-the last one needs a query, an output projection and an MLP. A network of one layer, as "mini" is, has nothing else: keys and values of a
-token depend on its id alone there, so each distinct id of a batch is projected once.
+the last one needs a query, an output projection and an MLP. A network of one layer, as "mini" is, has nothing else: there keys
+and values of a token depend on its id alone, so each distinct id of a batch is projected once.
 """
 
 from __future__ import annotations
