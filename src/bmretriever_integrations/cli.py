@@ -35,6 +35,10 @@ COMMANDS = {
         "bmretriever evaluate scifact my-task --model mini",
     ),
     "build": _Command("make an evaluation task from its official files", "bmretriever build mesh desc2026.xml"),
+    "export": _Command(
+        "write a checkpoint as a folder from which stock sentence-transformers gets the right vectors",
+        "bmretriever export 410M --to bmretriever-410m-st",
+    ),
     "models": _Command("list the checkpoints: facts, and which are on this machine", "bmretriever models"),
     "demo": _Command("index real PubMed records and ask three questions, offline", "bmretriever demo --limit 500"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def load(settings: EncoderSettings, dtype: Any, progress: bool = False) -> Loade
         return Loaded(network.to(dtype), tokenizer, (embedded_folder(),), None)
     folder = Path(settings.model).expanduser()
     if folder.is_dir():
-        with _bar_of_transformers(progress):
+        with bar_of_transformers(progress):
             return _load_folder(folder, dtype, settings, None)
     hub_id = known.hub_id if known and known.hub_id else settings.model
     if hub_id.count("/") != 1 or hub_id.startswith((".", "/", "~")):
@@ -55,13 +55,17 @@ def load(settings: EncoderSettings, dtype: Any, progress: bool = False) -> Loade
         raise FileNotFoundError(f"model {settings.model!r} is no folder, no hub id (owner/name) and none of {names}")
     revision = settings.revision or (known.revision if known else None)
     folder = _download(hub_id, revision, settings)
-    with _bar_of_transformers(progress):
+    with bar_of_transformers(progress):
         return _load_folder(folder, dtype, settings, folder.name)  # a snapshot's folder is named by its commit
 
 
 @contextmanager
-def _bar_of_transformers(shown: bool) -> Iterator[None]:
-    """Hide transformers' bar for reading weights, unless it is wanted; downloads keep theirs."""
+def bar_of_transformers(shown: bool) -> Iterator[None]:
+    """
+    Hide transformers' bars for reading and writing weights, unless they are wanted; downloads keep theirs.
+
+    :param shown: whether they are wanted.
+    """
     from transformers.utils import logging
 
     if shown or not logging.is_progress_bar_enabled():
@@ -99,10 +103,10 @@ def _download(hub_id: str, revision: str | None, settings: EncoderSettings) -> P
 
 
 def _load_folder(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
+    if (folder / "modules.json").is_file():
+        return _load_sentence_transformer(folder, dtype, settings, revision)
     if (folder / "adapter_config.json").is_file():
         return _load_adapter(folder, dtype, settings, revision)
-    if (folder / "modules.json").is_file():
-        return _load_sentence_transformer(folder, dtype, revision)
     if (folder / "model.int8.safetensors").is_file():
         network, tokenizer = open_embedded(folder)
         return Loaded(network.to(dtype), tokenizer, (folder,), revision)
@@ -142,8 +146,17 @@ def _tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
-def _load_sentence_transformer(folder: Path, dtype: Any, revision: str | None) -> Loaded:
+def _load_sentence_transformer(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
     """A folder that sentence-transformers saved: its modules must be a network, last-token pooling, perhaps Normalize."""
+    inner, normalizes = _read_modules(folder)
+    if (inner / "adapter_config.json").is_file():
+        loaded = _load_adapter(inner, dtype, settings, revision)
+        return replace(loaded, normalizes=normalizes)
+    return Loaded(_network(inner, dtype), _tokenizer(inner), (inner,), revision, normalizes)
+
+
+def _read_modules(folder: Path) -> tuple[Path, bool]:
+    """Where its network is, and whether it normalises."""
     modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
@@ -159,8 +172,7 @@ def _load_sentence_transformer(folder: Path, dtype: Any, revision: str | None) -
             f"{folder}: its pooling is {chosen}, not lasttoken. If the weights were trained with last-token pooling, point to "
             f"the plain checkpoint inside, or set lasttoken in {modules[1]['path']}/config.json."
         )
-    inner = folder / modules[0]["path"]
-    return Loaded(_network(inner, dtype), _tokenizer(inner), (inner,), revision, normalizes="Normalize" in kinds)
+    return folder / modules[0]["path"], "Normalize" in kinds
 
 
 def _load_adapter(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:

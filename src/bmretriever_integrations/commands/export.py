@@ -1,0 +1,74 @@
+"""``bmretriever export``: a checkpoint as a folder for stock sentence-transformers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bmretriever_integrations.commands.index import positive
+from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.export import Exported
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare the command's arguments.
+
+    :param parser: of this command.
+    """
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="short name, hub id or folder; a LoRA adapter is merged into its base")
+    add("--to", required=True, type=Path, metavar="DIR", help="the folder to make")
+    add("--dtype", choices=DTYPES[1:], default="float32", help="number type of the weights (default: %(default)s)")
+    add("--revision", metavar="R", help="commit, branch or tag on the hub (default: the pinned one, or the newest)")
+    add("--max-length", type=positive, default=MAX_LENGTH, metavar="N", help="tokens of a text (default: %(default)s)")
+    add("--normalize", action="store_true", help="scale vectors to length 1; the authors do not")
+    add("--overwrite", action="store_true", help="replace an earlier export")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Write the folder, and say how far its vectors are from the source's.
+
+    :param arguments: as declared.
+    """
+    from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.export import export_checkpoint
+
+    silence_libraries()
+    done = export_checkpoint(
+        arguments.model,
+        arguments.to,
+        dtype=arguments.dtype,
+        revision=arguments.revision,
+        max_length=arguments.max_length,
+        normalize=arguments.normalize,
+        overwrite=arguments.overwrite,
+    )
+    sys.stdout.write(summary(done, arguments.to))
+    return 0
+
+
+def summary(done: Exported, folder: Path) -> str:
+    """
+    Say what was written.
+
+    :param done: by the export.
+    :param folder: as the user wrote it.
+    :returns: lines.
+    """
+    origin = done.origin
+    revision = f" at revision {origin.revision}" if origin.revision else ""
+    if origin.dtype == "float32":
+        distance = f"largest relative error {origin.error:.1e}"
+    else:
+        distance = f"smallest cosine {1 - origin.error:.6f}"
+    return (
+        f"{folder}: {origin.source}{revision}\n"
+        f"{origin.dtype}, {done.width:,} wide, {'normalised, ' if origin.normalize else ''}{done.megabytes:,.1f} MB\n"
+        f"one query and one passage compared with the source in float32: {distance}\n"
+    )

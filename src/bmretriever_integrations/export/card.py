@@ -1,0 +1,132 @@
+"""What an exported folder says of itself: a model card for people, a record for the next export."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bmretriever_integrations import __version__
+from bmretriever_integrations.checkpoints import Checkpoint
+from bmretriever_integrations.export.folder import write_json
+from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX
+
+RECORD = "bmretriever_export.json"
+"""By this file an earlier export is known, so that nothing else is ever replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What was exported, and how; no place on a machine."""
+
+    source: str
+    """Hub id, "mini", or the name of a folder."""
+    revision: str | None
+    """Commit on the hub; None for what is not from there."""
+    dtype: str
+    max_length: int
+    normalize: bool
+    error: float
+    """Largest error against the source when it was written: relative in float32, else 1 minus the cosine."""
+
+
+def write_record(folder: Path, origin: Origin) -> None:
+    """
+    Write the record of an export.
+
+    :param folder: the exported folder.
+    :param origin: what it holds.
+    """
+    write_json(folder / RECORD, {"written_by": f"bmretriever-integrations {__version__}", **asdict(origin)})
+
+
+def is_export(folder: Path) -> bool:
+    """
+    Tell whether a folder was written by an export.
+
+    :param folder: any folder.
+    """
+    try:
+        record: Any = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and str(record.get("written_by", "")).startswith("bmretriever-integrations ")
+
+
+def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: int) -> None:
+    """
+    Write README.md, the model card.
+
+    :param folder: the exported folder.
+    :param origin: what it holds.
+    :param known: the facts of the checkpoint, if it is one that has a short name.
+    :param width: of its vectors.
+    """
+    text = _head(origin, known) + _BODY.format(
+        source=origin.source,
+        from_where=f", revision `{origin.revision}`" if origin.revision else "",
+        licence=_licence(known),
+        dtype=origin.dtype,
+        width=width,
+        max_length=origin.max_length,
+        similarity="dot product, which is the cosine here" if origin.normalize else "dot product; they are not normalised",
+        version=__version__,
+        passage=PASSAGE_PREFIX.replace("\n", "\\n"),
+        instruction=DEFAULT_INSTRUCTION,
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _head(origin: Origin, known: Checkpoint | None) -> str:
+    lines = ["library_name: sentence-transformers", "pipeline_tag: sentence-similarity"]
+    lines += ["tags: [sentence-transformers, feature-extraction, bmretriever, biomedical]"]
+    if known is not None:
+        lines += [f"license: {known.licence.lower()}"]
+    if known is not None and known.hub_id is not None:
+        lines += [f"base_model: {known.hub_id}"]
+    elif origin.revision is not None:
+        lines += [f"base_model: {origin.source}"]
+    return "\n".join(["---", *lines, "---", ""])
+
+
+def _licence(known: Checkpoint | None) -> str:
+    if known is None:
+        return "not known to the tool that wrote this folder; the source's licence holds"
+    return f"{known.licence}; it stands on {known.backbone}, whose own terms may hold as well"
+
+
+_BODY = """
+# {source}, for sentence-transformers
+
+The weights of `{source}`{from_where}, in {dtype}, in a folder from which sentence-transformers, and what reads its format, get the
+right vectors: last-token pooling, the end-of-sequence token on every text however long, no remote code.
+
+- **Vectors**: {width} wide, compared by {similarity}.
+- **Length**: {max_length} tokens; longer texts are cut.
+- **Licence**: {licence}.
+- **Written by**: bmretriever-integrations {version}, `bmretriever export`.
+
+## Templates
+
+`\\n` is a line break.
+
+- **Query**: `{{instruction}}\\nQuery: {{text}}`
+- **Passage**: `{passage}{{title}} {{text}}`, title and text joined by one space, without outer white space.
+
+They are in `config_sentence_transformers.json` by name: `document` for passages, `query` for queries (its instruction is
+"{instruction}"), and one for the queries of each task.
+
+## Use
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+queries = model.encode_query(["does metformin lower the risk of colorectal cancer"])
+passages = model.encode_document(["Metformin was associated with a lower incidence of colorectal cancer."])
+print(model.similarity(queries, passages))
+
+claims = model.encode(["Metformin lowers the risk of cancer."], prompt_name="scifact")
+```
+"""

@@ -1,0 +1,183 @@
+"""Network and tokenizer in memory -> a folder that stock sentence-transformers reads with the right pooling, BOS and EOS."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bmretriever_integrations.index.files import temporary
+from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX, TASK_INSTRUCTIONS, query_prompt
+from bmretriever_integrations.settings import MAX_LENGTH
+from bmretriever_integrations.tokens import PromptTokenizer
+
+POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+"""As sentence-transformers 2 to 5 write them; servers that read the folder expect every key, with true or false."""
+
+
+def write_sentence_transformer(
+    network: Any, tokenizer: Any, folder: Path, *, max_length: int = MAX_LENGTH, normalize: bool = False
+) -> Path:
+    """
+    Write a sentence-transformers folder: Transformer, last-token pooling and, if wanted, Normalize.
+
+    :param network: a decoder of transformers without language head; saved in the dtype it has.
+    :param tokenizer: its fast tokenizer; not changed.
+    :param folder: where; must not be there yet, or be empty. Written beside it and renamed when whole.
+    :param max_length: tokens of a sequence, BOS and EOS included.
+    :param normalize: add a Normalize module. The authors' vectors are not normalised.
+    :returns: the folder.
+    :raises FileExistsError: if ``folder`` is there and not empty.
+    :raises OSError: if the disk is full, among others; nothing is left then.
+    :raises ValueError: if the tokenizer has no EOS or is no fast one.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} is not empty; name a new folder")
+    with whole_folder(folder) as draft:
+        fill(draft, network, tokenizer, max_length, normalize)
+    return folder
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """
+    Lend an empty folder that takes the place of ``folder`` when the block ends well.
+
+    Until then what is at ``folder`` stays as it was; it goes when the new one is on the disk. If the block raises, the new
+    one goes. A process that is killed leaves at worst a hidden folder beside it, which the next one tidies up.
+
+    :param folder: the final place; its parents are made.
+    """
+    folder = folder.absolute()
+    draft, old = temporary(folder), folder.with_name(f".{folder.name}.replaced.tmp")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if old.is_dir() and not folder.exists():  # a process was killed between the two renames below
+        os.replace(old, folder)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir()
+        yield draft
+        _sync(draft)
+        if folder.is_dir():
+            os.replace(folder, old)
+        try:
+            os.replace(draft, folder)
+        except OSError:
+            if old.is_dir():
+                os.replace(old, folder)
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """To the disk, not only to the system's cache, before an earlier folder goes."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+
+
+def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize: bool) -> None:
+    """
+    Write the files into an empty folder.
+
+    :param folder: the folder.
+    :param network: as in :func:`write_sentence_transformer`.
+    :param tokenizer: likewise.
+    :param max_length: likewise.
+    :param normalize: likewise.
+    :raises OSError: if the disk is full, among others.
+    :raises ValueError: if the tokenizer has no EOS or is no fast one.
+    """
+    from safetensors import SafetensorError
+
+    from bmretriever_integrations.loading import bar_of_transformers
+
+    _write_tokenizer(tokenizer, folder, max_length)
+    _write_modules(folder, network.config.hidden_size, max_length, normalize)
+    try:
+        with bar_of_transformers(False):
+            network.save_pretrained(folder)
+    except SafetensorError as error:
+        raise OSError(f"{folder.parent}: the weights could not be written: {error}") from error
+    _write_config(folder)
+    for weights in folder.glob("*.safetensors"):  # safetensors makes them readable to their owner alone
+        weights.chmod((folder / "config.json").stat().st_mode)
+
+
+def _write_config(folder: Path) -> None:
+    """Without the place where it was trained, and with the rotary settings under the names that transformers 4.57 reads."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)
+    rope = config.get("rope_parameters")
+    if rope and config["model_type"] == "gpt_neox":
+        config |= {"rotary_emb_base": rope["rope_theta"], "rotary_pct": rope["partial_rotary_factor"]}
+    elif rope:
+        config["rope_theta"] = rope["rope_theta"]
+    write_json(path, config)
+
+
+def _write_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
+    """Its own first tokens and EOS through the post-processor, which truncation respects; a class that keeps it on reload."""
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    measured = PromptTokenizer(tokenizer, max_length)
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    first = [(backend.id_to_token(i), i) for i in measured.prefix]
+    eos = (backend.id_to_token(measured.eos_id), measured.eos_id)
+    parts = [*(f"{token}:0" for token, _ in first), "$A:0", f"{eos[0]}:0"]
+    backend.post_processor = TemplateProcessing(single=parts, special_tokens=[*first, eos])
+    named = {"eos_token": eos[0], "pad_token": tokenizer.pad_token or eos[0]}
+    for name in ("bos_token", "unk_token"):
+        if getattr(tokenizer, name) is not None:
+            named[name] = getattr(tokenizer, name)
+    saved = PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=max_length, padding_side="right", **named
+    )
+    saved.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    write_json(path, {**config, "tokenizer_class": "PreTrainedTokenizerFast"})  # GPTNeoXTokenizer would drop EOS
+
+
+def _write_modules(folder: Path, width: int, max_length: int, normalize: bool) -> None:
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
+    paths = ["" if i == 0 else f"{i}_{kind}" for i, kind in enumerate(kinds)]
+    listed = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (kind, path) in enumerate(zip(kinds, paths, strict=True))
+    ]
+    for path in paths[1:]:
+        (folder / path).mkdir()
+    prompts = {key: query_prompt(sentence, "") for key, sentence in TASK_INSTRUCTIONS.items()}
+    prompts |= {"query": query_prompt(DEFAULT_INSTRUCTION, "")}
+    prompts |= dict.fromkeys(("document", "passage"), PASSAGE_PREFIX)
+    write_json(folder / "modules.json", listed)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
+    modes = {f"pooling_mode_{mode}": mode == "lasttoken" for mode in POOLING_MODES}
+    pooling = {"word_embedding_dimension": width, **modes, "include_prompt": True}
+    write_json(folder / "1_Pooling" / "config.json", pooling)
+    whole = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "dot"}
+    write_json(folder / "config_sentence_transformers.json", whole)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """
+    Write a JSON file for people to read.
+
+    :param path: the file.
+    :param content: plain values.
+    """
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
