@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -87,3 +91,29 @@ def test_max_batch_tokens_bounds_every_batch(tiny):
     encoder.encode_passages(TEXTS)
     assert max(sizes) <= 300
     assert len(sizes) > 5
+
+
+FAULTS = """
+import resource, sys
+import torch
+from bmretriever_integrations.memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+for turn in range(6):
+    block = torch.ones(16_000_000)  # 64 MB
+    del block
+    if turn == 0:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_kept_memory_is_not_fetched_again():
+    def faults(how):
+        done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    given_back = faults("leave")
+    assert given_back > 100  # 5 x 64 MB, in pages of 4 kB or 2 MB
+    assert faults("keep") < given_back / 10

@@ -108,7 +108,8 @@ def word_rows(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast) ->
     found = torch.empty(len(pieces), rows.shape[1])
     for row, ids in enumerate(_ids_of_pieces(pieces, of_rows)):
         found[row] = torch.stack([centred[form].mean(0) * len(form) ** 0.5 for form in ids]).mean(0)
-    return found / found.norm(dim=1, keepdim=True).clamp_min(1e-3) * ROW_NORM
+    scaled: Tensor = found / found.norm(dim=1, keepdim=True).clamp_min(1e-3) * ROW_NORM
+    return scaled
 
 
 def _ids_of_pieces(pieces: Sequence[str], of_rows: Any) -> list[list[list[int]]]:
