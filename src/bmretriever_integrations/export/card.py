@@ -70,7 +70,9 @@ def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: in
         dtype=origin.dtype,
         width=width,
         max_length=origin.max_length,
-        similarity="dot product, which is the cosine here" if origin.normalize else "dot product; they are not normalised",
+        similarity="dot product, which is the cosine here"
+        if origin.normalize
+        else "dot product; they are not normalised",
         version=__version__,
         passage=PASSAGE_PREFIX.replace("\n", "\\n"),
         instruction=DEFAULT_INSTRUCTION,
