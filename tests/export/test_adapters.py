@@ -93,5 +93,5 @@ def test_its_pooling_is_looked_at(tiny, tmp_path):
     model.save(str(tmp_path / "saved"))
     base = json.loads((tmp_path / "saved" / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert base == str(tiny("llama"))
-    with pytest.raises(ValueError, match="pooling is .*mean"):
+    with pytest.raises(ValueError, match=r"pooling is .*mean"):
         BMRetrieverEncoder(tmp_path / "saved")

@@ -101,8 +101,8 @@ def _licence(known: Checkpoint | None) -> str:
 _BODY = """
 # {source}, for sentence-transformers
 
-The weights of `{source}`{from_where}, in {dtype}, in a folder from which sentence-transformers, and what reads its format, get the
-right vectors: last-token pooling, the end-of-sequence token on every text however long, no remote code.
+The weights of `{source}`{from_where}, in {dtype}, in a folder from which sentence-transformers and what reads its format get
+the right vectors: last-token pooling, the end-of-sequence token on every text however long, no remote code.
 
 - **Vectors**: {width} wide, compared by {similarity}.
 - **Length**: {max_length} tokens; longer texts are cut.

@@ -14,7 +14,7 @@ from bmretriever_integrations.export.card import RECORD, Origin, is_export, writ
 from bmretriever_integrations.export.folder import fill, whole_folder
 from bmretriever_integrations.loading import Loaded, load
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
-from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, EncoderSettings
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 from bmretriever_integrations.tokens import PromptTokenizer
 
 QUERY = "does metformin lower the risk of colorectal cancer"
