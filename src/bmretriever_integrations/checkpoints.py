@@ -87,16 +87,16 @@ RELEASED = (
     ),
 )
 
-# Not a BMRetriever checkpoint: trained by this project's own recipe (training/README.md has settings and scores).
+# Not a BMRetriever checkpoint: trained by this project's own recipe (docs/mini.md has settings and scores).
 MINI = Checkpoint(
     name="mini",
     hub_id=None,
     revision=None,
     architecture="llama",
-    backbone="SmolLM2-135M-Instruct, first 2 layers and 24,000 merges",
-    layers=2,
+    backbone="one layer of its own, word vectors from SmolLM2-135M",
+    layers=1,
     width=576,
-    parameters=21_049_920,
+    parameters=22_415_040,
     licence="Apache-2.0",
 )
 
