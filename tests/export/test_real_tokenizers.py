@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.network
 _path = Path(__file__).parents[1] / "core" / "test_real_tokenizers.py"
 _spec = importlib.util.spec_from_file_location("real_tokenizers_of_core", _path)
 _core = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = _core  # dataclasses look their module up
 _spec.loader.exec_module(_core)
 real = _core.real  # the fixture: a tiny checkpoint with the real tokenizer of its backbone
 
