@@ -28,7 +28,7 @@ types: $(VENV)/.dev
 
 # The oldest transformers that the package supports: the engine's tests only, without the frameworks.
 test-transformers4: $(OLD)/.installed
-	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py tests/core/test_mini.py
+	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py tests/core/test_mini.py tests/export/test_sentence_transformer.py tests/export/test_other_transformers.py
 
 docs: $(VENV)/.dev
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"
@@ -59,5 +59,5 @@ $(OLD)/.installed: pyproject.toml
 	@echo "Installing transformers 4.57 into $(OLD) (a minute, once) ..."
 	@$(PYTHON) -m venv $(OLD)
 	@$(OLD)/bin/python -m pip install -qq --disable-pip-version-check torch==2.13.0
-	@$(OLD)/bin/python -m pip install -qq --disable-pip-version-check -e . "transformers==4.57.*" pytest pytest-asyncio sentencepiece "protobuf>=5"
+	@$(OLD)/bin/python -m pip install -qq --disable-pip-version-check -e . "transformers==4.57.*" "sentence-transformers>=5.6" pytest pytest-asyncio sentencepiece "protobuf>=5"
 	@touch $@
