@@ -112,8 +112,9 @@ def build(tmp_path):
 
     def run(name, files):
         for file, content in files.items():
-            text = content if isinstance(content, str) else json.dumps(content)
-            (tmp_path / file).write_bytes(gzip.compress(text.encode()) if file.endswith(".gz") else text.encode())
+            text = content if isinstance(content, str | bytes) else json.dumps(content)
+            whole = text if isinstance(text, bytes) else text.encode()
+            (tmp_path / file).write_bytes(gzip.compress(whole) if file.endswith(".gz") else whole)
         folder = tmp_path / "out" / name
         build_task(TASKS[name], [str(tmp_path / file) for file in files], folder)
         task = load_task(folder)
@@ -188,6 +189,24 @@ def test_relish_keeps_the_highest_grade_and_papers_with_text(build):
     assert origin["left_out"] == {"judgement of a paper without text": 2}
 
 
+def test_relish_takes_numbers_for_pmids_and_tells_what_texts_it_lost(build):
+    judged = [{"pmid": 1, "response": {"relevant": [2], "partial": [3], "irrelevant": []}}]
+    damaged = PAPERS.replace('{"_id": "3", "title"', '{"_id": "3", "titl')
+    task, _, origin = build("relish", {"r.json": judged, "papers.jsonl": damaged})
+    assert task.judgements == {"q1": {"2": 2}}
+    (reason,) = set(origin["left_out"]) - {"judgement of a paper without text"}
+    assert (reason.startswith("text of a paper: "), origin["left_out"][reason]) == (True, 1)
+
+
+def test_questions_without_text_are_left_out(build):
+    empty = PUBMEDQA | {"2": {"QUESTION": " ", "LONG_ANSWER": "x"}, "3": {"QUESTION": "x", "LONG_ANSWER": ""}}
+    task, _, origin = build("pubmedqa", {"ori_pqal.json": empty})
+    assert (list(task.queries), origin["left_out"]) == (["q21645374"], {"no question or no conclusion": 2})
+    questions = [BIOASQ["questions"][1], BIOASQ["questions"][0] | {"body": " "}]
+    task, _, origin = build("bioasq", {"b.json": {"questions": questions}})
+    assert (list(task.queries), origin["left_out"]) == (["b"], {"no question": 1})
+
+
 FAULTS = [
     ("mesh", {"d.xml": MESH.replace("</ConceptList>", "", 1)}, r"d\.xml is no well-formed XML.*line 19"),
     ("mesh", {"d.xml": "<PubmedArticleSet/>"}, r"root must be <DescriptorRecordSet>, got <PubmedArticleSet>"),
@@ -199,7 +218,7 @@ FAULTS = [
     ("drugbank", {"d.xml": DRUGBANK.replace("<name>Lepirudin</name>", "")}, r"d\.xml, drug on line 3: no <drugbank-id"),
     ("drugbank", {"v.csv": VOCABULARY}, "expected DrugBank's XML file"),
     ("drugbank", {"d.xml": DRUGBANK, "v.csv": "a,b\n1,2\n"}, r"v\.csv: no column 'DrugBank ID' or 'Common name'"),
-    ("icliniq", {"i.json": "[{"}, r"i\.json is no JSON: .*line 1"),
+    ("icliniq", {"i.json": "[{"}, r"i\.json is no sound JSON: .*line 1"),
     ("icliniq", {"i.json": {"input": ""}}, r"i\.json must hold a JSON list, got object"),
     ("icliniq", {"i.json": [*ICLINIQ, {"input": "x"}]}, r"i\.json, item 4: no 'answer_icliniq'; it has 'input'"),
     ("icliniq", {"i.json": [*ICLINIQ, "x"]}, r"item 4: expected an object with 'input', got string"),
@@ -208,6 +227,25 @@ FAULTS = [
     ("bioasq", {"b.json": {"question": []}}, r"b\.json: no 'questions'; it has 'question'"),
     ("bioasq", {"b.json": {"questions": [{"id": "a", "body": "b", "snippets": [{"document": "x/y", "text": "t"}]}]}},
      r"b\.json, question 1: the snippet's document 'x/y' does not end in a PMID"),
+    ("drugbank", {"d.xml": DRUGBANK, "v.csv": b"DrugBank ID,Common name\nDB00002,Caf\xe9\n"}, r"v\.csv is no CSV file in UTF-8"),
+    ("drugbank", {"d.xml": DRUGBANK, "v.csv": VOCABULARY + 'DB00003,"' + "x" * 200_000}, r"v\.csv is no CSV file.*field limit"),
+    ("drugbank", {"d.xml": DRUGBANK, "v.csv": VOCABULARY + "DB00002,Y,Other,,,,\n"},
+     r"line 3: DB00002 is 'Other', but 'Erbitux' before"),
+    ("drugbank", {"d.xml": DRUGBANK, "v.csv": ""}, r"v\.csv: no column .*; it has nothing"),
+    ("icliniq", {"i.json": "[" * 100_000}, r"i\.json is no sound JSON"),
+    ("icliniq", {"i.json": b'[{"input": "\xe9", "answer_icliniq": "x"}]'}, r"i\.json is no sound JSON.*utf-8"),
+    ("icliniq", {"i.json": [{"input": "a \ud800", "answer_icliniq": "x"}]}, r"i\.json, item 1: '\\ud800' is half a character"),
+    ("icliniq", {"i.json": [{"input": None, "answer_icliniq": "x"}]}, "'input' must be a string, got null"),
+    ("pubmedqa", {"p.json": '{"7": {"QUESTION": "a"}, "7": {"QUESTION": "b"}}'},
+     r"p\.json is no sound JSON: the key '7' comes a second time"),
+    ("bioasq", {"b.json": {"questions": [{"id": "a", "body": "b", "snippets": 5}]}},
+     "question 1: 'snippets' must be a list, got number"),
+    ("bioasq", {"b.json": {"questions": [BIOASQ["questions"][1] | {"id": "a\tb"}]}}, r"the id 'a\\tb' does not fit"),
+    ("bioasq", {"b.json": {"questions": [{"id": "a", "body": "b", "snippets": [{"document": "x/\u00b2", "text": "t"}]}]}},
+     "end in a PMID"),
+    ("relish", {"r.json": [{"pmid": 1.5, "response": {}}], "p.jsonl": PAPERS}, "'pmid' must be a string or number, got number"),
+    ("relish", {"r.json": [{"pmid": "1", "response": {"relevant": [{}], "partial": [], "irrelevant": []}}], "p.jsonl": PAPERS},
+     r"entry 1: a PMID must be a string or a number, got \{\}"),
     ("relish", {"r.json": RELISH}, "expected RELISH_v1.json and one or more files"),
     ("relish", {"r.json": [{"pmid": "1", "response": {"relevant": []}}], "p.jsonl": PAPERS}, r"entry 1: no 'partial'"),
 ]  # fmt: skip

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+NOUNS = {"corpus.jsonl": "documents", "queries.jsonl": "queries", "pairs.jsonl": "pairs"}
+"""File of a task -> what the command calls its lines."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
@@ -50,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     silence_libraries()
     build_task(record, arguments.sources, folder)
     origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-    counts = [f"{count:,} {name.removesuffix('.jsonl')}" for name, count in origin["counts"].items()]
+    counts = [f"{count:,} {NOUNS.get(name, name)}" for name, count in origin["counts"].items()]
     left_out = [f"{count:,} left out: {reason}" for reason, count in origin["left_out"].items() if count]
     console = Console(highlight=False)
     console.print(f"{record.title}: {', '.join([*counts, *left_out])}", markup=False, soft_wrap=True)

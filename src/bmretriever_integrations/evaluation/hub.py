@@ -55,7 +55,7 @@ def _pairs(path: str, revision: str | None, split: str, writer: TaskWriter) -> N
     for number, row in enumerate(_rows(path, None, revision, split), 1):
         where = f"{path}, row {number}"
         left, right = take(row, "sentence1", str, where), take(row, "sentence2", str, where)
-        writer.pair(left, right, float(take(row, "score", (int, float), where)))  # type: ignore[arg-type]
+        writer.pair(left, right, float(take(row, "score", (int, float), where)))
 
 
 def _answers(path: str, revision: str | None, split: str, writer: TaskWriter) -> None:  # noqa: ARG001  it has one split
@@ -65,13 +65,15 @@ def _answers(path: str, revision: str | None, split: str, writer: TaskWriter) ->
 def _scirepeval(path: str, revision: str | None, split: str, writer: TaskWriter) -> None:
     papers = {}
     for number, row in enumerate(_rows(path, "relish", revision, "evaluation"), 1):
-        paper = str(take(row, "doc_id", (str, int), f"{path}, row {number}"))  # type: ignore[arg-type]
+        paper = str(take(row, "doc_id", (str, int), f"{path}, row {number}"))
         papers[paper] = Record(paper, row.get("title") or "", row.get("abstract") or "")
     judgements: dict[str, dict[str, int]] = {}
-    for row in _rows(path + SCIREPEVAL_JUDGEMENTS, "relish", None, split):
-        query, document = str(row["query_id"]), str(row["cand_id"])
+    for number, row in enumerate(_rows(path + SCIREPEVAL_JUDGEMENTS, "relish", None, split), 1):
+        where = f"{path + SCIREPEVAL_JUDGEMENTS}, judgement {number}"
+        query, document, grade = (_judged(row, key, where) for key in ("query_id", "cand_id", "score"))
+        query, document = str(query), str(document)
         if query in papers and document in papers:
-            judgements.setdefault(query, {})[document] = int(row["score"])
+            judgements.setdefault(query, {})[document] = _whole(grade, where)
         else:
             writer.left_out["judgement of a paper without text"] += 1
     for query, grades in judgements.items():

@@ -41,6 +41,7 @@ class TaskWriter:
         self._files: dict[str, IO[str]] = {}
         self._ids: dict[str, set[str]] = {"corpus": set(), "queries": set()}
         self._counts: Counter[str] = Counter()
+        self._judged: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> TaskWriter:
         shutil.rmtree(self._draft, ignore_errors=True)  # of a run that was killed
@@ -55,9 +56,9 @@ class TaskWriter:
         :param title: its title, or "".
         :param text: its text.
         :param where: file and place, for the error.
-        :raises ValueError: if the id was there before.
+        :raises ValueError: if the id was there before, or it or a text cannot be written.
         """
-        self._new("corpus", document, where)
+        self._new("corpus", document, where, title, text)
         self._line("corpus.jsonl", {"_id": document, "title": title, "text": text})
 
     def query(self, query: str, text: str, where: str) -> None:
@@ -67,9 +68,9 @@ class TaskWriter:
         :param query: its id.
         :param text: its text.
         :param where: file and place, for the error.
-        :raises ValueError: if the id was there before.
+        :raises ValueError: if the id was there before, or it or the text cannot be written.
         """
-        self._new("queries", query, where)
+        self._new("queries", query, where, text)
         self._line("queries.jsonl", {"_id": query, "text": text})
 
     def judge(self, query: str, document: str, grade: int) -> None:
@@ -79,7 +80,13 @@ class TaskWriter:
         :param query: the query's id.
         :param document: the document's id.
         :param grade: 0 is not relevant.
+        :raises ValueError: if it was judged otherwise before; the same judgement again is not written again.
         """
+        known = self._judged.setdefault((query, document), grade)
+        if known != grade:
+            raise ValueError(f"query {query!r} judges {document!r} {grade}, but {known} before")
+        if len(self._judged) == self._counts["judgements"]:
+            return
         name = f"qrels/{self._split}.tsv"
         if name not in self._files:
             self._open(name).write("query-id\tcorpus-id\tscore\n")
@@ -129,9 +136,15 @@ class TaskWriter:
         (self._draft / ORIGIN).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         os.replace(self._draft, self._folder)
 
-    def _new(self, kind: str, record: str, where: str) -> None:
+    def _new(self, kind: str, record: str, where: str, *texts: str) -> None:
         if record in self._ids[kind]:
             raise ValueError(f"{where}: the id {record!r} comes a second time")
+        if not record or set(record) & set("\t\r\n"):
+            raise ValueError(f"{where}: the id {record!r} does not fit into a line of judgements")
+        try:
+            "".join([record, *texts]).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{where}: {error.object[error.start]!r} is half a character, which is no text") from error
         self._ids[kind].add(record)
 
     def _line(self, name: str, fields: dict[str, Any]) -> None:

@@ -48,9 +48,18 @@ def build_drugbank(sources: Sequence[Path], writer: TaskWriter) -> None:
 
 
 def _read_vocabulary(path: Path) -> dict[str, str]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        missing = [column for column in COLUMNS if column not in (rows.fieldnames or [])]
-        if missing:
-            raise ValueError(f"{path}: no column {' or '.join(map(repr, missing))}; it has {rows.fieldnames}")
-        return {row[COLUMNS[0]]: row[COLUMNS[1]] for row in rows if row[COLUMNS[0]] and row[COLUMNS[1]]}
+    names: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = [column for column in COLUMNS if column not in (rows.fieldnames or [])]
+            if missing:
+                there = ", ".join(map(repr, rows.fieldnames or [])) or "nothing"
+                raise ValueError(f"{path}: no column {' or '.join(map(repr, missing))}; it has {there}")
+            for row in rows:
+                drug, name = row[COLUMNS[0]], row[COLUMNS[1]]
+                if drug and name and names.setdefault(drug, name) != name:
+                    raise ValueError(f"{path}, line {rows.line_num}: {drug} is {name!r}, but {names[drug]!r} before")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is no CSV file in UTF-8: {error}") from error
+    return names

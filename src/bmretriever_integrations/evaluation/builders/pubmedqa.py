@@ -13,6 +13,8 @@ def build_pubmedqa(sources: Sequence[Path], writer: TaskWriter) -> None:
     """
     Make the PubMedQA task: a query is an article's question, its one relevant passage the conclusion of its abstract.
 
+    An article that lacks one of them is left out.
+
     :param sources: one ori_pqal.json: an object, PMID to ``QUESTION`` and ``LONG_ANSWER``, the conclusion.
     :param writer: takes the task.
     :raises ValueError: if the file is another, with file and PMID.
@@ -20,6 +22,11 @@ def build_pubmedqa(sources: Sequence[Path], writer: TaskWriter) -> None:
     path = only_file(sources, "ori_pqal.json")
     for pmid, article in read_json(path, dict).items():
         where = f"{path}, PMID {pmid}"
-        writer.document(pmid, "", take(article, "LONG_ANSWER", str, where), where)
-        writer.query(f"q{pmid}", take(article, "QUESTION", str, where), where)
+        answer = take(article, "LONG_ANSWER", str, where).strip()
+        question = take(article, "QUESTION", str, where).strip()
+        if not question or not answer:
+            writer.left_out["no question or no conclusion"] += 1
+            continue
+        writer.document(pmid, "", answer, where)
+        writer.query(f"q{pmid}", question, where)
         writer.judge(f"q{pmid}", pmid, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bmretriever_integrations.corpus import CorpusReport, read_corpus
 from bmretriever_integrations.evaluation.builders.json_files import read_json, take
@@ -19,7 +20,7 @@ def build_relish(sources: Sequence[Path], writer: TaskWriter) -> None:
     Make the RELISH task: a query is a paper's title and abstract, its documents the papers judged for it.
 
     A paper judged more than once for the same paper keeps its highest grade. A judgement goes where either paper has no
-    text; how many do is written into the task's ``origin.json``.
+    text; how many do is written into the task's ``origin.json``, as is what could not be read of the texts.
 
     :param sources: RELISH_v1.json (a list of ``pmid`` and ``response``: ``relevant``, ``partial``, ``irrelevant``, lists of
         PMIDs), and the papers' texts: PubMed XML or BEIR JSONL with PMIDs as ids, plain or gzipped.
@@ -36,6 +37,8 @@ def build_relish(sources: Sequence[Path], writer: TaskWriter) -> None:
     wanted = set(judgements).union(*judgements.values())
     report = CorpusReport()
     texts = {record.id: record for record in read_corpus(text_files, report) if record.id in wanted}
+    for reason, count in report.skipped.items():
+        writer.left_out[f"text of a paper: {reason}"] = count
     for query, grades in judgements.items():
         found = {document: grade for document, grade in grades.items() if document in texts}
         writer.left_out["judgement of a paper without text"] += len(grades) - len(found if query in texts else {})
@@ -66,8 +69,15 @@ def _read_judgements(path: Path) -> dict[str, dict[str, int]]:
     for number, entry in enumerate(read_json(path, list), 1):
         where = f"{path}, entry {number}"
         response = take(entry, "response", dict, where)
-        own = judgements.setdefault(take(entry, "pmid", str, where), {})
+        own = judgements.setdefault(_pmid(take(entry, "pmid", (str, int), where), where), {})
         for name, grade in GRADES.items():
-            for document in take(response, name, list, where):
-                own[str(document)] = max(grade, own.get(str(document), 0))
+            for listed in take(response, name, list, where):
+                document = _pmid(listed, where)
+                own[document] = max(grade, own.get(document, 0))
     return judgements
+
+
+def _pmid(value: Any, where: str) -> str:
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and value.strip())):
+        raise ValueError(f"{where}: a PMID must be a string or a number, got {value!r}")
+    return str(value).strip()
