@@ -53,7 +53,7 @@ class Task:
     @property
     def most_candidates(self) -> int:
         """The most documents that one query ranks where it ranks judged ones alone, else 0."""
-        return 0 if self.candidates is None else int(np.bincount(self.candidates[0]).max())
+        return 0 if self.candidates is None else int(np.bincount(self.candidates[0], minlength=1).max())
 
     def candidates_of(self, row: int) -> NDArray[np.int64] | None:
         """
@@ -94,7 +94,11 @@ def load_task(
     :raises ValueError: if a line is malformed (with file and line), an id comes twice, or no query has a judgement.
     """
     root = Path(folder).expanduser().resolve()
-    corpus, queries_file, qrels = _find(root, "corpus.jsonl"), _find(root, "queries.jsonl"), _find_qrels(root, split)
+    corpus, queries_file, qrels = (
+        find_file(root, "corpus.jsonl"),
+        find_file(root, "queries.jsonl"),
+        find_qrels(root, split),
+    )
     judged = read_qrels(qrels)
     texts = _texts_by_id(queries_file)
     queries = {query: text for query, text in texts.items() if query in judged}
@@ -144,8 +148,12 @@ def read_qrels(path: Path) -> Judgements:
     :raises ValueError: if a line is malformed or judges a pair again with another grade, with file and line.
     """
     judgements: Judgements = {}
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                line = raw.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}:{number}: not UTF-8: {error}") from error
             cells = line.rstrip("\r\n").split("\t")
             if not line.strip() or (number == 1 and cells[-1].strip() in ("score", "relevance")):
                 continue
@@ -166,11 +174,16 @@ def _parse_judgement(cells: list[str], where: str) -> tuple[str, str, int]:
         raise ValueError(f"{where}: {expected}; got the score {cells[2]!r}") from error
 
 
-def _find(root: Path, name: str) -> Path:
+def find_file(root: Path, name: str) -> Path:
+    """
+    Find a file of a BEIR folder, plain or gzipped.
+
+    :param root: the folder.
+    :param name: e.g. ``corpus.jsonl``.
+    :raises FileNotFoundError: if the folder or the file is missing.
+    """
     if not root.is_dir():
-        raise FileNotFoundError(
-            f"{root} is no folder; evaluate takes BEIR folders (corpus.jsonl, queries.jsonl, qrels/)"
-        )
+        raise FileNotFoundError(f"{root} is no folder; name a BEIR folder (corpus.jsonl, queries.jsonl, qrels/)")
     for path in (root / name, root / f"{name}.gz"):
         if path.is_file():
             return path
@@ -179,7 +192,14 @@ def _find(root: Path, name: str) -> Path:
     )
 
 
-def _find_qrels(root: Path, split: str) -> Path:
+def find_qrels(root: Path, split: str) -> Path:
+    """
+    Find the judgements of a split.
+
+    :param root: a BEIR folder.
+    :param split: e.g. ``test``.
+    :raises FileNotFoundError: if they are missing; lists the splits that are there.
+    """
     path = root / "qrels" / f"{split}.tsv"
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"

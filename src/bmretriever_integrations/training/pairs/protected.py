@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bmretriever_integrations.training.pairs.columns import Columns
-from bmretriever_integrations.training.pairs.rows import Reading, read
-from bmretriever_integrations.training.pairs.settings import Against, Plan, Source
+from bmretriever_integrations.evaluation.beir import read_records
+from bmretriever_integrations.evaluation.tasks import find_file, find_qrels, read_qrels
+from bmretriever_integrations.records import Record
+from bmretriever_integrations.training.pairs.settings import Against, Plan
 from bmretriever_integrations.training.pairs.words import Hashes, run_hashes, text_hash, word_hashes, words_of
 
 RUN = 13
@@ -49,7 +48,7 @@ class Protected:
         """
         :param plan: its evaluation sets and what of them is protected.
         :raises FileNotFoundError: if a folder lacks corpus, queries or judgements.
-        :raises ValueError: if one of their lines is malformed.
+        :raises ValueError: if one of their lines is malformed (names file and line).
         """
         self._share = plan.share
         self._texts: set[int] = set()
@@ -80,9 +79,12 @@ class Protected:
         number = text_hash(query)
         if number in self._queries or number in self._texts:
             return "evaluation: exact query"
-        if len(query) >= TITLE_WORDS and number in self._titles:
+        if self._is_title(query) or self._is_title(words_of(title)):  # the second: a span of that article
             return "evaluation: title"
         return self._copied(query, positive)
+
+    def _is_title(self, words: list[str]) -> bool:
+        return len(words) >= TITLE_WORDS and text_hash(words) in self._titles
 
     def _copied(self, query: list[str], positive: list[str]) -> str | None:
         for words in (positive, query):
@@ -106,68 +108,29 @@ class Protected:
 
     def _add(self, against: Against, everything: bool, runs: _Runs) -> None:
         folder = Path(against.path)
-        relevant = judged(folder)
-        for where, row in _read(folder / "queries.jsonl"):
-            if row["id"] in relevant.queries:
-                self._add_text(words_of(row["text"]), runs, self._queries)
-                self._expect(where, row)
-        for where, row in _read(folder / "corpus.jsonl"):
-            self._expect(where, row)
-            if not everything and row["id"] not in relevant.documents:
-                continue
-            title, text = words_of(row.get("title", "")), words_of(row["text"])
-            self._texts.add(text_hash(text))
-            self._add_text([*title, *text], runs, self._texts)
-            if len(title) >= TITLE_WORDS:
-                self._titles.add(text_hash(title))
-            if len(text) in self._short:
-                self._short[len(text)].update(run_hashes(word_hashes(text), len(text)).tolist())
-            if against.ids:
-                self._ids.add(row["id"])
+        corpus, queries = find_file(folder, "corpus.jsonl"), find_file(folder, "queries.jsonl")
+        judged = read_qrels(find_qrels(folder, "test"))
+        relevant = {document for grades in judged.values() for document, grade in grades.items() if grade}
+        asked = [words_of(query.text) for query in read_records(queries) if query.id in judged]
+        if not asked:
+            raise ValueError(f"{folder}: qrels/test.tsv judges no query of queries.jsonl")
+        for words in asked:
+            self._add_text(words, runs, self._queries)
+        for document in read_records(corpus):
+            if everything or document.id in relevant:
+                self._add_document(document, runs)
+                if against.ids:
+                    self._ids.add(document.id)
+
+    def _add_document(self, document: Record, runs: _Runs) -> None:
+        title, text = words_of(document.title), words_of(document.text)
+        self._texts.add(text_hash(text))
+        self._add_text([*title, *text], runs, self._texts)
+        if len(title) >= TITLE_WORDS:
+            self._titles.add(text_hash(title))
+        if len(text) in self._short:
+            self._short[len(text)].update(run_hashes(word_hashes(text), len(text)).tolist())
 
     def _add_text(self, words: list[str], runs: _Runs, known: set[int]) -> None:
         known.add(text_hash(words))
         runs.add(np.unique(run_hashes(word_hashes(words), RUN)))
-
-    @staticmethod
-    def _expect(where: str, row: dict[str, str]) -> None:
-        if not row["id"]:
-            raise ValueError(f"{where}: no _id")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Ids that an evaluation set's judgements name."""
-
-    queries: frozenset[str]
-    documents: frozenset[str]
-
-
-def judged(folder: Path) -> Judged:
-    """
-    Read which queries and documents are judged.
-
-    :param folder: an evaluation set in BEIR layout.
-    :raises FileNotFoundError: if it lacks a file.
-    :raises ValueError: if a line of qrels/test.tsv is malformed (names file and line).
-    """
-    path = folder / "qrels" / "test.tsv"
-    for needed in (folder / "corpus.jsonl", folder / "queries.jsonl", path):
-        if not needed.exists():
-            raise FileNotFoundError(f"{folder} is no evaluation set in BEIR layout: {needed} does not exist")
-    queries, documents = set(), set()
-    with path.open(encoding="utf-8", newline="") as lines:
-        for number, row in enumerate(csv.reader(lines, delimiter="\t"), 1):
-            if len(row) != 3:
-                raise ValueError(f"{path}:{number}: expected query id, document id and grade, got {row}")
-            if number > 1:  # the header
-                queries.add(row[0])
-                if row[2] != "0":
-                    documents.add(row[1])
-    return Judged(frozenset(queries), frozenset(documents))
-
-
-def _read(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
-    source = Source(path=str(path))
-    columns = Columns({"id": "_id", "title": "title", "text": "text"}, labelled=False, defaults={})
-    return read(source, columns, Reading())
