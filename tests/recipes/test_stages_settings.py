@@ -44,6 +44,10 @@ def test_one_value_is_changed_in_one_place(recipe):
         load_settings(recipe, 2, ["negatives"])
     with pytest.raises(ValueError, match="unknown settings lr"):
         load_settings(recipe, 2, ["lr=1"])
+    with pytest.raises(ValueError, match=r"--set data=\[ is no YAML"):
+        load_settings(recipe, 2, ["data=["])
+    with pytest.raises(ValueError, match="batch_size is 8 and has no settings of its own"):
+        load_settings(recipe, 2, ["batch_size.x=1"])
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,9 @@ def test_one_value_is_changed_in_one_place(recipe):
         ),
         ("stage1: {batch_size: 8, epochs: 1, learning_rate: 1, data: x}", TypeError, "data must be"),
         ("- 1", ValueError, "holds no keys and values"),
+        ("", ValueError, "holds no keys and values, but NoneType"),
         ("a: [", ValueError, "is no YAML"),
+        ("stage1: {batch_size: 8, epochs: 1, learning_rate: .inf}", TypeError, "must be a finite number, got inf"),
     ],
 )
 def test_a_wrong_recipe_is_refused(tmp_path, text, error, message):
@@ -83,6 +89,14 @@ def test_a_wrong_recipe_is_refused(tmp_path, text, error, message):
         load_settings(path, 1)
 
 
+def test_a_missing_recipe_and_one_that_is_no_text(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no YAML file at"):
+        load_settings(tmp_path, 1)
+    (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"b\.yaml is no YAML: it is not UTF-8"):
+        load_settings(tmp_path / "b.yaml", 1)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -90,6 +104,8 @@ def test_a_wrong_recipe_is_refused(tmp_path, text, error, message):
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"max_steps": 5}, "give epochs or max_steps, one of them; got 1 and 5"),
         ({"epochs": None}, "give epochs or max_steps"),
+        ({"seed": -1}, "seed must not be below 0"),
+        ({"seed": 2**32}, r"seed must be below 2\^32"),
         ({"warmup_steps": -1}, "warmup_steps must not be below 0"),
         ({"eval_share": 1.0}, "eval_share must be at least 0 and below 1"),
         ({"save_every": 15}, "save_every must be a multiple of log_every"),

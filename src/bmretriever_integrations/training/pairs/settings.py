@@ -6,9 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import yaml
-
-from bmretriever_integrations.training.checked import Checked
+from bmretriever_integrations.training.checked import Checked, fill, read_mapping, refuse_unknown
 
 Pairing = Literal["auto", "title", "spans", "labelled"]
 LOCAL_KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
@@ -45,6 +43,8 @@ class Source(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.path:
+            raise ValueError("a source needs a path, got none")
         if not all(isinstance(name, str) for pair in (self.columns or {}).items() for name in pair):
             raise TypeError(f"{self.path}: columns must map our names to the source's, got {self.columns!r}")
         for name in ("limit", "per_title", "per_document"):
@@ -151,33 +151,23 @@ def read_plan(path: Path) -> dict[str, Any]:
 
     :param path: the file; its keys are those of :class:`Plan`.
     :returns: arguments of :class:`Plan`.
-    :raises ValueError: if it is no mapping, or has an unknown key or a value of the wrong type.
+    :raises FileNotFoundError: if there is no such file.
+    :raises ValueError: if it is no YAML, or has an unknown key.
+    :raises TypeError: if a value has the wrong type.
     """
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from error
-    settings = _mapping(settings, Plan, str(path))
+    settings = read_mapping(path)
+    refuse_unknown(settings, Plan, str(path))
     for key, kind in (("sources", Source), ("against", Against)):
         rows = settings.get(key, [])
         if not isinstance(rows, list):
-            raise ValueError(f"{path}: {key} must be a list, got {type(rows).__name__}")
+            raise TypeError(f"{path}: {key} must be a list, got {type(rows).__name__}")
         settings[key] = tuple(
-            kind(**_mapping({"path": row} if isinstance(row, str) else row, kind, f"{path}: {key}[{number}]"))
+            fill(kind, {"path": row} if isinstance(row, str) else row, f"{path}: {key}[{number}]")
             for number, row in enumerate(rows)
         )
     if "filters" in settings:
-        given = _mapping(settings["filters"], Filters, f"{path}: filters")
-        bounds: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-        settings["filters"] = Filters(**bounds)
+        given = settings["filters"]
+        if isinstance(given, dict):
+            given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        settings["filters"] = fill(Filters, given, f"{path}: filters")
     return settings
-
-
-def _mapping(value: Any, kind: type[Checked], where: str) -> dict[str, Any]:
-    known = [setting.name for setting in fields(kind)]  # type: ignore[arg-type]  # all are dataclasses
-    if not isinstance(value, dict):
-        raise ValueError(f"{where} must be a mapping of {', '.join(known)}, got {type(value).__name__}")
-    for key in value:
-        if key not in known:
-            raise ValueError(f"{where}: unknown key {key!r}; known are {', '.join(known)}")
-    return dict(value)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from bmretriever_integrations.training.checked import fill, read_mapping, read_yaml, refuse_unknown
 from bmretriever_integrations.training.stages.settings import DataSettings, LoraSettings, StageSettings
 
 STAGES = ("stage1", "stage2")
@@ -24,16 +24,14 @@ def load_settings(path: Path, stage: int, overrides: Sequence[str] = ()) -> Stag
     :raises ValueError: if it is no YAML mapping, the section is missing, a key is unknown or a value out of range.
     :raises TypeError: if a value has the wrong type.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no recipe at {path}")
-    sections = _mapping(path.read_text(encoding="utf-8"), str(path))
+    sections = read_mapping(path)
     wanted = f"stage{stage}"
     if not isinstance(sections.get(wanted), dict):
         raise ValueError(f"{path} has no section {wanted!r}; its keys are {', '.join(map(str, sections))}")
     shared = {key: value for key, value in sections.items() if key not in STAGES}
     for name in STAGES:  # a mistake in the other stage would come up hours later
-        _refuse_unknown(sections.get(name) or {}, StageSettings, f"{path}, {name}")
-    _refuse_unknown(shared, StageSettings, str(path))
+        refuse_unknown(sections.get(name) or {}, StageSettings, f"{path}, {name}")
+    refuse_unknown(shared, StageSettings, str(path))
     given = {**shared, **sections[wanted]}
     for override in overrides:
         _override(given, override, wanted)
@@ -41,8 +39,6 @@ def load_settings(path: Path, stage: int, overrides: Sequence[str] = ()) -> Stag
 
 
 def _override(given: dict[str, Any], override: str, wanted: str) -> None:
-    import yaml
-
     key, equals, text = override.partition("=")
     if not equals:
         raise ValueError(f"--set takes key=value, got {override!r}")
@@ -54,50 +50,18 @@ def _override(given: dict[str, Any], override: str, wanted: str) -> None:
     target = given
     *outer, last = key.split(".")
     for name in outer:  # lora.rank
-        target[name] = dict(target.get(name) or {})
+        inside = target.get(name) or {}
+        if not isinstance(inside, dict):
+            raise ValueError(f"--set {override}: {name} is {inside!r} and has no settings of its own")
+        target[name] = dict(inside)
         target = target[name]
-    target[last] = yaml.safe_load(text)
+    target[last] = read_yaml(text, f"--set {override}")
 
 
 def _settings(given: dict[str, Any], where: str) -> StageSettings:
-    _refuse_unknown(given, StageSettings, where)
     values = dict(given)
     if isinstance(values.get("data"), list):
-        values["data"] = tuple(_part(DataSettings, source, f"{where}, data") for source in values["data"])
+        values["data"] = tuple(fill(DataSettings, source, f"{where}, data") for source in values["data"])
     if values.get("lora") is not None:
-        values["lora"] = _part(LoraSettings, values["lora"], f"{where}, lora")
-    try:
-        return StageSettings(**values)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}: {error}".replace("StageSettings.__init__() ", "")) from None
-
-
-def _part(kind: type, given: Any, where: str) -> Any:
-    if not isinstance(given, dict):
-        raise TypeError(f"{where}: expected keys and values, got {given!r}")
-    _refuse_unknown(given, kind, where)
-    try:
-        return kind(**given)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}: {error}".replace(f"{kind.__name__}.__init__() ", "")) from None
-
-
-def _refuse_unknown(given: Any, kind: type, where: str) -> None:
-    if not isinstance(given, dict):
-        raise TypeError(f"{where}: expected keys and values, got {given!r}")
-    allowed = [setting.name for setting in fields(kind)]
-    unknown = [str(key) for key in given if key not in allowed]
-    if unknown:
-        raise ValueError(f"{where}: unknown settings {', '.join(unknown)}; allowed: {', '.join(allowed)}")
-
-
-def _mapping(text: str, where: str) -> dict[str, Any]:
-    import yaml
-
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is no YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{where} holds no keys and values")
-    return content
+        values["lora"] = fill(LoraSettings, values["lora"], f"{where}, lora")
+    return fill(StageSettings, values, where)

@@ -119,12 +119,15 @@ class StageSettings(Checked):
             "distillation",
             "task_exponent",
             "eval_pairs",
+            "seed",
         ):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be below 0, got {value}")
         if not 0 <= self.eval_share < 1:
             raise ValueError(f"eval_share must be at least 0 and below 1, got {self.eval_share}")
+        if self.seed >= 2**32:
+            raise ValueError(f"seed must be below 2^32, got {self.seed}")
         self._check_together()
 
     def _check_together(self) -> None:
