@@ -127,6 +127,8 @@ def test_exact_texts_queries_titles_and_ids_are_protected(held):
     assert reason(held, query="what is asked HERE") == "evaluation: exact query"
     assert reason(held, query="which one is not judged") is None
     assert reason(held, query="A title of five words") == "evaluation: title"
+    assert reason(held, title="A title of five words.") == "evaluation: title"  # a span of the article
+    assert reason(held, title="Introduction") is None
     assert reason(held, identity="11") is None
     assert reason(replace(held, ids=True), identity="11") == "evaluation: document id"
     assert reason(held, positive=f"Before. {SHORT}, and after.") == "evaluation: short document"
@@ -152,12 +154,24 @@ def test_protect_all_or_relevant(held):
 
 
 def test_a_broken_evaluation_set_is_named(held, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no evaluation set in BEIR layout"):
+    with pytest.raises(FileNotFoundError, match=r"has no corpus\.jsonl"):
         reason(Against(path=str(tmp_path)))
     with open(f"{held.path}/qrels/test.tsv", "a") as lines:
         lines.write("q1 11 1\n")
-    with pytest.raises(ValueError, match=r"test\.tsv:6: expected query id"):
+    with pytest.raises(ValueError, match=r"test\.tsv:6: expected query-id"):
         reason(held)
+    Path(held.path, "qrels", "test.tsv").write_text("query-id\tcorpus-id\tscore\n")
+    with pytest.raises(ValueError, match=r"judges no query of queries\.jsonl"):
+        reason(held)
+    Path(held.path, "qrels", "test.tsv").write_bytes(b"q\xe9\t11\t1\n")
+    with pytest.raises(ValueError, match=r"test\.tsv:1: not UTF-8"):
+        reason(held)
+
+
+def test_judgements_without_a_header_line_all_count(held):
+    Path(held.path, "qrels", "test.tsv").write_text("q1\t11\t1\n")
+    assert reason(held, query="What is asked here?") == "evaluation: exact query"
+    assert reason(held, positive=text(11), protect="relevant") == "evaluation: exact text"
 
 
 @pytest.fixture
@@ -219,8 +233,26 @@ def test_a_failed_run_leaves_the_former_pairs(source, tmp_path, monkeypatch):
 
 
 def test_another_folder_is_not_overwritten(source, tmp_path):
-    with pytest.raises(FileExistsError, match="holds no pairs"):
+    with pytest.raises(FileExistsError, match=r"holds docs\.jsonl, which this step did not write"):
         build(plan(source), tmp_path)
+    build(plan(source), tmp_path / "out")
+    (tmp_path / "out" / "mined").mkdir()
+    with pytest.raises(FileExistsError, match="holds mined, which"):
+        build(plan(source), tmp_path / "out")
+    (tmp_path / "out" / "mined").rmdir()
+    (tmp_path / "out" / "pairs.json").unlink()
+    with pytest.raises(FileExistsError, match=r"holds pairs-00000\.parquet, which"):
+        build(plan(source), tmp_path / "out")
+    with pytest.raises(FileExistsError, match="is a file"):
+        build(plan(source), tmp_path / "docs.jsonl")
+
+
+def test_rows_without_a_pair_are_counted(source, tmp_path):
+    with open(source.path, "a") as lines:
+        lines.write('{"_id": "e", "title": "A title", "text": null}\n{"_id": "f", "text": "Too short. To cut."}\n')
+    report = build(plan(source), tmp_path / "out")
+    assert (report.rows, report.barren, report.made) == (33, 2, 31)
+    assert json.loads((tmp_path / "out" / "pairs.json").read_text())["barren"] == 2
 
 
 def test_nothing_left_is_an_error(source, tmp_path):

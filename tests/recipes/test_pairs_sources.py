@@ -57,7 +57,10 @@ def test_pubmed_rows_carry_the_pmid(tmp_path):
         ("{broken", r"a\.jsonl:2: not JSON"),
         ("[1]", r"a\.jsonl:2: expected a JSON object, got list"),
         ({"_id": "2"}, r"a\.jsonl:2: no column 'text'"),
-        ({"_id": "2", "text": 5.5}, r"a\.jsonl:2: text must be text, got float"),
+        ({"_id": "2", "text": 5}, r"a\.jsonl:2: text must be text, got int"),
+        ({"_id": "2", "text": [[TEXT]]}, r"a\.jsonl:2: text must be text, got list"),
+        ({"_id": "2", "text": "\ud800"}, r"a\.jsonl:2: text holds a lone surrogate"),
+        ("[" * 100_000, r"a\.jsonl:2: not JSON"),
     ],
 )
 def test_a_malformed_line_is_named_before_any_work(tmp_path, row, message):
@@ -75,6 +78,15 @@ def test_empty_and_missing_files(tmp_path):
         check(Source(path=str(tmp_path / "c.jsonl")))
     with pytest.raises(FileNotFoundError, match="does not exist"):
         check(Source(path=str(tmp_path / "c.parquet")))
+    datasets.Dataset.from_dict({"text": []}).to_parquet(str(tmp_path / "d.parquet"))
+    with pytest.raises(ValueError, match=r"d\.parquet (cannot be read on|holds no row)"):
+        check(Source(path=str(tmp_path / "d.parquet")))
+    datasets.Dataset.from_dict({"text": [5]}).to_parquet(str(tmp_path / "e.parquet"))
+    with pytest.raises(ValueError, match=r"e\.parquet:0: text must be text, got int"):
+        check(Source(path=str(tmp_path / "e.parquet")))
+    (tmp_path / "f.csv").write_text("text")
+    with pytest.raises(ValueError, match=r"f\.csv ends in none of \.xml, .*\.parquet, \.json"):
+        check(Source(path=str(tmp_path / "f.csv")))
 
 
 def test_a_cut_gzip_is_named(tmp_path):
@@ -83,6 +95,15 @@ def test_a_cut_gzip_is_named(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"a\.jsonl\.gz is damaged"):
         check(Source(path=str(path)))
+    path.write_bytes(whole + whole[:10] + b"\xff" * 20)  # a second member that is none
+    with pytest.raises(ValueError, match=r"a\.jsonl\.gz is damaged"):
+        check(Source(path=str(path)))
+
+
+def test_bytes_that_are_not_utf8_are_named(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(json.dumps({"text": "caf\u00e9"}, ensure_ascii=False).encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a\.jsonl:1: not JSON in UTF-8"):
+        check(Source(path=str(tmp_path / "a.jsonl")))
 
 
 def test_labelled_rows(tmp_path):
@@ -131,8 +152,12 @@ def test_plan(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sources: [{path: a, limits: 3}]", r"sources\[0\]: unknown key 'limits'; known are path"),
-        ("source: a", "unknown key 'source'"),
+        ("sources: [{path: a, limits: 3}]", r"sources\[0\]: unknown settings limits; allowed: path"),
+        ("source: a", "unknown settings source; allowed: sources"),
+        ("sources: ['']", r"sources\[0\]: a source needs a path"),
+        ("sources: [{path: 3}]", r"sources\[0\]: path must be text, got 3"),
+        ("sources: [a]\nfilters: 3", "filters: expected keys and values .query_words"),
+        ("- a", "holds no keys and values, but list"),
         ("sources: a", "sources must be a list"),
         ("sources: [{path: a, limit: many}]", "limit must be"),
         ("sources: [{path: a, limit: 0}]", "limit must be at least 1"),

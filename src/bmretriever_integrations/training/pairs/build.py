@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bmretriever_integrations.index.files import temporary
+from bmretriever_integrations.training.outputs import check_output
 from bmretriever_integrations.training.pairs.columns import Columns
 from bmretriever_integrations.training.pairs.duplicates import CompactSet, Duplicates
 from bmretriever_integrations.training.pairs.filters import PairFilter
@@ -45,12 +46,11 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
     :param to: folder of the pairs; an earlier one is replaced when the new one is whole.
     :param progress: show a bar.
     :returns: what was kept and dropped; ``to/pairs.json`` holds it too.
-    :raises FileExistsError: if ``to`` is there and holds something else than pairs.
+    :raises FileExistsError: if ``to`` is there and holds something else than an earlier run's files.
     :raises FileNotFoundError: if a source or an evaluation set is missing.
     :raises ValueError: if one is malformed, or no pair is left. All sources are looked at before any pair is made.
     """
-    if to.exists() and (not to.is_dir() or (any(to.iterdir()) and not (to / REPORT).exists())):
-        raise FileExistsError(f"{to} is there and holds no pairs ({REPORT}); name another folder")
+    check_output(to, {REPORT, "pairs-*.parquet"}, mark=REPORT)
     columns = [check(source) for source in plan.sources]
     report = BuildReport(plan, {source.path: str(found) for source, found in zip(plan.sources, columns, strict=True)})
     sieve = _Sieve(plan, report)
@@ -61,7 +61,9 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
         with _Bar(plan.sources, progress) as bar:
             _write(sieve.sift(_candidates(plan, columns, report, bar)), draft, report, bar)
         if not report.kept:
-            raise ValueError(f"no pair is left of {report.made}; dropped: {dict(report.dropped)}")
+            raise ValueError(
+                f"no pair is left of {report.made}; dropped: {dict(report.dropped)}; rows without a pair: {report.barren}"
+            )
         report.duplicates_bytes = sieve.nbytes
         write_report(report, draft / REPORT)
         _replace(draft, to)
@@ -110,7 +112,9 @@ def _candidates(plan: Plan, columns: list[Columns], report: BuildReport, bar: _B
             report.rows += 1
             if report.rows % TICK == 0:
                 bar.move(number, reading.share, sum(report.kept.values()))
-            for pair in pairs_of(where, row, source, plan.filters, plan.seed):
+            pairs = list(pairs_of(where, row, source, plan.filters, plan.seed))
+            report.barren += not pairs
+            for pair in pairs:
                 if source.per_title is not None and not _has_room(titles, pair.query, source.per_title):
                     report.dropped["over the limit of its title"] += 1
                     report.made += 1

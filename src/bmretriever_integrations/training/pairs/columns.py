@@ -46,9 +46,11 @@ class Columns:
             needed = ours in (("query", "positive") if self.labelled else ("text",))
             if theirs not in row and needed:
                 raise ValueError(f"{where}: no column {theirs!r}; the row has {', '.join(row)}")
-            value = _text(row.get(theirs))
+            value = _text(row.get(theirs), is_id=ours == "id")
             if value is None:
                 raise ValueError(f"{where}: {theirs} must be text, got {type(row[theirs]).__name__}")
+            if not _is_unicode(value):
+                raise ValueError(f"{where}: {theirs} holds a lone surrogate, which is no character")
             picked[ours] = value or picked.get(ours, "")
         if self.labelled and not picked.get("instruction"):
             raise ValueError(f"{where}: no instruction; give the source one (instruction: a sentence or a task key)")
@@ -79,7 +81,7 @@ def detect(row: Mapping[str, Any], source: Source) -> Columns:
     if missing:
         raise ValueError(
             f"{source.path}: no column for {' and '.join(missing)} (pairing {source.pairing}); the row has "
-            f"{', '.join(row)}. Name it under columns: in the plan"
+            f"{', '.join(row)}. Rename one, or name it under columns: in a plan"
         )
     if labelled:
         found = {ours: theirs for ours, theirs in found.items() if ours not in ("title", "text")}
@@ -100,8 +102,8 @@ def _one(ours: str, row: Mapping[str, Any], path: str) -> str | None:
     return there[0] if there else None
 
 
-def _text(value: Any) -> str | None:
-    """The value as text; the first of a list, title and text of a mapping joined; None if it is neither."""
+def _text(value: Any, is_id: bool) -> str | None:
+    """The value as text; the first of a list, title and text of a mapping joined, a number if it is an id; else None."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value:
@@ -111,6 +113,14 @@ def _text(value: Any) -> str | None:
         return f"{title} {text}".strip() if isinstance(title, str) and isinstance(text, str) else None
     if value is None:
         return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # ids
+    if is_id and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return value if isinstance(value, str) else None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -28,6 +28,8 @@ class BuildReport:
     """Documents and labelled rows read."""
     skipped: int = 0
     """PubMed citations without PMID, or with neither title nor abstract."""
+    barren: int = 0
+    """Rows that no pair can be made of: an empty query, text or title, or too little text to cut."""
     made: int = 0
     """Pairs before the filters."""
     kept: Counter[str] = field(default_factory=Counter)
@@ -52,6 +54,7 @@ def write_report(report: BuildReport, path: Path) -> None:
         "content_hash": report.content_hash,
         "rows": report.rows,
         "skipped": report.skipped,
+        "barren": report.barren,
         "made": report.made,
         "kept": dict(sorted(report.kept.items())),
         "dropped": dict(sorted(report.dropped.items())),
@@ -71,7 +74,8 @@ def report_table(report: BuildReport) -> Table:
     """
     table = Table("", "pairs", "share", title="Training pairs")
     table.columns[1].justify = table.columns[2].justify = "right"
-    lines = [("made", report.made)]
+    lines = [("rows without a pair", report.barren)] if report.barren else []
+    lines += [("made", report.made)]
     lines += [(f"dropped: {reason}", count) for reason, count in report.dropped.most_common()]
     lines += [(f"kept: {task}", count) for task, count in report.kept.most_common()]
     for name, count in [*lines, ("kept", sum(report.kept.values()))]:

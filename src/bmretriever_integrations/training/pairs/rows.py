@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,17 +41,19 @@ def check(source: Source) -> Columns:
         first = next(read_rows(source), None)
         if first is None:
             raise ValueError(f"{source.path} holds no row")
-        return detect(first[1], source)
+        columns = detect(first[1], source)
+        columns.pick(*first)
+        return columns
     read_corpus([source.path])  # only looks at the file: there, not empty, gzip, PubMed's root
     if ".xml" in Path(source.path).suffixes:
         return detect({"id": "", "title": "", "text": ""}, source)
-    columns: Columns | None = None
+    found: Columns | None = None
     for where, row in _lines(Path(source.path), Reading()):
-        columns = columns or detect(row, source)
-        columns.pick(where, row)
-    if columns is None:
+        found = found or detect(row, source)
+        found.pick(where, row)
+    if found is None:
         raise ValueError(f"{source.path} holds no row")
-    return columns
+    return found
 
 
 def read(source: Source, columns: Columns, reading: Reading) -> Iterator[tuple[str, dict[str, str]]]:
@@ -89,9 +92,9 @@ def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]
                 continue
             where = f"{path.name}:{number}"
             try:
-                row = json.loads(line)
-            except ValueError as error:  # also bytes that are not UTF-8
-                raise ValueError(f"{path}:{number}: not JSON: {error}") from error
+                row = json.loads(line.decode("utf-8-sig"))
+            except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8
+                raise ValueError(f"{path}:{number}: not JSON in UTF-8: {error}") from error
             if not isinstance(row, dict):
                 raise ValueError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
             reading.share = raw.tell() / size
@@ -101,5 +104,5 @@ def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]
 def _whole(lines: IO[bytes], path: Path) -> Iterator[bytes]:
     try:
         yield from lines
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} is damaged: {error}; fetch it again") from error
