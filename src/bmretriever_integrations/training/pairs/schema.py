@@ -111,13 +111,15 @@ class PairWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
-        if kind is None:
-            temporary(self._path).replace(self._path)
-        else:
-            temporary(self._path).unlink(missing_ok=True)
+        draft = temporary(self._path)
+        try:
+            if kind is None:
+                self._flush()
+            self._writer.close()
+            if kind is None:
+                draft.replace(self._path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def pair_files(path: Path) -> list[Path]:
@@ -145,16 +147,41 @@ def read_pairs(path: Path) -> Iterator[Pair]:
 
     :param path: one .parquet file, or a folder of them.
     :raises FileNotFoundError: if there is none.
-    :raises ValueError: if a file holds no pairs; all files are looked at before the first row is read.
+    :raises ValueError: if a file holds no pairs, for which all files are looked at before the first row is read; or if a row
+        lacks a text, or has another number of scores than of negatives (names file and row).
     """
-    files = pair_files(path)
+    for file in pair_files(path):
+        try:
+            for number, row in enumerate(_rows(file), 1):
+                wrong = _fault(row)
+                if wrong:
+                    raise ValueError(f"{file}, row {number}: {wrong}")
+                yield Pair(**row)
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{file} is damaged: {error}; make it again") from error
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
     names = {setting.name for setting in fields(Pair)}
-    for file in files:
-        with pq.ParquetFile(file) as parquet:
-            known = [name for name in parquet.schema_arrow.names if name in names]
-            for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=known):
-                for row in batch.to_pylist():
-                    yield Pair(**{name: _value(name, value) for name, value in row.items()})
+    with pq.ParquetFile(file) as parquet:
+        known = [name for name in parquet.schema_arrow.names if name in names]
+        for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=known):
+            for row in batch.to_pylist():
+                yield {name: _value(name, value) for name, value in row.items()}
+
+
+def _fault(row: dict[str, Any]) -> str | None:
+    for name in REQUIRED:
+        if not row[name].strip():
+            return f"{name} is empty"
+    negatives, scores = row.get("negatives", ()), row.get("negative_scores", ())
+    if not all(text and text.strip() for text in negatives):
+        return "one of the negatives is empty"
+    if len(scores) not in (0, len(negatives)):
+        return f"{len(negatives)} negatives have {len(scores)} negative_scores; give one each, or none"
+    if None in scores:
+        return "one of the negative_scores is empty"
+    return None
 
 
 def _value(name: str, value: Any) -> Any:
@@ -181,6 +208,8 @@ def _check(file: Path) -> None:
 
 
 def _compatible(given: pa.DataType, wanted: pa.DataType) -> bool:
+    if pa.types.is_null(given):  # pandas writes a column without values so; rows of a needed one are refused
+        return True
     if pa.types.is_list(wanted) or pa.types.is_large_list(wanted):
         is_list = pa.types.is_list(given) or pa.types.is_large_list(given)
         return is_list and _compatible(given.value_type, wanted.value_type)
