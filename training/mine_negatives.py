@@ -23,8 +23,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bmretriever_integrations.endings import Parser, status_of
 from bmretriever_integrations.training.negatives.embedders import MINERS, load_miner
-from bmretriever_integrations.training.negatives.mining import mine
+from bmretriever_integrations.training.negatives.mining import PAIRS, mine
 from bmretriever_integrations.training.negatives.pool import SCOPES
 from bmretriever_integrations.training.negatives.report import examples, report_table
 from bmretriever_integrations.training.negatives.rules import Rules
@@ -34,7 +35,7 @@ PAPER = Rules()
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("pairs", type=Path, help="a .parquet file of pairs, or a folder of them")
     add("--output", type=Path, required=True, help="folder of pairs with negatives and report")
@@ -64,14 +65,23 @@ def arguments() -> argparse.ArgumentParser:
         help="negatives are positives of the same task, or of all (default task)",
     )
     add(
-        "--further", type=Path, nargs="+", default=[], help="further passages: BEIR .jsonl, PubMed .xml, pairs .parquet"
+        "--further",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="further passages: .jsonl documents, PubMed .xml, pairs .parquet",
+    )
+    add(
+        "--keep",
+        action="store_true",
+        help="leave pairs that have negatives already as they are (default: replace them)",
     )
     add("--work", type=Path, help="folder of finished pieces (default OUTPUT/work)")
     add("--show", type=int, default=0, help="print so many pairs with their negatives")
     return parser
 
 
-def run(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> int:
     rules = Rules(**{name: getattr(given, name) for name in Rules.__slots__})
     pair_files(given.pairs)  # a wrong path shows before a model is loaded
     miner = load_miner(
@@ -88,21 +98,21 @@ def run(given: argparse.Namespace) -> None:
         rules,
         pool=given.pool,
         further=given.further,
+        keep=given.keep,
         work=given.work,
         progress=True,
     )
     console = Console()
     console.print(report_table(report))
     if given.show:
-        console.print(examples(given.output / "pairs.parquet", given.show))
+        console.print(examples(given.output / PAIRS, given.show))
+    return 0
 
 
-def main() -> None:
-    try:
-        run(arguments().parse_args())
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+def main() -> int:
+    given = arguments().parse_args()
+    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from bmretriever_integrations import __version__
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells give it: 128 + SIGINT."""
-USER_ERROR = 2
+from bmretriever_integrations.endings import Parser, status_of
 
 
 @dataclass(frozen=True)
@@ -44,13 +40,8 @@ COMMANDS = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(USER_ERROR, f"error: {message} (see {self.prog} --help)\n")
-
-
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
-    parser = _Parser(prog="bmretriever", description="Biomedical retrieval with BMRetriever's exact vectors.")
+    parser = Parser(prog="bmretriever", description="Biomedical retrieval with BMRetriever's exact vectors.")
     parser.add_argument("--version", action="version", version=f"bmretriever {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, command in COMMANDS.items():
@@ -79,16 +70,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(given[0] if given else None).parse_args(given)
-    try:
-        status: int = _module(arguments.command).run(arguments)
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (ValueError, OSError, ImportError, FloatingPointError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return USER_ERROR
-    return status
+    return status_of(lambda: _module(arguments.command).run(arguments))

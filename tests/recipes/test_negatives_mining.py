@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -82,6 +83,7 @@ def test_pool_all_and_further_passages_come_into_reach(data, tmp_path):
     further = tmp_path / "more.jsonl"
     lines = [{"_id": str(n), "title": "Further", "text": f"{' '.join(WORDS)} {n}"} for n in range(3)]
     known = next(read_pairs(data))
+    lines[2]["id"] = lines[2].pop("_id")
     lines.append({"_id": "known", "title": "", "text": known.positive.upper()})
     further.write_text("".join(json.dumps(line) + "\n" for line in lines))
     rules = Rules(negatives=20)
@@ -185,14 +187,50 @@ def test_too_few_are_reported_and_replaced_ones_counted(tmp_path):
     assert all(pair.negatives == () for pair in mined(tmp_path / "out"))
 
 
-def test_table_and_examples_can_be_read(data, tmp_path):
+def test_kept_negatives_stay_and_the_others_are_mined(tmp_path):
+    pairs = [
+        Pair(task="mined", instruction="i", query=word, positive=f"{word} text {n}") for n in (1, 2) for word in WORDS
+    ]
+    pairs[1] = replace(pairs[1], negatives=("its own",))
+    lone = Pair(task="lone", instruction="i", query="q", positive="p", negatives=("written with it",))
+    path = write(tmp_path / "p.parquet", [*pairs, lone])
+    with pytest.raises(ValueError, match=r"too few have: lone \(1\)"):
+        mine(path, tmp_path / "out", Bm25Miner())
+    report = mine(path, tmp_path / "out", Bm25Miner(), Rules(sample="hardest"), keep=True)
+    after = mined(tmp_path / "out")
+    assert (after[1], after[-1]) == (pairs[1], lone)
+    assert all(pair.positive_score is not None for pair in (after[0], *after[2:-1]))
+    assert (report["all"]["kept"], report["all"]["replaced"], report["all"]["pairs"]) == (2, 0, len(pairs) - 1)
+    assert "its own" in _shown(examples(tmp_path / "out", 99))
+    report = mine(write(tmp_path / "q.parquet", pairs), tmp_path / "replaced", Bm25Miner())
+    assert mined(tmp_path / "replaced")[1].negatives != pairs[1].negatives
+    assert (report["all"]["kept"], report["all"]["replaced"]) == (0, 1)
+
+
+def test_only_a_folder_of_its_own_is_written_into(data, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "pairs.parquet").write_text("of another step")
+    for output, message in (
+        (tmp_path / "out", r"holds pairs\.parquet, which this step did not write"),
+        (data.parent, "is the folder of the pairs"),
+        (data, "is the folder of the pairs"),
+    ):
+        with pytest.raises(FileExistsError, match=message):
+            mine(data, output, Bm25Miner())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["pairs.parquet"]
+
+
+def _shown(content):
     from rich.console import Console
 
-    report = mine(data, tmp_path / "out", Bm25Miner(), Rules(max_score=3.0))
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(report_table(report))
-    console.print(examples(tmp_path / "out", 2))
-    text = console.export_text()
+    console.print(content)
+    return console.export_text()
+
+
+def test_table_and_examples_can_be_read(data, tmp_path):
+    report = mine(data, tmp_path / "out", Bm25Miner(), Rules(max_score=3.0))
+    text = _shown(report_table(report)) + _shown(examples(tmp_path / "out", 2))
     assert f"{report['all']['dropped']['max_score']:,}" in text
     first = mined(tmp_path / "out")[0]
     assert all(part in text for part in (first.query, first.positive.strip(), *first.negatives, first.id))
@@ -216,13 +254,13 @@ class Untouched:
         ({"rules": Rules(negatives=40)}, ValueError, r"too few have: \w+ \(40\), \w+ \(40\)\. Lower the negatives"),
         ({"pool": "world"}, ValueError, "pool must be one of task, all, got 'world'"),
         ({"further": ["none.jsonl"]}, FileNotFoundError, "none.jsonl does not exist"),
-        ({"further": ["id.jsonl"]}, ValueError, "1 records are no passages.*no _id.*keys _id, title, text"),
+        ({"further": ["wrong.jsonl"]}, ValueError, r"wrong\.jsonl:2: no column 'text'"),
     ],
 )
 def test_errors_come_before_any_work(data, tmp_path, settings, error, message):
     write(tmp_path / "empty.parquet", [])
     (tmp_path / "text.parquet").write_text("no")
-    (tmp_path / "id.jsonl").write_text('{"id": "1", "title": "", "text": "wrong key"}\n')
+    (tmp_path / "wrong.jsonl").write_text('{"id": "1", "text": "a"}\n{"id": "2", "txt": "wrong key"}\n')
     pairs = tmp_path / settings.pop("pairs") if "pairs" in settings else data
     given = {**settings, "further": [tmp_path / name for name in settings.get("further", [])]}
     with pytest.raises(error, match=message):

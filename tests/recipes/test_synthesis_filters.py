@@ -153,6 +153,9 @@ def test_passages_from_pairs_and_corpora(tmp_path):
     assert (passages[2].id, passages[2].licence) == ("b.jsonl#7", "CC BY 4.0")
     assert passages[0].licence == "CC0"
     (tmp_path / "c.txt").write_text("text")
+    (tmp_path / "d.jsonl").write_text(json.dumps({"_id": "1", "title": "", "text": CORPUS[0]}) + "\n{broken\n")
+    with pytest.raises(ValueError, match=r"d\.jsonl:2: not JSON"):
+        read_passages([tmp_path / "d.jsonl"])
     with pytest.raises(FileNotFoundError, match="no pairs at"):
         read_passages([tmp_path / "none.parquet"])
     with pytest.raises(ValueError, match="ends in none of"):

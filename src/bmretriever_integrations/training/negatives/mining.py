@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from bmretriever_integrations.index.files import only_writer
+from bmretriever_integrations.index.files import LOCK, only_writer
 from bmretriever_integrations.training.negatives.miner import Found, Miner
 from bmretriever_integrations.training.negatives.pool import Pool, Question, Scope, make_pool
 from bmretriever_integrations.training.negatives.report import Tally, write_report
 from bmretriever_integrations.training.negatives.rules import Ranking, Rules, choose
 from bmretriever_integrations.training.negatives.work import keyed_folder, save_arrays
+from bmretriever_integrations.training.outputs import check_output
 from bmretriever_integrations.training.pairs.schema import PairWriter, read_pairs
 
+PAIRS, REPORT, WORK = "pairs.parquet", "report.json", "work"
 QUESTIONS_AT_ONCE = 2_048
 """Questions of a chunk: what a stopped run may search again; 1.6 MB on disk at the paper's depth of 100."""
 CHUNKS_IN_MEMORY = 64
@@ -34,6 +36,7 @@ def mine(
     *,
     pool: Scope = "task",
     further: Sequence[Path] = (),
+    keep: bool = False,
     work: Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
@@ -46,36 +49,42 @@ def mine(
     :param pairs: a .parquet file of pairs, or a folder of them.
     :param output: folder for ``pairs.parquet``, all pairs in their order with ``negatives``, ``positive_score`` and
         ``negative_scores`` set, and ``report.json``. A pair with fewer candidates than wanted gets as many as there are.
-        Negatives that a pair already has are replaced.
+        Negatives that a pair already has are replaced, unless they are kept.
     :param miner: what ranks the passages.
     :param rules: depth, filters and draw; None takes the paper's rule.
     :param pool: negatives come from the positives of the pair's own ``task``, or of ``all`` tasks.
     :param further: files of further passages, in reach of every task (:func:`make_pool`).
+    :param keep: leave pairs that have negatives as they are.
     :param work: folder of the finished pieces, None for ``work`` in the output folder; may be deleted after the run.
     :param progress: show bars.
     :returns: the report.
     :raises FileNotFoundError: if a file is missing.
+    :raises FileExistsError: if ``output`` holds what no mining wrote, or is where the pairs are.
     :raises ValueError: if a file, a setting or the number of a task's passages does not do; nothing is searched then.
     :raises BlockingIOError: if another process writes to the output folder.
     """
     rules = rules or Rules()
     started = time.monotonic()
-    texts = make_pool(pairs, pool, further, rules.negatives)
+    if output.resolve() in (pairs.resolve(), pairs.resolve().parent):
+        raise FileExistsError(f"output {output} is the folder of the pairs; name another")
+    check_output(output, {PAIRS, REPORT, WORK}, mark=LOCK)
+    texts = make_pool(pairs, pool, further, rules.negatives, keep)
     output.mkdir(parents=True, exist_ok=True)
     with only_writer(output):
-        chunks = _search(texts, miner, rules.depth, work or output / "work", progress)
+        chunks = _search(texts, miner, rules.depth, work or output / WORK, progress)
         searched = time.monotonic()
-        tally = _write(pairs, output / "pairs.parquet", texts, chunks, rules, progress=progress)
+        tally = _write(pairs, output / PAIRS, texts, chunks, rules, keep=keep, progress=progress)
         content = tally.report(
             {
                 "miner": miner.settings(),
                 "rules": asdict(rules),
                 "pool": pool,
                 "further": [path.name for path in further],
+                "keep": keep,
             },
             {"search": searched - started, "choose": time.monotonic() - searched},
         )
-        write_report(content, output / "report.json")
+        write_report(content, output / REPORT)
     return content
 
 
@@ -112,7 +121,7 @@ def _search(pool: Pool, miner: Miner, depth: int, work: Path, progress: bool) ->
 
 
 def _write(
-    pairs: Path, output: Path, pool: Pool, chunks: list[tuple[range, Path]], rules: Rules, *, progress: bool
+    pairs: Path, output: Path, pool: Pool, chunks: list[tuple[range, Path]], rules: Rules, *, keep: bool, progress: bool
 ) -> Tally:
     """Choose every pair's negatives and write it."""
     starts = [part.start for part, _ in chunks]
@@ -131,6 +140,11 @@ def _write(
         tqdm(desc="choosing", unit="pair", disable=None if progress else True) as bar,
     ):
         for pair in read_pairs(pairs):
+            bar.update()
+            if keep and pair.negatives:
+                writer.write(pair)
+                tally.keep(pair)
+                continue
             place = pool.place(pair)
             chunk = int(np.searchsorted(starts, place, side="right")) - 1
             ranking = rankings(chunk)[place - starts[chunk]]
@@ -140,7 +154,6 @@ def _write(
             negatives = tuple(pool.passages[row] for row in choice.rows)
             writer.write(replace(pair, negatives=negatives, positive_score=score, negative_scores=tuple(choice.scores)))
             tally.add(pair, score, choice)
-            bar.update()
     return tally
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bmretriever_integrations.corpus import CorpusReport, read_corpus
+from bmretriever_integrations.training.pairs.passages import passages_of
 from bmretriever_integrations.training.pairs.schema import Pair, pair_files, read_pairs
 
 Scope = Literal["task", "all"]
@@ -86,48 +86,52 @@ def fold(text: str) -> bytes:
     return hashlib.blake2b(" ".join(text.casefold().split()).encode("utf-8"), digest_size=16).digest()
 
 
-def make_pool(pairs: Path, scope: Scope, further: Sequence[Path], negatives: int) -> Pool:
+def make_pool(pairs: Path, scope: Scope, further: Sequence[Path], negatives: int, keep: bool = False) -> Pool:
     """
     Read pairs and further passages.
 
     :param pairs: a .parquet file of pairs, or a folder of them.
     :param scope: negatives of a pair come from the positives of its ``task``, or of ``all`` tasks.
-    :param further: more passages, in reach of every task: BEIR .jsonl, PubMed .xml, or pairs whose positives are taken. One
-        that equals a positive of any pair is left out.
+    :param further: more passages, in reach of every task, as
+        :func:`~bmretriever_integrations.training.pairs.passages.passages_of` takes them. One that equals a positive of any
+        pair is left out.
     :param negatives: how many a pair is to get.
+    :param keep: pairs that have negatives already ask no question; their positives are passages all the same.
     :raises FileNotFoundError: if a file is missing.
     :raises ValueError: if a file holds no pairs, a further file has lines that cannot be read, a scope is unknown, or a task
-        has fewer passages than a pair's positive and its negatives.
+        with questions has fewer passages than a pair's positive and its negatives.
     """
     if scope not in SCOPES:
         raise ValueError(f"pool must be one of {', '.join(SCOPES)}, got {scope!r}")
     pair_files(pairs)
-    more = [_texts(path) for path in further]  # all are looked at before the first is read
+    more = [passages_of(path) for path in further]  # all are looked at before the first is read
     pool = Pool(scope)
-    own = _add_pairs(pool, pairs)
+    own = _add_pairs(pool, pairs, keep)
     known = {content for _, content in pool._rows}
     start = len(pool.passages)
-    for texts in more:
-        for text in texts:
-            content = fold(text)
+    for passages in more:
+        for passage in passages:
+            content = fold(passage.text)
             if content not in known:
                 known.add(content)
                 pool._rows["", content] = len(pool.passages)
-                pool.passages.append(text)
+                pool.passages.append(passage.text)
     pool.reach = {task: (*rows, range(start, len(pool.passages))) for task, rows in pool.reach.items()}
     _check_sizes(pool, negatives)
     _link(pool, own)
     return pool
 
 
-def _add_pairs(pool: Pool, pairs: Path) -> dict[bytes, list[str]]:
+def _add_pairs(pool: Pool, pairs: Path, keep: bool) -> dict[bytes, list[str]]:
     """Passages and questions, task by task; returns folded query -> its positives."""
     groups: dict[str, dict[bytes, str]] = {}
     questions: dict[str, dict[tuple[str, str, str], None]] = {}
     own: dict[bytes, list[str]] = {}
     for pair in read_pairs(pairs):
         groups.setdefault(pool._group(pair.task), {}).setdefault(fold(pair.positive), pair.positive)
-        questions.setdefault(pair.task, {})[pair.task, pair.instruction, pair.query] = None
+        asked = questions.setdefault(pair.task, {})
+        if not (keep and pair.negatives):
+            asked[pair.task, pair.instruction, pair.query] = None
         own.setdefault(fold(pair.query), []).append(pair.positive)
     for group, texts in groups.items():
         start = len(pool.passages)
@@ -151,30 +155,12 @@ def _link(pool: Pool, own: dict[bytes, list[str]]) -> None:
 
 
 def _check_sizes(pool: Pool, negatives: int) -> None:
-    sizes = {task: sum(map(len, rows)) for task, rows in pool.reach.items()}
+    sizes = {task: sum(map(len, pool.reach[task])) for task in dict.fromkeys(q.task for q in pool.questions)}
     small = [f"{task} ({size})" for task, size in sizes.items() if size <= negatives]
     if small:
         raise ValueError(
             f"{negatives} negatives a pair need at least {negatives + 1} distinct passages of a task; too few have: "
             f"{', '.join(small)}. Lower the negatives, take all tasks' passages (pool all), or add further passages."
-        )
-
-
-def _texts(path: Path) -> Iterator[str]:
-    if path.suffix == ".parquet" or path.is_dir():
-        pair_files(path)
-        return (pair.positive for pair in read_pairs(path))
-    report = CorpusReport()
-    records = read_corpus([path], report)
-    return _whole((f"{record.title} {record.text}".strip() for record in records), report, path)
-
-
-def _whole(texts: Iterator[str], report: CorpusReport, path: Path) -> Iterator[str]:
-    yield from texts
-    if report.skipped:
-        raise ValueError(
-            f"{path}: {report.skipped.total()} records are no passages, e.g. {report.examples[0]}; a line needs the keys "
-            "_id, title, text. Repair or leave out the file."
         )
 
 

@@ -33,6 +33,7 @@ class _Task:
     too_few: int = 0
     none: int = 0
     replaced: int = 0
+    kept: int = 0
     candidates: int = 0
     positive_scores: float = 0.0
     negative_scores: float = 0.0
@@ -79,6 +80,14 @@ class Tally:
         row.negative_scores += sum(choice.scores)
         row.dropped.update(choice.dropped)
 
+    def keep(self, pair: Pair) -> None:
+        """
+        Count a pair that keeps its own negatives; no other number counts it.
+
+        :param pair: as it was read.
+        """
+        self._tasks[pair.task].kept += 1
+
     def report(self, settings: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
         """
         Sum up.
@@ -110,6 +119,7 @@ def _line(row: _Task) -> dict[str, Any]:
         "too_few": round(row.too_few / max(1, row.pairs), 4),
         "none": round(row.none / max(1, row.pairs), 4),
         "replaced": row.replaced,
+        "kept": row.kept,
         "mean_positive_score": round(row.positive_scores / max(1, row.pairs), 4),
         "mean_negative_score": round(row.negative_scores / max(1, row.negatives), 4),
     }
@@ -168,12 +178,14 @@ def examples(pairs: Path, count: int) -> Group:
     panels = []
     for pair in islice(read_pairs(pairs), 0, step * count, step):
         body = Text(f"{pair.query}\n\n", style="bold")
-        body.append(f"+ {pair.positive_score:.3f}  {_short(pair.positive)}\n", style="green")
-        for score, negative in zip(pair.negative_scores, pair.negatives, strict=True):
-            body.append(f"- {score:.3f}  {_short(negative)}\n", style="red")
+        scores = pair.negative_scores or (None,) * len(pair.negatives)  # a kept negative has none
+        body.append(_line_of("+", pair.positive_score, pair.positive), style="green")
+        for score, negative in zip(scores, pair.negatives, strict=True):
+            body.append(_line_of("-", score, negative), style="red")
         panels.append(Panel(body, title=pair.task, subtitle=pair.id))
     return Group(*panels)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]} ..."
+def _line_of(sign: str, score: float | None, text: str) -> str:
+    short = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]} ..."
+    return f"{sign} {'' if score is None else f'{score:.3f}'}  {short}\n"

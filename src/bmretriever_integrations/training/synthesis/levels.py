@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bmretriever_integrations.training.pairs.passages import Passage
 from bmretriever_integrations.training.pairs.schema import Pair
 from bmretriever_integrations.training.synthesis.answers import (
     QueryAnswer,
@@ -20,7 +21,6 @@ from bmretriever_integrations.training.synthesis.answers import (
 )
 from bmretriever_integrations.training.synthesis.asking import Asker, Question
 from bmretriever_integrations.training.synthesis.generators import Answer
-from bmretriever_integrations.training.synthesis.passages import Passage
 from bmretriever_integrations.training.synthesis.templates import PromptTemplate, Value, load_template
 
 LICENCE = "synthetic"
@@ -78,7 +78,10 @@ def brainstorm(tasks: int, asker: Asker, *, seed: int) -> list[str]:
     :param asker: who asks. Twice as many tasks are asked for as are wanted, as many will be repeats.
     :param seed: decides the areas and searchers.
     :returns: different sentences, each of :data:`TASK_WORDS` words and beginning with "Given a".
+    :raises ValueError: if tasks is below 1.
     """
+    if tasks < 1:
+        raise ValueError(f"tasks must be 1 or more, got {tasks}")
     template = load_template("brainstorm")
     questions: list[Question[list[str]]] = []
     expected = 0

@@ -1,0 +1,61 @@
+"""Passages for the steps that need no labels: the positives of pairs, or the documents of a corpus file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bmretriever_integrations.training.pairs.rows import Reading, check, read
+from bmretriever_integrations.training.pairs.schema import pair_files, read_pairs
+from bmretriever_integrations.training.pairs.settings import LOCAL_KINDS, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One passage, without template."""
+
+    id: str
+    """Where it comes from: the pair's source and id, or the corpus file's name and the document's id (or line)."""
+    text: str
+    """Title and text joined."""
+    licence: str
+
+
+def passages_of(path: Path, licence: str = "") -> Iterator[Passage]:
+    """
+    Read the passages of one file; documents without any text are passed over.
+
+    :param path: a .parquet file of pairs or a folder of them, whose positives are taken; or documents as
+        ``build_pairs`` reads them: PubMed .xml(.gz), .jsonl(.gz) with ``_id`` or ``id``, ``title``, ``text``.
+    :param licence: of documents that state none.
+    :returns: an iterator; the file is looked at before it is given out, every line of JSONL.
+    :raises FileNotFoundError: if it is missing.
+    :raises ValueError: if it is of another kind, empty or malformed (names file and line).
+    """
+    if path.is_dir() or path.suffix == ".parquet":
+        pair_files(path)
+        return _of_pairs(path)
+    source = Source(path=str(path), pairing="spans", licence=licence)  # spans: documents, with a title or without
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if not source.is_local:
+        raise ValueError(f"{path} ends in none of .parquet, {', '.join(LOCAL_KINDS)}")
+    return _of_documents(source)
+
+
+def _of_pairs(path: Path) -> Iterator[Passage]:
+    for pair in read_pairs(path):
+        yield Passage(f"{pair.source or path.name}#{pair.id}", pair.positive.strip(), pair.licence)
+
+
+def _of_documents(source: Source) -> Iterator[Passage]:
+    columns, name = check(source), Path(source.path).name
+
+    def rows() -> Iterator[Passage]:
+        for where, row in read(source, columns, Reading()):
+            text = f"{row.get('title', '')} {row['text']}".strip()
+            if text:
+                yield Passage(f"{name}#{row.get('id') or where}", text, row.get("licence") or source.licence)
+
+    return rows()
