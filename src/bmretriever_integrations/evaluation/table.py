@@ -102,7 +102,8 @@ def _of_record(task: AnyTask) -> list[str]:
     if record is None:
         return []
     if not record.fits(task):
-        known = [f"{count:,}" for count in (record.documents, record.queries) if count is not None]
+        about = "about " if record.rounded else ""
+        known = [f"{about}{count:,}" for count in (record.documents, record.queries) if count is not None]
         return [
             f"{' and '.join(task.facts)} here, {' and '.join(known)} in the published set: no published number is set beside it"
         ]
