@@ -22,6 +22,7 @@ from bmretriever_integrations.evaluation.dense import DenseRetriever
 from bmretriever_integrations.evaluation.metrics import correlation, score
 from bmretriever_integrations.evaluation.ranking import rank_by_dot_product
 from bmretriever_integrations.evaluation.similarity import load_any
+from bmretriever_integrations.evaluation.table import notes
 from bmretriever_integrations.evaluation.tasks import load_task
 from bmretriever_integrations.prompts import PAPER_INSTRUCTIONS
 
@@ -85,7 +86,7 @@ def run(command, *arguments):
 
 def test_a_retrieval_set_of_the_hub_becomes_a_beir_folder_once(scifact, tmp_path, capsys):
     assert run(build, "scifact", scifact) == 0
-    assert "SciFact: 3 corpus, 3 queries, 2 judgements" in capsys.readouterr().out
+    assert "SciFact: 3 documents, 3 queries, 2 judgements" in capsys.readouterr().out
     folder = find_task("scifact", "test")
     assert folder == tmp_path / "tasks" / "scifact"
     task = load_task(folder)
@@ -156,6 +157,16 @@ def test_judgements_of_another_form_are_refused(clone, judgement, message):
     parts = {("corpus", "corpus"): DOCUMENTS, ("queries", "queries"): QUERIES, ("default", "test"): [judgement]}
     with pytest.raises(ValueError, match=message):
         run(build, "scifact", clone("odd", parts))
+
+
+def test_a_pair_judged_twice_is_written_once_and_two_grades_are_refused(clone, tmp_path):
+    parts = {("corpus", "corpus"): DOCUMENTS, ("queries", "queries"): QUERIES}
+    run(build, "scifact", clone("again", {**parts, ("default", "test"): [*QRELS, QRELS[0]]}), "--to", tmp_path / "once")
+    assert json.loads((tmp_path / "once" / "origin.json").read_text())["counts"]["judgements"] == 2
+    other = [*QRELS, {**QRELS[0], "score": 1.0}]
+    with pytest.raises(ValueError, match="query 'q1' judges 'd1' 1, but 2 before"):
+        run(build, "scifact", clone("other", {**parts, ("default", "test"): other}), "--to", tmp_path / "twice")
+    assert not (tmp_path / "twice").exists()
 
 
 def test_numbers_stand_beside_the_published_ones(scifact, clone, tmp_path, capsys, tiny, monkeypatch):
@@ -242,6 +253,56 @@ def test_similarity_is_the_rank_correlation_of_cosines(tmp_path, tiny):
         load_any(folder)
 
 
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (b'{"sentence1": "a", "sentence2": "b", "score": NaN}', r"pairs\.jsonl:3: expected .*NaN is no score"),
+        (b'{"sentence1": "\xe9", "sentence2": "b", "score": 1}', r"pairs\.jsonl:3: expected .*UnicodeDecodeError"),
+        (b'{"sentence1": "a", "sentence2": "b", "score": 4}', "2 pairs with 1 scores; a correlation needs two or more"),
+        (b"", "1 pairs with 1 scores"),
+    ],
+)
+def test_pairs_that_have_no_order_are_refused(tmp_path, second, message):
+    (tmp_path / "pairs.jsonl").write_bytes(json.dumps(PAIRS[0]).encode() + b"\n\n" + second + b"\n")
+    with pytest.raises(ValueError, match=message):
+        load_any(tmp_path)
+
+
+def test_a_beir_folder_under_the_name_of_a_similarity_task_is_refused(write_task):
+    folder = write_task("biosses", {"d": "fever"}, {"q": "fever"}, [("q", "d", 1)])
+    with pytest.raises(FileNotFoundError, match=r"has no pairs\.jsonl .*biosses names such a task"):
+        run(evaluate, folder)
+
+
+def test_a_part_of_a_set_of_rounded_counts_has_no_published_number_beside_it(write_task):
+    task = load_task(write_task("mesh", {"d": "fever"}, {"q": "fever"}, [("q", "d", 1)]))
+    record = catalogue.TASKS["mesh"]
+    assert not record.fits(task)
+    (note,) = notes([task], [])
+    assert "1 documents and 1 queries here, about 29,600 and about 29,600 in the published set" in note
+    for size, fits in ((29_600, True), (30_500, True), (33_000, False)):
+        grown = replace(task, document_ids=["d"] * size, queries=dict.fromkeys(map(str, range(size)), ""))
+        assert record.fits(grown) == fits
+
+
+def test_a_value_of_the_wrong_type_is_named_where_several_are_allowed(clone):
+    folder = clone("biosses-clone", {("default", "test"): [{"sentence1": "a", "sentence2": "b", "score": "high"}]})
+    with pytest.raises(ValueError, match="row 1: 'score' must be a number, got string"):
+        run(build, "biosses", folder)
+
+
+def test_a_baseline_that_cannot_be_loaded_is_refused_before_anything_is_measured(
+    scifact, tmp_path, monkeypatch, capsys
+):
+    run(build, "scifact", scifact)
+    capsys.readouterr()
+    monkeypatch.setattr("bmretriever_integrations.evaluation.baseline.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match='a baseline needs sentence-transformers: pip install "sentence-transformers'):
+        run(evaluate, "scifact", "--model", "mini", "--baseline", "x", "--json", tmp_path / "r.json")
+    assert capsys.readouterr() == ("", "")
+    assert not (tmp_path / "r.json").exists()
+
+
 @pytest.fixture
 def judged(write_task):
     documents = {"d1": "fever", "d2": "fever fever", "d3": "fever chills", "d4": "insulin"}
@@ -256,6 +317,8 @@ def test_judged_only_ranks_a_query_s_own_candidates(judged):
         blocks = [documents[i : i + cut] for i in range(0, 4, cut)]
         ranking = rank_by_dot_product(queries, blocks, 100, task.own_documents, task.candidates)
         assert [row.tolist() for row in ranking] == [[2, 0, 3], [1, 3]]
+    nothing = load_task(judged, judged_only=True)
+    assert replace(nothing, candidates=np.empty((2, 0), np.int64)).most_candidates == 0  # no judged paper is at hand
     values = score(task, ranking)
     # q1: irrelevant, grade 1, grade 2
     assert values["MAP"] == pytest.approx({"q1": (1 / 2 + 2 / 3) / 2, "q2": 1})

@@ -54,6 +54,8 @@ def load_any(
     root = Path(folder).expanduser().resolve()
     if (root / PAIRS).is_file():
         return load_pairs(root, split)
+    if measures == SimilarityTask.measures:
+        raise FileNotFoundError(f"{root} has no {PAIRS} (sentence1, sentence2, score); {root.name} names such a task")
     return load_task(root, split, measures or DEFAULT_MEASURES, judged_only)
 
 
@@ -63,14 +65,16 @@ def load_pairs(folder: Path, split: str) -> SimilarityTask:
 
     :param folder: the task's folder; its name names the task.
     :param split: what the report calls these pairs.
-    :raises ValueError: if a line is malformed, with file and line, or there are fewer than two pairs.
+    :raises ValueError: if a line is malformed, with file and line, or there are fewer than two scores to put in order.
     """
     path = folder / PAIRS
     left, right, scores = [], [], []
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
             try:
-                fields = json.loads(line)
+                fields = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
                 first, second, score = fields["sentence1"], fields["sentence2"], float(fields["score"])
             except (ValueError, TypeError, KeyError) as error:
                 raise ValueError(
@@ -81,6 +85,12 @@ def load_pairs(folder: Path, split: str) -> SimilarityTask:
             left.append(first)
             right.append(second)
             scores.append(score)
-    if len(scores) < 2:
-        raise ValueError(f"{path} holds {len(scores)} pairs; a correlation needs two or more")
+    if len(set(scores)) < 2:
+        raise ValueError(
+            f"{path} holds {len(scores)} pairs with {len(set(scores))} scores; a correlation needs two or more"
+        )
     return SimilarityTask(folder.name, split, left, right, np.array(scores), files_sha256(path))
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no score")
