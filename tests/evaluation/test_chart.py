@@ -77,3 +77,13 @@ def test_png_grows_with_the_number_of_bars(tmp_path, tasks):
 def test_another_format_is_refused(tmp_path, tasks):
     with pytest.raises(ValueError, match=r"must end in \.png or \.svg, got 'chart\.pdf'"):
         draw_chart(tmp_path / "chart.pdf", tasks, results(VALUES))
+
+
+def test_a_correlation_below_zero_is_drawn_whole():
+    from bmretriever_integrations.evaluation.chart import _draw
+
+    (axes,) = _draw({"one": {"mini": -0.35, "BM25": 0.5}}, ["BM25", "mini"], "Spearman").axes
+    assert axes.get_xlim()[0] < -0.4
+    assert axes.get_xticks()[0] == -0.4
+    (axes,) = _draw({"one": {"mini": 0.35}}, ["mini"], "nDCG@10").axes
+    assert axes.get_xlim()[0] == 0

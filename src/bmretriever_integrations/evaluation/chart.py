@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,8 +119,9 @@ def _set_mean_apart(axes: Axes, place: float) -> None:
 
 
 def _dress(axes: Axes, measure: str) -> None:
-    axes.set_xlim(0, 1.06)  # room for the number beside a full bar
-    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
+    lowest = min(0.0, axes.dataLim.xmin)  # a correlation may be below 0
+    axes.set_xlim(lowest and lowest - 0.06, 1.06)  # room for the number beside a full bar
+    axes.set_xticks([tick / 5 for tick in range(math.floor(lowest * 5), 6)])
     axes.set_xlabel(f"{measure} (higher is better)", fontsize=9.5, color="#444444")
     axes.xaxis.grid(visible=True, color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)
