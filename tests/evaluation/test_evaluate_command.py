@@ -129,6 +129,7 @@ def test_models_of_one_folder_name_are_told_apart(tmp_path, capsys, tiny, toy):
     [
         (("--chart", "chart.pdf"), ValueError, "must end in .png or .svg"),
         (("--json", "no/such/folder/report.json"), FileNotFoundError, "make it first"),
+        (("--markdown", "."), IsADirectoryError, "is a folder; name a file"),
         (("--instruction", "scifakt"), ValueError, "Did you mean 'scifact'"),
         (("--max-length", 1), ValueError, "max_length must be at least 2"),
         (("--split", "dev"), FileNotFoundError, "splits there: test"),
@@ -166,3 +167,11 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(tmp_path
     assert process.returncode == 1
     assert "evaluation needs bm25s, PyStemmer" in process.stderr
     assert 'pip install "bmretriever-integrations[evaluation]"' in process.stderr
+
+
+def test_the_mteb_adapter_without_mteb_names_the_command_that_installs_it():
+    code = "import sys\nsys.modules['mteb'] = None\nimport bmretriever_integrations.evaluation.mteb_adapter\n"
+    process = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert process.returncode == 1
+    assert "the mteb adapter needs mteb" in process.stderr
+    assert 'pip install "bmretriever-integrations[mteb]"' in process.stderr

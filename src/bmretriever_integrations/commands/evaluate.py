@@ -66,13 +66,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--instruction",
         metavar="KEY_OR_SENTENCE",
-        help="for the queries of every task (default: the one of the task's name, else the general one)",
+        help="before every --model's queries, of every task (default: the one of the task's name, else the general one)",
     )
     add("--json", type=Path, metavar="FILE", help="write all numbers here after each task; a rerun goes on from there")
     add("--markdown", type=Path, metavar="FILE", help="write the tables here, as Markdown")
     add("--chart", type=Path, metavar="FILE", help="draw a bar chart here, .png or .svg")
-    add("--max-length", type=int, default=MAX_LENGTH, metavar="N", help=f"tokens of a text (default: {MAX_LENGTH})")
-    add("--dtype", choices=DTYPES, default="auto", help="number type of the weights (default: auto)")
+    add(
+        "--max-length",
+        type=int,
+        default=MAX_LENGTH,
+        metavar="N",
+        help=f"tokens of a text, of every --model (default: {MAX_LENGTH})",
+    )
+    add("--dtype", choices=DTYPES, default="auto", help="number type of every --model's weights (default: auto)")
     add("--device", help="e.g. cuda:1 (default: the fastest there is)")
 
 
@@ -97,13 +103,18 @@ def run(arguments: argparse.Namespace) -> int:
     for path in filter(None, (arguments.json, arguments.markdown, arguments.chart)):
         if not path.absolute().parent.is_dir():
             raise FileNotFoundError(f"{path.parent} is no folder; make it first")
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder; name a file")
 
     from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.evaluation.baseline import check_installed
     from bmretriever_integrations.evaluation.chart import check_format
     from bmretriever_integrations.evaluation.report import read_results
 
     if arguments.chart is not None:
         check_format(arguments.chart)
+    if baselines:
+        check_installed()
     earlier = read_results(arguments.json) if arguments.json is not None else []
     silence_libraries()
     tasks = _load_tasks(arguments.tasks, arguments.split)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,16 @@ from bmretriever_integrations.evaluation.tasks import Task
 from bmretriever_integrations.identity import files_sha256
 
 SIMILARITIES = ("cosine", "dot")
+
+
+def check_installed() -> None:
+    """
+    Refuse a baseline before anything is measured where it cannot be loaded.
+
+    :raises ImportError: if sentence-transformers is missing; says how to install it.
+    """
+    if find_spec("sentence_transformers") is None:
+        raise ImportError('a baseline needs sentence-transformers: pip install "sentence-transformers>=5.6"')
 
 
 class SentenceTransformerBaseline:
@@ -45,12 +56,9 @@ class SentenceTransformerBaseline:
         :raises ImportError: if sentence-transformers is missing; says how to install it.
         :raises ValueError: if the model's similarity is neither cosine nor dot product.
         """
-        try:
-            import sentence_transformers
-        except ImportError as error:
-            raise ImportError(
-                'a baseline needs sentence-transformers: pip install "sentence-transformers>=5.6"'
-            ) from error
+        check_installed()
+        import sentence_transformers
+
         self.name = name
         self._model = sentence_transformers.SentenceTransformer(model, device=device)
         similarity = self._model.similarity_fn_name or "cosine"

@@ -10,10 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from mteb.models import ModelMeta
-from mteb.models.abs_encoder import AbsEncoder
-from mteb.models.model_meta import ScoringFunction
-from mteb.types import PromptType
+
+try:
+    from mteb.models import ModelMeta
+    from mteb.models.abs_encoder import AbsEncoder
+    from mteb.models.model_meta import ScoringFunction
+    from mteb.types import PromptType
+except ImportError as error:
+    raise ImportError(f'the mteb adapter needs mteb ({error}): pip install "bmretriever-integrations[mteb]"') from error
 
 from bmretriever_integrations.checkpoints import find_checkpoint
 from bmretriever_integrations.encoder import BMRetrieverEncoder
