@@ -19,13 +19,14 @@ from typing import Any
 
 from rich.console import Console
 
+from bmretriever_integrations.endings import Parser, status_of
 from bmretriever_integrations.training.pairs.build import build
 from bmretriever_integrations.training.pairs.report import report_table
 from bmretriever_integrations.training.pairs.settings import Plan, parse_against, parse_source, read_plan
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("plan", type=Path, nargs="?", help="YAML of sources, against, protect, share, filters, seed; flags add to it")
     add(
@@ -61,13 +62,8 @@ def plan_of(given: argparse.Namespace) -> Plan:
     return Plan(**settings)
 
 
-def main() -> int:
-    given = arguments().parse_args()
-    try:
-        report = build(plan_of(given), given.to, progress=True)
-    except (OSError, TypeError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def run(given: argparse.Namespace) -> int:
+    report = build(plan_of(given), given.to, progress=True)
     Console().print(report_table(report))
     for path, columns in report.columns.items():
         print(f"{path}: {columns}")
@@ -75,6 +71,11 @@ def main() -> int:
     if not report.plan.against:
         print("No evaluation set was given (--against): nothing kept its texts out.")
     return 0
+
+
+def main() -> int:
+    given = arguments().parse_args()
+    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":

@@ -6,20 +6,31 @@ python training/pack_mini.py --checkpoint build/mini --output src/bmretriever_in
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bmretriever_integrations.embedded import pack
+from bmretriever_integrations.endings import Parser, status_of
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments() -> argparse.ArgumentParser:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder that training/train.py wrote")
     parser.add_argument("--output", type=Path, required=True, help="folder of the small copy")
-    arguments = parser.parse_args()
-    pack(arguments.checkpoint, arguments.output)
-    size = sum(path.stat().st_size for path in arguments.output.iterdir())
-    print(f"{arguments.output}: {size / 1e6:.1f} MB")
+    return parser
+
+
+def run(given: argparse.Namespace) -> int:
+    pack(given.checkpoint, given.output)
+    size = sum(path.stat().st_size for path in given.output.iterdir())
+    print(f"{given.output}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def main() -> int:
+    given = arguments().parse_args()
+    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -23,12 +23,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bmretriever_integrations.endings import Parser, status_of
 from bmretriever_integrations.index.files import only_writer
+from bmretriever_integrations.training.outputs import check_output
 from bmretriever_integrations.training.synthesis.asking import Asked, Asker
 from bmretriever_integrations.training.synthesis.consistency import load_round_trip
 from bmretriever_integrations.training.synthesis.duplicates import SIMILARITY
 from bmretriever_integrations.training.synthesis.endpoint import EndpointGenerator
-from bmretriever_integrations.training.synthesis.filtering import keep, write_kept
+from bmretriever_integrations.training.synthesis.filtering import check_filters, keep, write_kept
 from bmretriever_integrations.training.synthesis.generators import Generator
 from bmretriever_integrations.training.synthesis.ledger import Ledger
 from bmretriever_integrations.training.synthesis.levels import Draft, brainstorm, write_queries, write_triples
@@ -38,7 +40,7 @@ from bmretriever_integrations.training.synthesis.yield_report import report, rep
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add(
         "level", choices=("instance", "task"), help="a query for each passage, or whole examples for brainstormed tasks"
@@ -96,7 +98,10 @@ def make_generator(given: argparse.Namespace) -> Generator:
 
 def run(given: argparse.Namespace) -> None:
     started = time.monotonic()
-    retriever = load_round_trip(given.round_trip)  # a wrong name shows before anything is paid for
+    check_filters(given.top_k, given.similarity)  # what is wrong shows before anything is paid for
+    if given.limit is not None and given.limit < 1:
+        raise ValueError(f"limit must be 1 or more, got {given.limit}")
+    retriever = load_round_trip(given.round_trip)
     passages = read_passages(given.source, given.licence) if given.level == "instance" else []
     prompt_price, completion_price = given.price
     spending = Spending(prompt_price, completion_price, given.max_tokens, given.max_cost)
@@ -111,7 +116,9 @@ def run(given: argparse.Namespace) -> None:
         else:
             tasks = brainstorm(given.tasks, asker, seed=given.seed)
             thought_up, asker.asked = asker.asked, Asked()
-            drafts = write_triples(tasks, given.limit or 2 * len(tasks), asker, seed=given.seed)
+            drafts = write_triples(
+                tasks, 2 * len(tasks) if given.limit is None else given.limit, asker, seed=given.seed
+            )
     texts = [passage.text for passage in passages]
     kept = keep(drafts, texts, retriever, top_k=given.top_k, similarity=given.similarity)
     settings = {name: str(value) for name, value in vars(given).items() if name != "output"} | generator.settings
@@ -125,17 +132,20 @@ def run(given: argparse.Namespace) -> None:
     console.print(f"{path or 'no pair was kept'}; examples of what was kept and lost: {given.output / 'report.json'}")
 
 
-def main() -> None:
-    given = arguments().parse_args()
+def run_alone(given: argparse.Namespace) -> int:
     if given.level == "instance" and not given.source:
-        sys.exit("error: the instance level needs --source")
+        raise ValueError("the instance level needs --source")
+    check_output(given.output, {"ledger.jsonl", "pairs.parquet", "report.json"}, mark="ledger.jsonl")
     given.output.mkdir(parents=True, exist_ok=True)
-    try:
-        with only_writer(given.output):
-            run(given)
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    with only_writer(given.output):
+        run(given)
+    return 0
+
+
+def main() -> int:
+    given = arguments().parse_args()
+    return status_of(lambda: run_alone(given))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Run one stage of a recipe.
 
-  python training/train.py training/mini.yaml --stage 1 --base build/base --data build/pairs/stage1 --output build/stage1
+  python training/train.py training/mini.yaml --stage 1 --base build/base --data build/pairs --output build/stage1
 
 The same command goes on where a killed run stopped. On several devices:
 
@@ -14,12 +14,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from bmretriever_integrations.endings import Parser, status_of
 from bmretriever_integrations.memory import keep_freed_memory
 from bmretriever_integrations.training.stages.recipe import load_settings
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments() -> argparse.ArgumentParser:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path, help="YAML of a model size")
     parser.add_argument("--stage", type=int, choices=(1, 2), required=True)
     parser.add_argument("--base", required=True, help="model to start from: a folder, or a hub id")
@@ -32,18 +33,21 @@ def main() -> int:
         metavar="KEY=VALUE",
         help="change one setting: --set stage2.negatives=0, --set lora.rank=8; may be given again",
     )
-    arguments = parser.parse_args()
-    try:
-        settings = load_settings(arguments.recipe, arguments.stage, arguments.set)
-        keep_freed_memory()  # filling and freeing 120 MB blocks took a tenth of the time on a virtual machine
-        from bmretriever_integrations.training.stages.run import train_stage
+    return parser
 
-        name = f"{arguments.recipe.stem}, stage {arguments.stage}"
-        train_stage(arguments.base, arguments.data, arguments.output, settings, name=name)
-    except (FileNotFoundError, FloatingPointError, TypeError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+
+def run(given: argparse.Namespace) -> int:
+    settings = load_settings(given.recipe, given.stage, given.set)
+    keep_freed_memory()  # filling and freeing 120 MB blocks took a tenth of the time on a virtual machine
+    from bmretriever_integrations.training.stages.run import train_stage
+
+    train_stage(given.base, given.data, given.output, settings, name=f"{given.recipe.stem}, stage {given.stage}")
     return 0
+
+
+def main() -> int:
+    given = arguments().parse_args()
+    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":

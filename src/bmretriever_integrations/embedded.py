@@ -50,10 +50,10 @@ def pack(checkpoint: Path, folder: Path) -> None:
     from safetensors.torch import load_file, save_file
     from transformers import AutoConfig, AutoTokenizer
 
-    folder.mkdir(parents=True, exist_ok=True)
     small: dict[str, Tensor] = {}
     for name, tensor in load_file(checkpoint / "model.safetensors").items():
         small.update(_quantize(name, tensor) if tensor.ndim == 2 else {name: tensor.float()})
+    folder.mkdir(parents=True, exist_ok=True)
     save_file(small, folder / "model.int8.safetensors", metadata={"format": "pt", "rows": "int8 times float32 scale"})
     _write_tokenizer(AutoTokenizer.from_pretrained(checkpoint), folder)
     config = AutoConfig.from_pretrained(checkpoint).to_diff_dict()

@@ -244,7 +244,7 @@ def test_the_command_mines_and_shows(data, tmp_path, monkeypatch, capsys):
     spec.loader.exec_module(script)
     base = ["mine_negatives.py", str(data), "--output", str(tmp_path / "out"), "--miner"]
     monkeypatch.setattr(sys, "argv", [*base, "bm25", "--negatives", "2", "--sample", "hardest", "--show", "1"])
-    script.main()
+    assert script.main() == 0
     pairs = list(read_pairs(tmp_path / "out" / "pairs.parquet"))
     assert max(len(pair.negatives) for pair in pairs) == 2
     out = capsys.readouterr().out
@@ -255,5 +255,5 @@ def test_the_command_mines_and_shows(data, tmp_path, monkeypatch, capsys):
         ([*base, "bm25", "--depth", "0"], "depth must be"),
     ):
         monkeypatch.setattr(sys, "argv", wrong)
-        with pytest.raises(SystemExit, match=f"error: {message}"):
-            script.main()
+        assert script.main() == 2
+        assert capsys.readouterr().err.startswith(f"error: {message}")
