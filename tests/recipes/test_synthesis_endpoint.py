@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 import threading
@@ -13,13 +14,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from bmretriever_integrations.training.pairs.passages import Passage
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs
 from bmretriever_integrations.training.synthesis.asking import FAILURES_IN_A_ROW, NO_BUDGET, Asker
 from bmretriever_integrations.training.synthesis.endpoint import EndpointGenerator
 from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
 from bmretriever_integrations.training.synthesis.ledger import Ledger
 from bmretriever_integrations.training.synthesis.levels import brainstorm, write_queries, write_triples
-from bmretriever_integrations.training.synthesis.passages import Passage
 from bmretriever_integrations.training.synthesis.spending import Spending
 
 SCRIPT = "training/synthesize.py"
@@ -415,10 +416,37 @@ def test_killed_and_run_again_asks_nothing_twice(serve, tmp_path, pytestconfig):
     assert re.search(r"valid +16 +100\.0 %", out)
 
 
-def test_the_command_says_what_is_wrong_before_it_asks(serve, tmp_path, pytestconfig):
+def test_the_command_says_what_is_wrong_before_it_asks(serve, tmp_path, pytestconfig, monkeypatch, capsys):
     server = serve(good)
-    process = command(pytestconfig.rootpath, server, tmp_path / "none.parquet", tmp_path / "out")
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert err.startswith("error: no pairs at")
+    (tmp_path / "mined").mkdir()
+    (tmp_path / "mined" / "pairs.parquet").write_text("of another step")
+    source = tmp_path / "source.jsonl"
+    source.write_text('{"_id": "1", "title": "", "text": "Some words of a passage."}\n')
+    run = runpy.run_path(str(pytestconfig.rootpath / SCRIPT))["main"]
+
+    def said(*words, source=source, output="out"):
+        given = ["instance", "--source", source, "--endpoint", server.url, "--model", "m", "--words", "3", "99"]
+        monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, given), "--output", str(tmp_path / output), *words])
+        assert run() == 2
+        return capsys.readouterr().err
+
+    assert said(source=tmp_path / "none.parquet").startswith("error: no pairs at")
+    assert "holds pairs.parquet, which this step did not write" in said(output="mined")
+    for option, value, message in (
+        ("--top-k", "0", "top_k must be 1 or more"),
+        ("--similarity", "0", "similarity must be above 0"),
+        ("--limit", "0", "limit must be 1 or more"),
+        ("--answer-tokens", "0", "max_tokens must be 1 or more"),
+        ("--temperature", "-1", "temperature must be 0 or more"),
+        ("--max-tokens", "0", "max_tokens must be above 0"),
+        ("--attempts", "0", "attempts must be 1 or more"),
+        ("--round-trip", "bm52", "round trip must be"),
+    ):
+        assert message in said(option, value)
     assert server.bodies == []
+
+
+def test_no_tasks_are_no_question(serve, tmp_path):
+    server = serve(good)
+    with Ledger(tmp_path / "ledger.jsonl") as ledger, pytest.raises(ValueError, match="tasks must be 1 or more"):
+        brainstorm(0, Asker(EndpointGenerator("m", server.url), ledger, Spending()), seed=0)

@@ -46,12 +46,17 @@ class EndpointGenerator:
         :param concurrency: requests in flight.
         :param retries: how often the client tries a request again.
         :param timeout: seconds that one try may take.
-        :raises ValueError: if the variable is not set, or concurrency is below 1.
+        :raises ValueError: if the variable is not set, or a number is out of range.
         """
         from openai import OpenAI
 
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be 1 or more, got {concurrency}")
+        for name, value, least in (
+            ("concurrency", concurrency, 1),
+            ("max_tokens", max_tokens, 1),
+            ("temperature", temperature, 0),
+        ):
+            if value < least:
+                raise ValueError(f"{name} must be {least} or more, got {value}")
         key = UNUSED_KEY if key_variable is None else os.environ.get(key_variable, "")
         if not key:
             raise ValueError(f"the environment variable {key_variable} holds no API key: export {key_variable}=...")

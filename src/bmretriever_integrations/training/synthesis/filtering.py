@@ -35,6 +35,19 @@ class Kept:
     """The first :data:`~.asking.EXAMPLES` drafts that failed the round trip, with the rank of their passage."""
 
 
+def check_filters(top_k: int, similarity: float) -> None:
+    """
+    Refuse settings of :func:`keep` that cannot work; to be called before anything is paid for.
+
+    :param top_k: as there.
+    :param similarity: as there.
+    :raises ValueError: if top_k is below 1, or similarity not above 0 and at most 1.
+    """
+    if top_k < 1:
+        raise ValueError(f"top_k must be 1 or more, got {top_k}")
+    QueryDuplicates(similarity)
+
+
 def keep(
     drafts: Sequence[Draft],
     passages: Sequence[str],
@@ -51,10 +64,9 @@ def keep(
     :param retriever: None keeps every query that is no repeat.
     :param top_k: the own passage must be among so many.
     :param similarity: from which on queries of one task are repeats (:class:`~.duplicates.QueryDuplicates`).
-    :raises ValueError: if top_k is below 1.
+    :raises ValueError: as :func:`check_filters`.
     """
-    if top_k < 1:
-        raise ValueError(f"top_k must be 1 or more, got {top_k}")
+    check_filters(top_k, similarity)
     kept = Kept(valid=len(drafts), retriever=retriever.name if retriever else None, top_k=top_k)
     seen = QueryDuplicates(similarity)
     fresh = []

@@ -25,6 +25,10 @@ class Spending:
     def __post_init__(self) -> None:
         if self.prompt_price < 0 or self.completion_price < 0:
             raise ValueError(f"prices must be 0 or more, got {self.prompt_price} and {self.completion_price}")
+        for name in ("max_tokens", "max_cost"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise ValueError(f"{name} must be above 0, got {limit}")
         if self.max_cost is not None and not self.prompt_price and not self.completion_price:
             raise ValueError("a cost limit needs prices: without them the cost stays 0 and the limit is never met")
 
