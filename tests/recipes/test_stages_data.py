@@ -90,7 +90,7 @@ def test_wrong_data_is_refused_before_anything_is_written(doses, tmp_path):
     with PairWriter(tmp_path / "silent.parquet") as writer:
         for number in range(9):
             writer.write(Pair(task="t", instruction=" ", query=f"q{number}", positive="p", source="x.jsonl:3"))
-    with pytest.raises(ValueError, match=r"x\.jsonl:3, task 't'\): instruction is empty"):
+    with pytest.raises(ValueError, match=r"silent\.parquet, row 1: instruction is empty"):
         rows_of(tmp_path / "silent.parquet", tmp_path / "d")
 
 

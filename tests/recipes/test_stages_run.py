@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -189,6 +190,10 @@ def test_what_is_wrong_is_said_before_the_output_is_touched(tiny, doses, tmp_pat
         train(tiny("llama"), tmp_path / "text.parquet", out)
     with pytest.raises(ValueError, match="fewer than batch_size 100"):
         train(tiny("llama"), doses, out, batch_size=100)
+    damaged = shutil.copytree(tiny("llama"), tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes((tiny("llama") / "model.safetensors").read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"weights of base .*damaged are damaged"):
+        train(damaged, doses, out)
     assert not out.exists()
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
@@ -210,6 +215,11 @@ def test_a_finished_run_is_not_run_again_and_not_overwritten(tiny, doses, tmp_pa
         train(tiny("llama"), doses, tmp_path / "out", learning_rate=0.1)
     with pytest.raises(ValueError, match="it differs in the base"):
         train(tiny("mistral"), doses, tmp_path / "out")
+    content = bytearray(doses.read_bytes())
+    content[len(content) // 4] ^= 1  # in the texts, neither size nor footer change
+    doses.write_bytes(content)
+    with pytest.raises(ValueError, match="it differs in the data"):
+        train(tiny("llama"), doses, tmp_path / "out")
 
 
 def test_a_run_that_could_not_save_goes_on_to_save(tiny, doses, tmp_path, monkeypatch):
@@ -224,6 +234,18 @@ def test_a_run_that_could_not_save_goes_on_to_save(tiny, doses, tmp_path, monkey
     assert record["losses"] == train(tiny("llama"), doses, tmp_path / "whole")["losses"]
     saved = [load_file(tmp_path / folder / "model.safetensors") for folder in ("out", "whole")]
     assert all(torch.equal(tensor, saved[1][name]) for name, tensor in saved[0].items())
+
+
+def test_a_second_start_of_a_run_is_refused(tiny, doses, tmp_path, monkeypatch):
+    def meanwhile(*given):
+        with pytest.raises(BlockingIOError, match="is being written by another process"):
+            train(tiny("llama"), doses, tmp_path / "out")
+        return prepare(*given)
+
+    prepare = runs.pairs.prepare
+    monkeypatch.setattr(runs.pairs, "prepare", meanwhile)
+    assert train(tiny("llama"), doses, tmp_path / "out")["steps"] == 4
+    assert not (tmp_path / "out" / ".lock").exists()
 
 
 def test_what_stopped_before_its_first_state_may_be_started_otherwise(tiny, doses, tmp_path):

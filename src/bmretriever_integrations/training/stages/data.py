@@ -99,8 +99,8 @@ def write_rows(path: Path, sources: list[Source], settings: StageSettings) -> li
     :param sources: from :func:`find_sources`.
     :param settings: the stage.
     :returns: at most ``eval_pairs`` held-out pairs, those whose queries have the lowest hashes.
-    :raises ValueError: if a pair has no instruction, hard negatives or scores are asked for and no pair has them, or too few
-        pairs are left for a batch.
+    :raises ValueError: if a row is malformed, hard negatives or scores are asked for and no pair has them, or too few pairs
+        are left for a batch.
     """
     held_out: list[tuple[int, Pair]] = []
     rows = with_negatives = with_scores = 0
@@ -108,7 +108,7 @@ def write_rows(path: Path, sources: list[Source], settings: StageSettings) -> li
     path.parent.mkdir(parents=True, exist_ok=True)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as writer:
         for source, pair in _drawn(sources, settings.seed):
-            key = _query_key(pair)
+            key = text_key(pair.query_prompt)
             if _is_held_out(key, settings.eval_share):
                 held_out.append((key, pair))
                 held_out = _lowest(held_out, settings.eval_pairs, slack=1000)
@@ -135,13 +135,6 @@ def text_key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big", signed=True) or 1
 
 
-def _query_key(pair: Pair) -> int:
-    try:
-        return text_key(pair.query_prompt)
-    except ValueError as error:
-        raise ValueError(f"pair {pair.id} ({pair.source or 'no source'}, task {pair.task!r}): {error}") from None
-
-
 def _drawn(sources: list[Source], seed: int) -> Iterator[tuple[DataSettings, Pair]]:
     for number, source in enumerate(sources):
         limit = source.settings.limit
@@ -161,7 +154,7 @@ def _row(pair: Pair, key: int, weight: float, settings: StageSettings) -> dict[s
     negatives = [passage_prompt(text) for text in pair.negatives[: settings.negatives]]
     scored = pair.positive_score is not None and len(pair.negative_scores) >= len(negatives) > 0
     whole, part = divmod(weight, 1)
-    chance = int(pair.id[:8], 16) / 2**32 if part else 1.0
+    chance = text_key(pair.id) / 2**64 + 0.5 if part else 1.0
     positive = pair.positive_prompt
     return {
         "task": pair.task,

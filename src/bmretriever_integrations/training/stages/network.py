@@ -27,6 +27,8 @@ class Base:
     """peft's view of the network, which saves the adapter alone; None where every weight is trained."""
     name: str
     """What an adapter calls its base: a hub id or an absolute path."""
+    folders: tuple[Path, ...]
+    """Where its files are."""
 
 
 class LastTokenVectors(nn.Module):
@@ -70,14 +72,20 @@ def open_base(base: str, settings: StageSettings) -> Base:
     :param base: a plain or a sentence-transformers folder, or a hub id.
     :param settings: the stage.
     :raises FileNotFoundError: if it is nowhere to be found.
-    :raises ValueError: if the folder is no checkpoint, or bf16 is asked for where the device does not compute in it.
+    :raises ValueError: if the folder is no checkpoint, its weights are damaged, or bf16 is asked for where the device does not
+        compute in it.
     """
+    from safetensors import SafetensorError
+
     from bmretriever_integrations.loading import load
     from bmretriever_integrations.settings import EncoderSettings
 
     check_bf16(settings)
     dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32  # frozen weights need no more
-    loaded = load(EncoderSettings(model=base), dtype)
+    try:
+        loaded = load(EncoderSettings(model=base), dtype)
+    except SafetensorError as error:
+        raise ValueError(f"the weights of base {base} are damaged: {error}; fetch or make them again") from error
     network = loaded.network
     network.config.use_cache = False
     network.requires_grad_(settings.lora is None)
@@ -85,7 +93,7 @@ def open_base(base: str, settings: StageSettings) -> Base:
     if settings.gradient_checkpointing:
         network.gradient_checkpointing_enable({"use_reentrant": False})
     folder = Path(base)
-    return Base(network, loaded.tokenizer, adapter, str(folder.resolve()) if folder.is_dir() else base)
+    return Base(network, loaded.tokenizer, adapter, str(folder.resolve()) if folder.is_dir() else base, loaded.folders)
 
 
 def check_bf16(settings: StageSettings) -> None:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +42,7 @@ def train_stage(
     :raises FileNotFoundError: if base or data are not there.
     :raises ValueError: if a file holds no pairs, there are fewer pairs than a batch, ``output`` holds something else, or the
         device does not compute in the number type asked for. All of this comes before the first step.
+    :raises BlockingIOError: if another process trains into ``output``.
     :raises FloatingPointError: if the loss is no longer finite.
     """
     from accelerate import PartialState
@@ -53,10 +54,12 @@ def train_stage(
     processes = PartialState(**_cpu_backend())
     if settings.batch_size % processes.num_processes:
         raise ValueError(f"batch_size {settings.batch_size} cannot be split among {processes.num_processes} processes")
-    with _quiet():
+    with _quiet(), ExitStack() as held:
         opened = open_base(str(base), settings)
-        identity = state.describe(str(base), sources, settings)
+        identity = state.describe(opened.folders, sources, settings)
         with processes.main_process_first():
+            if processes.is_main_process:
+                held.enter_context(state.alone(output))
             if state.claim(output, identity):
                 record: dict[str, Any] = json.loads((output / state.RECORD).read_text(encoding="utf-8"))
                 return record

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.identity import files_sha256
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.index.files import LOCK, only_writer, write_whole
 from bmretriever_integrations.training.stages.data import Source
 from bmretriever_integrations.training.stages.settings import StageSettings
 
@@ -21,23 +23,41 @@ PROGRESS = "progress.json"
 STATES = "states"
 """Folder of the states to resume from, and of the rows as they are trained on."""
 BOARD = "tensorboard"
-TAIL_BYTES = 65_536
 
 
-def describe(base: str, sources: list[Source], settings: StageSettings) -> dict[str, Any]:
+def describe(base: tuple[Path, ...], sources: list[Source], settings: StageSettings) -> dict[str, Any]:
     """
     Say what decides a run's result: settings, base and data, the last two by content.
 
-    :param base: folder or hub id of the model to start from.
+    :param base: folders that the model to start from was loaded from.
     :param sources: the data.
     :param settings: the stage.
     """
-    folder = Path(base)
-    inner = tuple(sorted({path.parent for path in folder.rglob("*.safetensors")})) if folder.is_dir() else ()
     files = {f"{source.settings.path}/{path.name}": _fingerprint(path) for source in sources for path in source.files}
-    identity = {"settings": asdict(settings), "base": files_sha256(inner) if inner else base, "data": files}
+    identity = {"settings": asdict(settings), "base": files_sha256(base), "data": files}
     content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read again
     return content
+
+
+@contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """
+    Hold the folder of a run against a second start of it.
+
+    :param output: the folder. One that holds no run yet is left to :func:`claim`, which refuses it or makes it.
+    :raises BlockingIOError: if another process trains into it.
+    """
+    if not output.exists():
+        output.mkdir(parents=True)
+    elif not (output / IDENTITY).is_file() and (not output.is_dir() or any(output.iterdir())):
+        yield
+        return
+    with only_writer(output):
+        try:
+            yield
+        finally:
+            with suppress(PermissionError):  # Windows lets nobody take away an open file
+                (output / LOCK).unlink(missing_ok=True)
 
 
 def claim(output: Path, identity: dict[str, Any]) -> bool:
@@ -63,8 +83,8 @@ def claim(output: Path, identity: dict[str, Any]) -> bool:
             )
         for folder in (output / STATES, output / BOARD):
             shutil.rmtree(folder, ignore_errors=True)
-    elif output.is_dir() and any(output.iterdir()):
-        held = ", ".join(sorted(path.name for path in output.iterdir())[:5])
+    elif found := sorted(path.name for path in output.glob("*") if path.name != LOCK):
+        held = ", ".join(found[:5])
         raise ValueError(f"output {output} is not empty and is no training run: it holds {held}. Name another folder")
     output.mkdir(parents=True, exist_ok=True)
     write_whole(note, (json.dumps(identity, indent=1) + "\n").encode())
@@ -82,11 +102,8 @@ def newest_state(output: Path) -> Path | None:
 
 
 def _fingerprint(path: Path) -> str:
-    """Size and end: a parquet file's end lists the sizes and bounds of all its parts."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        file.seek(max(0, size - TAIL_BYTES))
-        return f"{size} {hashlib.sha256(file.read()).hexdigest()}"
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
