@@ -166,6 +166,10 @@ def test_a_broken_evaluation_set_is_named(held, tmp_path):
     Path(held.path, "qrels", "test.tsv").write_bytes(b"q\xe9\t11\t1\n")
     with pytest.raises(ValueError, match=r"test\.tsv:1: not UTF-8"):
         reason(held)
+    Path(held.path, "qrels", "test.tsv").write_text("q1\t11\t1\n")
+    Path(held.path, "corpus.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"corpus\.jsonl holds no document"):
+        reason(held)
 
 
 def test_judgements_without_a_header_line_all_count(held):

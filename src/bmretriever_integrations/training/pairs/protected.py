@@ -116,6 +116,8 @@ class Protected:
             raise ValueError(f"{folder}: qrels/test.tsv judges no query of queries.jsonl")
         for words in asked:
             self._add_text(words, runs, self._queries)
+        if next(read_records(corpus), None) is None:
+            raise ValueError(f"{corpus} holds no document")
         for document in read_records(corpus):
             if everything or document.id in relevant:
                 self._add_document(document, runs)
