@@ -8,6 +8,7 @@ import pytest
 
 from bmretriever_integrations.evaluation.comparison import Result
 from bmretriever_integrations.evaluation.report import means_over_tasks, read_results, write_report
+from bmretriever_integrations.evaluation.table import notes
 from bmretriever_integrations.evaluation.tasks import DEFAULT_MEASURES as MEASURES
 from bmretriever_integrations.evaluation.tasks import load_task
 
@@ -52,6 +53,12 @@ def test_what_is_written_is_read_back(tmp_path, tasks):
         "sha256": "",
     }
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["report.json"]
+
+
+def test_a_query_with_no_relevant_document_is_told(write_task):
+    queries = {"q": "text", "r": "text", "s": "text"}
+    task = load_task(write_task("three", {"d": "text"}, queries, [("q", "d", 0), ("r", "d", -1), ("s", "d", 1)]))
+    assert notes([task], []) == ["three: 2 of 3 queries have no relevant document; they count as 0"]
 
 
 def test_a_system_that_lacks_a_task_has_no_mean(tasks):

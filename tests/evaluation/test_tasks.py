@@ -80,6 +80,7 @@ def test_missing_files_are_named(write_task, tmp_path):
         ("corpus.jsonl", b'{"_id": "d4", "text": "\xff"}', r"corpus\.jsonl:4: no JSON object in UTF-8"),
         ("corpus.jsonl", b'["d4", "text"]', r"corpus\.jsonl:4: expected a JSON object with _id and text, got list"),
         ("corpus.jsonl", b'{"_id": "d4"}', r"corpus\.jsonl:4: text must be a string, got nothing"),
+        ("corpus.jsonl", b'{"_id": "", "text": "t"}', r"corpus\.jsonl:4: _id is empty"),
         ("corpus.jsonl", b'{"_id": true, "text": "t"}', r"corpus\.jsonl:4: _id must be a string, got True"),
         ("corpus.jsonl", b'{"_id": "d4", "text": "\\ud800"}', r"corpus\.jsonl:4: text holds a lone surrogate"),
         ("corpus.jsonl", b'{"_id": "d1", "text": "again"}', r"corpus\.jsonl: the id 'd1' comes twice"),

@@ -41,6 +41,8 @@ def _parse(line: bytes, where: str) -> Record:
     for name, value in (("_id", record.id), ("title", record.title), ("text", record.text)):
         if not isinstance(value, str):
             raise ValueError(f"{where}: {name} must be a string, got {'nothing' if value is None else repr(value)}")
+        if name == "_id" and not value:
+            raise ValueError(f"{where}: _id is empty")
         try:
             value.encode()
         except UnicodeEncodeError as error:

@@ -94,6 +94,9 @@ def _gaps(task: AnyTask) -> list[str]:
         )
     if task.unknown_queries:
         lines.append(f"{task.unknown_queries:,} judged queries are not in queries.jsonl; they were not run")
+    hopeless = sum(all(grade <= 0 for grade in grades.values()) for grades in task.judgements.values())
+    if hopeless:
+        lines.append(f"{hopeless:,} of {len(task.queries):,} queries have no relevant document; they count as 0")
     return lines
 
 
