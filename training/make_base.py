@@ -7,6 +7,7 @@ python training/make_base.py --texts build/pairs/stage1 build/pairs/stage2 --out
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
+from bmretriever_integrations.endings import Parser, status_of
 from bmretriever_integrations.export import write_sentence_transformer
 from bmretriever_integrations.training.base_model import build_base, read_smollm2
 from bmretriever_integrations.training.base_tokenizer import train_tokenizer
@@ -26,22 +28,33 @@ def prompts(folders: list[Path]) -> Iterator[str]:
         yield pair.positive_prompt
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments() -> argparse.ArgumentParser:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=Path, nargs="+", required=True, help="folders of pairs whose words are learnt")
     parser.add_argument("--size", type=int, default=32_000, help="rows of the vocabulary (default 32,000)")
     parser.add_argument("--gguf", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf (default: where pip put it)")
     parser.add_argument("--seed", type=int, default=0, help="of the random part of the one layer (default 0)")
     parser.add_argument("--output", type=Path, required=True, help="folder of the base")
-    arguments = parser.parse_args()
-    for folder in arguments.texts:
-        pair_files(folder)  # a wrong folder is found before an hour of counting
-    rows, of_rows = read_smollm2(arguments.gguf or installed_file(SMOLLM2_GGUF))
-    texts = tqdm(prompts(arguments.texts), desc="learning the vocabulary", unit="text")
-    tokenizer = train_tokenizer(texts, arguments.size)
-    network = build_base(rows, of_rows, tokenizer, arguments.seed)
-    write_sentence_transformer(network, tokenizer, arguments.output)
+    return parser
+
+
+def run(given: argparse.Namespace) -> int:
+    for folder in given.texts:  # what is wrong is found before the words are counted
+        pair_files(folder)
+    if given.output.exists():
+        raise FileExistsError(f"{given.output} is there already; name a new folder")
+    rows, of_rows = read_smollm2(given.gguf or installed_file(SMOLLM2_GGUF))
+    texts = tqdm(prompts(given.texts), desc="learning the vocabulary", unit="text")
+    tokenizer = train_tokenizer(texts, given.size)
+    write_sentence_transformer(build_base(rows, of_rows, tokenizer, given.seed), tokenizer, given.output)
+    print(f"{given.output}: {len(tokenizer):,} rows, one layer, untrained")
+    return 0
+
+
+def main() -> int:
+    given = arguments().parse_args()
+    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,6 +12,7 @@ from bmretriever_integrations.endings import status_of
 WRONG = {
     "build_pairs": ["--source", "none.jsonl", "--to", "out"],
     "mine_negatives": ["none.parquet", "--miner", "bm25", "--output", "out"],
+    "make_base": ["--texts", "none", "--output", "out"],
     "pack_mini": ["--checkpoint", "none", "--output", "out"],
     "synthesize": ["instance", "--source", "none.jsonl", "--model", "none", "--output", "out"],
     "train": ["none.yaml", "--stage", "1", "--base", "none", "--data", "none", "--output", "out"],
