@@ -75,7 +75,7 @@ def test_the_untrained_base_compares_words(tokenizer, other, tmp_path):
     vectors = BMRetrieverEncoder(folder, normalize=True).encode_passages(texts)
     turned, other_words = vectors[0] @ vectors[1:].T
     assert turned > 0.98  # word order hardly matters before training
-    assert other_words < turned - 0.05
+    assert 1 - other_words > 10 * (1 - turned)  # words do
 
 
 def test_the_base_is_the_same_for_the_same_seed_and_right_everywhere(tokenizer, other, tmp_path):
