@@ -79,11 +79,17 @@ def keep_freed_memory() -> bool:
     """
     import ctypes
 
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h of glibc: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+    trim_threshold, top_pad, mmap_threshold = (
+        -1,
+        -2,
+        -3,
+    )  # malloc.h of glibc: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
         return False
     most = 2**31 - 1
-    told = [mallopt(option, size) for option, size in ((mmap_threshold, most), (trim_threshold, most), (top_pad, 2**26))]
+    told = [
+        mallopt(option, size) for option, size in ((mmap_threshold, most), (trim_threshold, most), (top_pad, 2**26))
+    ]
     return all(told)
