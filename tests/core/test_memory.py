@@ -99,10 +99,10 @@ import torch
 from bmretriever_integrations.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
-for turn in range(7):
+for turn in range(24):
     block = torch.ones(16_000_000)  # 64 MB
     del block
-    if turn == 1:  # by then the heap has grown
+    if turn == 18:  # by then the heap has grown to what it needs
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
