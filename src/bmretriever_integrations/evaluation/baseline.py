@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bmretriever_integrations.evaluation.comparison import Ranked
-from bmretriever_integrations.evaluation.dense import PASSAGES_AT_ONCE
-from bmretriever_integrations.evaluation.ranking import Vectors, cosines, rank_by_dot_product
+from bmretriever_integrations.evaluation.dense import rank_in_chunks
+from bmretriever_integrations.evaluation.ranking import Vectors, cosines
 from bmretriever_integrations.evaluation.similarity import AnyTask, SimilarityTask
 from bmretriever_integrations.evaluation.tasks import Task
 from bmretriever_integrations.identity import files_sha256
+from bmretriever_integrations.records import Record
 
 SIMILARITIES = ("cosine", "dot")
 
@@ -90,18 +88,11 @@ class SentenceTransformerBaseline:
         :param depth: how many documents to keep for a query.
         """
         queries = self._encode(list(task.queries.values()), passages=False)
-        seconds = 0.0
 
-        def blocks() -> Iterator[Vectors]:
-            nonlocal seconds
-            passages = task.passages()
-            while chunk := list(islice(passages, PASSAGES_AT_ONCE)):
-                started = time.perf_counter()
-                vectors = self._encode([f"{p.title} {p.text}".strip() for p in chunk], passages=True)
-                seconds += time.perf_counter() - started
-                yield vectors
+        def embed(documents: list[Record]) -> Vectors:
+            return self._encode([f"{d.title} {d.text}".strip() for d in documents], passages=True)
 
-        return Ranked(rank_by_dot_product(queries, blocks(), depth, task.own_documents, task.candidates), seconds)
+        return rank_in_chunks(task, queries, embed, depth)
 
     def similarities(self, task: SimilarityTask) -> Vectors:
         """

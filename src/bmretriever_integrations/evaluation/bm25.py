@@ -27,8 +27,6 @@ WORD = r"(?u)\b\w+\b"
 """Words of one letter count: vitamin C, factor V, hepatitis B."""
 STOP_WORDS: tuple[str, ...] = STOPWORDS_EN_PLUS
 """bm25s' "english_plus", NLTK's list of 179: with Lucene's 33 alone, "what" and "how" cost questions up to 0.04 nDCG@10."""
-QUESTION_WORDS = tuple(word for word in STOP_WORDS if word not in STOPWORDS_EN)
-"""What :data:`STOP_WORDS` has beyond Lucene's 33."""
 
 LUCENE_WORD = re.compile(r"\w+(?:['\u2019.]\w+)*")
 """The tokens of Lucene's StandardTokenizer in Latin text: an apostrophe or a full stop between letters or digits joins them."""

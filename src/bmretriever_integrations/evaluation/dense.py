@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -13,9 +13,34 @@ from bmretriever_integrations.evaluation.ranking import Vectors, cosines, rank_b
 from bmretriever_integrations.evaluation.similarity import AnyTask, SimilarityTask
 from bmretriever_integrations.evaluation.tasks import Task
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, resolve_instruction
+from bmretriever_integrations.records import Record
 
 PASSAGES_AT_ONCE = 32_768
 """Passages in memory with their vectors: at width 4096 half a gigabyte. Most tasks are one chunk, with one progress bar."""
+
+
+def rank_in_chunks(task: Task, queries: Vectors, embed: Callable[[list[Record]], Vectors], depth: int) -> Ranked:
+    """
+    Embed a task's documents chunk by chunk and rank each chunk before the next.
+
+    :param task: the task.
+    :param queries: vectors of its queries, in their order. *Shape:* (queries, width) float32
+    :param embed: documents -> vectors. *Shape:* (documents, width) float32
+    :param depth: how many documents to keep for a query.
+    """
+    seconds = 0.0
+
+    def blocks() -> Iterator[Vectors]:
+        nonlocal seconds
+        passages = task.passages()
+        while chunk := list(islice(passages, PASSAGES_AT_ONCE)):
+            started = time.perf_counter()
+            vectors = embed(chunk)
+            seconds += time.perf_counter() - started
+            yield vectors
+
+    ranking = rank_by_dot_product(queries, blocks(), depth, task.own_documents, task.candidates)
+    return Ranked(ranking, seconds)
 
 
 class DenseRetriever:
@@ -50,19 +75,11 @@ class DenseRetriever:
         :param depth: how many documents to keep for a query.
         """
         queries = self._encoder.encode_queries(list(task.queries.values()), self.instruction(task))
-        seconds = 0.0
 
-        def blocks() -> Iterator[Vectors]:
-            nonlocal seconds
-            passages = task.passages()
-            while chunk := list(islice(passages, PASSAGES_AT_ONCE)):
-                started = time.perf_counter()
-                vectors = self._encoder.encode_passages([p.text for p in chunk], [p.title for p in chunk])
-                seconds += time.perf_counter() - started
-                yield vectors
+        def embed(documents: list[Record]) -> Vectors:
+            return self._encoder.encode_passages([d.text for d in documents], [d.title for d in documents])
 
-        ranking = rank_by_dot_product(queries, blocks(), depth, task.own_documents, task.candidates)
-        return Ranked(ranking, seconds)
+        return rank_in_chunks(task, queries, embed, depth)
 
     def similarities(self, task: SimilarityTask) -> Vectors:
         """

@@ -9,11 +9,10 @@ from typing import Any
 import bm25s
 import numpy as np
 import Stemmer
-from bm25s.stopwords import STOPWORDS_EN
 from bm25s.tokenization import Tokenizer
 from numpy.typing import NDArray
 
-from bmretriever_integrations.evaluation.bm25 import K1, QUESTION_WORDS, WORD, B
+from bmretriever_integrations.evaluation.bm25 import K1, STOP_WORDS, WORD, B
 from bmretriever_integrations.training.negatives.miner import Found
 from bmretriever_integrations.training.negatives.pool import Question
 
@@ -30,8 +29,14 @@ class Bm25Miner:
 
     def settings(self) -> dict[str, Any]:
         """As :meth:`Miner.settings`."""
-        words = len(STOPWORDS_EN) + len(QUESTION_WORDS)
-        return {"miner": "bm25", "k1": K1, "b": B, "stop_words": words, "words": WORD, "bm25s": bm25s.__version__}
+        return {
+            "miner": "bm25",
+            "k1": K1,
+            "b": B,
+            "stop_words": len(STOP_WORDS),
+            "words": WORD,
+            "bm25s": bm25s.__version__,
+        }
 
     def prepare(self, passages: Sequence[str], work: Path, progress: bool) -> None:  # noqa: ARG002  indexing takes seconds
         """As :meth:`Miner.prepare`; indices are made when a task is searched."""
@@ -56,8 +61,7 @@ class Bm25Miner:
         return Found(rows, scores, np.array(positives, np.float32))
 
     def _index_passages(self, reach: tuple[range, ...]) -> None:
-        stop_words = [*STOPWORDS_EN, *QUESTION_WORDS]
-        self._tokenizer = Tokenizer(splitter=WORD, stopwords=stop_words, stemmer=Stemmer.Stemmer("porter"))
+        self._tokenizer = Tokenizer(splitter=WORD, stopwords=list(STOP_WORDS), stemmer=Stemmer.Stemmer("porter"))
         self._rows = np.concatenate([np.arange(part.start, part.stop, dtype=np.int32) for part in reach])
         texts = (self._passages[row] for row in self._rows)
         documents = list(self._tokenizer.streaming_tokenize(texts, update_vocab=True, allow_empty=False))

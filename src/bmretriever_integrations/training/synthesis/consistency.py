@@ -44,15 +44,14 @@ class Bm25RoundTrip:
         """As :meth:`RoundTripRetriever.ranks`; the instructions play no part."""
         import bm25s
         import Stemmer
-        from bm25s.stopwords import STOPWORDS_EN
 
-        from bmretriever_integrations.evaluation.bm25 import K1, QUESTION_WORDS, WORD, B
+        from bmretriever_integrations.evaluation.bm25 import K1, STOP_WORDS, WORD, B
 
         if not queries:
             return np.empty(0, np.int64)
         settings: dict[str, Any] = {
             "token_pattern": WORD,
-            "stopwords": [*STOPWORDS_EN, *QUESTION_WORDS],
+            "stopwords": list(STOP_WORDS),
             "stemmer": Stemmer.Stemmer("porter"),
             "show_progress": False,
         }
