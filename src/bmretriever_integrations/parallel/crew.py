@@ -1,0 +1,144 @@
+"""Workers and their work: each takes the next errand when it is free, and what a lost one had in hand goes to the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Protocol
+
+from bmretriever_integrations.parallel.turns import Turns, Waiting
+from bmretriever_integrations.parallel.work import Facts, Vectors
+
+LANES = 2
+"""Errands that a worker has at once: it tokenizes one while its device computes the other."""
+
+
+class WorkersLost(ChildProcessError):
+    """No worker is left; says how each ended."""
+
+
+class WorkerLost(Exception):
+    """A worker ended with an errand in hand; says how."""
+
+
+class Worker(Protocol):
+    """One engine elsewhere: a process of this machine, or a Ray actor."""
+
+    name: str
+
+    def load(self) -> Facts:
+        """
+        Wait until its model is loaded.
+
+        :raises Exception: the engine's own, where it cannot be loaded.
+        :raises WorkerLost: if it ended.
+        """
+
+    def do(self, waiting: Waiting) -> Vectors:
+        """
+        Have an errand done; called from :data:`LANES` threads at once.
+
+        :param waiting: the errand; its progress is reported to it.
+        :returns: the vectors, or the shared array that they were written into.
+        :raises WorkerLost: if it ended meanwhile.
+        """
+
+    def replace(self) -> bool:
+        """Start anew after a loss; called from :data:`LANES` threads at once. False if it stays lost."""
+
+    def close(self) -> None:
+        """End it, whatever it is doing."""
+
+
+class Crew:
+    """Keeps workers busy. A worker holds no lock of another, so none can hold the others up by dying."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        """
+        Load all models, at the same time.
+
+        :param workers: at least one.
+        :raises Exception: the first error of a worker that could not load its model; no worker is left then.
+        """
+        self.workers = list(workers)
+        self.lost: list[str] = []
+        """How workers ended that should not have; grows while the crew works."""
+        self._turns = Turns()
+        self._lock = threading.Lock()
+        self._alive = set(range(len(self.workers)))
+        self._closed = False
+        try:
+            self.facts = self._load()
+        except BaseException:
+            self.close()
+            raise
+        for number in range(len(self.workers)):
+            for _ in range(LANES):
+                threading.Thread(target=self._serve, args=(number,), name="bmretriever-worker", daemon=True).start()
+
+    def _load(self) -> list[Facts]:
+        with ThreadPoolExecutor(len(self.workers), thread_name_prefix="bmretriever-load") as threads:
+            loading = [threads.submit(worker.load) for worker in self.workers]
+            try:
+                for one in as_completed(loading):
+                    one.result()
+            except BaseException as error:
+                self.close()  # else the threads would wait for the others' models
+                if isinstance(error, WorkerLost):
+                    raise WorkersLost(f"{error}, while it loaded the model") from None
+                raise
+            return [one.result() for one in loading]
+
+    @property
+    def alive(self) -> int:
+        """Workers that still work."""
+        with self._lock:
+            return len(self._alive)
+
+    def submit(self, errands: Sequence[Waiting]) -> None:
+        """
+        Have errands done, in turn with those of other callers.
+
+        :param errands: one caller's. Their results come, or an error; a result that is cancelled in time is not begun.
+        :raises WorkersLost: if no worker is left.
+        :raises RuntimeError: if the crew was closed.
+        """
+        self._turns.add(errands)
+
+    def _serve(self, number: int) -> None:
+        worker = self.workers[number]
+        while (waiting := self._turns.take()) is not None:
+            try:
+                waiting.result.set_result(worker.do(waiting))
+            except WorkerLost as loss:
+                self._turns.give_back(waiting)
+                if not self._goes_on(number, str(loss)):
+                    return
+            except BaseException as error:
+                waiting.result.set_exception(error)
+            del waiting  # this thread may wait for hours: it must not keep the last call's vectors
+
+    def _goes_on(self, number: int, loss: str) -> bool:
+        with self._lock:
+            if self._closed:
+                return False
+            if loss not in self.lost:  # every lane sees it
+                self.lost.append(loss)
+        if self.workers[number].replace():
+            return True
+        with self._lock:
+            self._alive.discard(number)
+            over = not self._alive
+        if over:
+            self._turns.end(WorkersLost(f"no worker is left: {'; '.join(self.lost)}"))
+        return False
+
+    def close(self) -> None:
+        """End all workers; what is under way is given up. Closing twice does nothing."""
+        with self._lock:
+            self._closed = True
+        self._turns.end(RuntimeError("these workers are closed; make new ones"))
+        with ThreadPoolExecutor(len(self.workers), thread_name_prefix="bmretriever-close") as threads:
+            for worker in self.workers:
+                threads.submit(worker.close)

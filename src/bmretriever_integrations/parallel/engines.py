@@ -1,0 +1,97 @@
+"""Many engines as one: what a pool of this machine and a crew on a cluster have in common."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
+
+from bmretriever_integrations.parallel.crew import LANES, Crew, Worker
+from bmretriever_integrations.parallel.shared import SharedRows
+from bmretriever_integrations.parallel.turns import Waiting
+from bmretriever_integrations.parallel.work import Call, Errand, Facts, Progress, Vectors
+
+
+class Engines:
+    """
+    Engines that make the same vectors, each with a worker of its own.
+
+    A worker that dies costs nothing but its work in hand, which the others do; a warning says so.
+    """
+
+    def __init__(self, workers: Sequence[Worker], *, share_memory: bool) -> None:
+        """
+        Load all models, at the same time.
+
+        :param workers: at least one.
+        :param share_memory: whether the workers can write into this process's memory.
+        :raises Exception: the first error of a worker that could not load its model; no worker is left then.
+        :raises ValueError: if two of them would make different vectors.
+        :raises WorkersLost: if a worker ended while it loaded the model.
+        """
+        self._crew = Crew(workers)
+        self._close = weakref.finalize(self, self._crew.close)
+        self._share_memory = share_memory
+        self._facts = self._agree()
+        self.width: int = self._facts.width
+        self.batch_tokens: int = min(facts.batch_tokens for facts in self._crew.facts)
+        self.lanes: int = (LANES + 1) * len(workers)  # one more than they work on, so that none waits for the slowest
+        self._warned = 0
+
+    def _agree(self) -> Facts:
+        (one, first), *others = zip(self._crew.workers, self._crew.facts, strict=True)
+        for other, facts in others:
+            for key, value in facts.identity.items():
+                if value != first.identity[key]:
+                    self.close()
+                    raise ValueError(
+                        f"{one.name} and {other.name} would make different vectors: {key}={first.identity[key]!r} and "
+                        f"{value!r}. Name a {key} that both have, or use devices of one kind."
+                    )
+        return first
+
+    def submit_passages(self, calls: tuple[Call, ...], batch_tokens: int, done: Progress) -> Future[Vectors]:
+        """
+        Begin to embed passages with one engine, as a single engine would, to the byte; for building an index.
+
+        :param calls: each a list of texts and a list of their titles; the engine makes one call of each.
+        :param batch_tokens: padded tokens of a batch.
+        :param done: told as texts are embedded, from any thread.
+        :returns: the vectors, in order. *Shape:* (n, width) float32
+        :raises WorkersLost: if no worker is left.
+        """
+        self._warn_of_losses()
+        rows = sum(len(texts) for texts, _titles in calls)
+        shared = SharedRows(rows, self.width) if self._share_memory else None
+        waiting = Waiting(Errand("encode_passages", calls, batch_tokens), done, shared)
+        self._crew.submit([waiting])
+        return waiting.result
+
+    def _warn_of_losses(self) -> None:
+        for loss in self._crew.lost[self._warned :]:
+            self._warned += 1
+            warnings.warn(f"{loss}; the others do its part", RuntimeWarning, stacklevel=5)
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides these engines' passage vectors, as plain values for a manifest; equal to one encoder's."""
+        return dict(self._facts.identity)
+
+    @property
+    def at_work(self) -> str:
+        """How many workers there are, and how many are left."""
+        return f"{self._crew.alive} of {len(self._crew.workers)}" if self._close.alive else "closed"
+
+    def close(self) -> None:
+        """End the workers; later calls raise RuntimeError. Closing twice does nothing."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

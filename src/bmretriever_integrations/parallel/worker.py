@@ -1,0 +1,92 @@
+"""A worker process: ``python -m bmretriever_integrations.parallel.worker``, started by :mod:`.process`, never by hand.
+
+The main thread only listens, so that the process ends at once when its owner does, whatever the engine is doing; a pipe
+breaks however the owner ends, even by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO
+
+from bmretriever_integrations.parallel.crew import LANES
+from bmretriever_integrations.parallel.messages import (
+    Answer,
+    Embedded,
+    Failed,
+    Finished,
+    Load,
+    Question,
+    Work,
+    portable,
+)
+from bmretriever_integrations.parallel.views import Engine
+
+
+class Desk:
+    """Does what it is asked, several things at once, and answers each under its number."""
+
+    def __init__(self, answers: IO[bytes]) -> None:
+        """
+        :param answers: where the owner listens.
+        """
+        self._answers, self._writing = answers, threading.Lock()
+        self._engine: Engine | None = None
+        self._name = "?"
+
+    def handle(self, number: int, question: Question) -> None:
+        """
+        Answer one question, whatever happens.
+
+        :param number: of the question.
+        :param question: what to do.
+        """
+        try:
+            answer: Answer = self._load(question) if isinstance(question, Load) else self._work(number, question)
+        except BaseException as error:
+            answer = Failed(portable(error, self._name))
+        self._say(number, answer)
+
+    def _load(self, order: Load) -> Finished:
+        self._name = str(order.settings.device)
+        import torch
+
+        if order.sharers:
+            torch.set_num_threads(max(1, torch.get_num_threads() // order.sharers))
+        if self._name.startswith("cuda") and torch.device(self._name).index in range(torch.cuda.device_count()):
+            torch.cuda.set_device(self._name)  # else what names no device makes a context of its own on the first
+        self._engine = Engine(order.settings)
+        return Finished(self._engine.facts)
+
+    def _work(self, number: int, work: Work) -> Finished:
+        if self._engine is None:
+            raise RuntimeError("no engine was loaded")
+        work.target.write(self._engine.run(work.errand, lambda texts: self._say(number, Embedded(texts))))
+        return Finished()
+
+    def _say(self, number: int, answer: Answer) -> None:
+        with self._writing:
+            pickle.dump((number, answer), self._answers)
+            self._answers.flush()
+
+
+def main() -> None:
+    """Listen until the owner hangs up."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the answers
+    desk = Desk(answers)
+    lanes = ThreadPoolExecutor(LANES)
+    while True:
+        try:
+            number, question = pickle.load(sys.stdin.buffer)
+        except (EOFError, pickle.UnpicklingError):  # the owner is gone, perhaps in the middle of a word
+            os._exit(0)
+        lanes.submit(desk.handle, number, question)
+
+
+if __name__ == "__main__":
+    main()
