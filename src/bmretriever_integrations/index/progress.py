@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from tqdm import tqdm
 
 from bmretriever_integrations.records import CorpusReport
@@ -16,6 +18,7 @@ class RecordBar:
         :param limit: most records that will come, if the caller set a limit.
         """
         self._limit = limit
+        self._lock = threading.Lock()
         self._bar = tqdm(unit=" records", desc="indexing", disable=None if shown else True, total=limit, smoothing=0.05)
 
     def expect(self, corpus: CorpusReport) -> None:
@@ -36,17 +39,19 @@ class RecordBar:
         """
         if self._bar.disable:  # such a bar has no start to move
             return
-        self._bar.initial += records
-        self._bar.n += records
-        self._bar.refresh()
+        with self._lock:
+            self._bar.initial += records
+            self._bar.n += records
+            self._bar.refresh()
 
     def embedded(self, records: int) -> None:
         """
-        Count records embedded just now.
+        Count records embedded just now; may be called from any thread.
 
-        :param records: how many.
+        :param records: how many; fewer than none where a lost worker's are embedded again.
         """
-        self._bar.update(records)
+        with self._lock:
+            self._bar.update(records)
 
     def close(self) -> None:
         """Leave the bar's last line standing."""
