@@ -1,0 +1,102 @@
+"""Options, the models set up one after another, and what pytest-benchmark's JSON says beside its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing here may reach for the hub
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import torch
+from side_by_side.machine import hardware, versions
+from side_by_side.options import Options
+from side_by_side.results import SCHEMA
+from side_by_side.room import Room
+from side_by_side.texts import Texts, read_texts
+from transformers.utils import logging
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--side-by-side", default="{}", help="options as JSON; benchmarks/run.py writes them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    options = Options.from_json(config.getoption("--side-by-side"))
+    config.stash[OPTIONS] = options
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+
+
+OPTIONS = pytest.StashKey[Options]()
+SOURCE = pytest.StashKey[str]()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "room" in metafunc.fixturenames:  # module scope: all cases of a model run before the next one is loaded
+        models = metafunc.config.stash[OPTIONS].chosen_models()
+        metafunc.parametrize("room", models, indirect=True, scope="module")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    options = config.stash[OPTIONS]
+    wanted = []
+    for item in items:
+        case = item.name.partition("[")[0].removeprefix("test_").replace("_", "-")
+        if case not in ("passages", "queries", "one-query", "memory") or case in options.cases:
+            wanted.append(item)
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = wanted
+
+
+@pytest.fixture(scope="session")
+def options(pytestconfig: pytest.Config) -> Options:
+    """The user's options."""
+    return pytestconfig.stash[OPTIONS]
+
+
+@pytest.fixture(scope="session")
+def texts(options: Options, pytestconfig: pytest.Config) -> Texts:
+    """All texts that there are to choose from."""
+    found = read_texts(options.data)
+    pytestconfig.stash[SOURCE] = found.source
+    return found
+
+
+@pytest.fixture(scope="module")
+def room(
+    request: pytest.FixtureRequest, options: Options, texts: Texts, pytestconfig: pytest.Config
+) -> Iterator[Room]:
+    """A model with its contenders, on a disk that is cleared when its cases are done."""
+    cache = pytestconfig.cache
+    store = None if options.tiny or cache is None else cache.mkdir("packages")
+    folder = Path(tempfile.mkdtemp(prefix="bmretriever-benchmark-", dir=options.work))
+    made = Room(options, request.param, texts, folder, store)
+    yield made
+    made.close()
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    """A description of the machine in place of its name and everything else that it tells of itself."""
+    described = hardware(config.stash[OPTIONS].device, machine_info["cpu"])
+    machine_info.clear()
+    machine_info.update(described)
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """What was asked for, on which texts, with which versions."""
+    asked = asdict(config.stash[OPTIONS])
+    for place in ("data", "work"):
+        asked.pop(place)
+    output_json |= {"schema": SCHEMA, "options": asked, "versions": versions(), "texts": config.stash[SOURCE]}

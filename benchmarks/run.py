@@ -1,0 +1,87 @@
+"""
+Measures this engine beside what a user would otherwise run, and writes one JSON.
+
+    python benchmarks/run.py                                        # 410M and 1B in slices on a CPU, about ten minutes
+    python benchmarks/run.py --data FOLDER --output benchmarks/results/laptop.json
+    python benchmarks/run.py --device cuda --output benchmarks/results/h100.json          # all four models, whole
+    python benchmarks/run.py --models 410M --cases queries --layers 0 --rounds 5          # one case of the whole model
+
+The weights are random, in the released models' true shapes; nothing is downloaded but a tokenizer, where a registry is in
+reach. Contenders take turns in one process, and every contender's vectors are compared with the reference in the same run.
+benchmarks/report.py makes tables and charts of the JSON; docs/benchmarks.md says how to read them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from side_by_side.options import CASES, CONTENDERS, CPU_PLANS, Options
+from side_by_side.texts import VARIABLE
+
+HERE = Path(__file__).resolve().parent
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    several = {"nargs": "+", "metavar": "NAME"}
+    parser.add_argument("--output", type=Path, default=Path("build/benchmark.json"), help="default: %(default)s")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 (default: %(default)s)")
+    parser.add_argument("--models", choices=CPU_PLANS, **several, help="410M 1B 2B 7B (default: by the device)")
+    parser.add_argument("--cases", choices=CASES, **several, help=f"of {' '.join(CASES)} (default: all)")
+    parser.add_argument("--contenders", choices=CONTENDERS, **several, help=f"of {' '.join(CONTENDERS)}")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on CUDA bfloat16")
+    parser.add_argument("--layers", type=int, nargs="+", metavar="N", help="one depth, or two to draw on from; 0: all")
+    parser.add_argument("--passages", type=int, metavar="N", help="in bulk (default: by model and device)")
+    parser.add_argument("--queries", type=int, metavar="N", help="in bulk")
+    parser.add_argument("--latency", type=int, metavar="N", help="queries a round in the case one-query")
+    parser.add_argument("--memory", type=int, nargs=2, metavar="N", help="passages of the two corpora in the case memory")
+    parser.add_argument("--rounds", type=int, metavar="N", help="of taking turns, after a warm-up (default: 3)")
+    parser.add_argument("--batch-sizes", type=int, nargs="+", metavar="N", help="that sentence-transformers may try")
+    parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own choice)")
+    parser.add_argument("--data", default=os.environ.get(VARIABLE), help=f"BEIR tasks; or set {VARIABLE}")
+    parser.add_argument("--work", help="folder for the weights, 4 bytes a parameter (default: the system's for temporary files)")
+    parser.add_argument("--seed", type=int, help="of weights and order (default: 0)")
+    parser.add_argument("--tiny", action="store_true", help="tiny networks and a few texts: does everything run?")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    given = vars(parse())
+    output = given.pop("output").resolve()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    known = {field.name for field in fields(Options)}
+    options = Options(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+            if name in known and value is not None
+        }
+    )
+    code = pytest.main(
+        [
+            str(HERE / "test_side_by_side.py"),
+            "--benchmark-only",
+            "--benchmark-quiet",
+            f"--benchmark-json={output}",
+            f"--side-by-side={options.to_json()}",
+            "--capture=no",
+            "--quiet",
+            "-rs",
+            "--no-header",
+            f"--rootdir={HERE.parent}",
+        ]
+    )
+    if code == 0:
+        from report import print_tables
+
+        print_tables(output)
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""One case of one model, from warm-up to what is written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqdm import tqdm
+
+from side_by_side.equality import compare, likeness
+from side_by_side.machine import peak_of_device
+from side_by_side.room import Room, sample_vectors
+from side_by_side.rounds import Arm, counted_tokens, take_turns
+from side_by_side.shapes import flops
+
+SHARE = 8
+"""Contenders that take queries one by one get every eighth of the bulk; a loop's time is a multiple of its parts'."""
+
+
+def measure(room: Room, case: str, benchmark: Any) -> dict[str, Any]:
+    """
+    Warm every contender up, compare its vectors with the reference, then let all take turns.
+
+    :param room: the model, set up.
+    :param case: "passages", "queries" or "one-query".
+    :param benchmark: pytest-benchmark's fixture; it times each whole round, the contenders' own times go beside it.
+    :returns: what was found, as plain values.
+    """
+    arms = room.fresh_arms()
+    with tqdm(total=_runs(arms, room), desc=f"{room.model} {case}", unit="run", disable=None, leave=False) as bar:
+        _assign(arms, room, case)
+        _tune(arms, room, case)
+        before = [_warm_up(arm, room, case) for arm in arms]
+        if room.options.on_cuda:  # graphs and compiled kernels are made for the shapes that will be timed
+            take_turns(arms, 0, room.options.device, bar)
+            for arm in arms:
+                arm.seconds.clear()
+        numbers = iter(range(int(room.options.on_cuda), room.options.rounds + 1))
+        benchmark.pedantic(
+            take_turns,
+            setup=lambda: ((arms, next(numbers), room.options.device, bar), {}),
+            rounds=room.options.rounds,
+            iterations=1,
+        )
+    lengths = room.lengths(case)
+    if case == "one-query":
+        lengths = lengths[: room.plan.latency]
+    contenders: dict[str, Any] = {}
+    for arm, seen in zip(arms, before, strict=True):
+        of_name = contenders.setdefault(arm.name, _describe(arm))
+        computed = round(arm.computed_tokens * arm.scale) or None
+        of_name["depths"][str(arm.depth)] = {"seconds": arm.seconds, "computed_tokens": computed, **seen}
+    return {
+        "model": room.model,
+        "case": case,
+        "whole_depth": room.whole,
+        "texts": len(lengths),
+        "real_tokens": sum(lengths),
+        "longest": max(lengths),
+        "flops_of_whole": flops(room.configs[room.whole], lengths),
+        "likeness_of_texts": likeness(room.right[room.depths[-1]]["passages" if case == "passages" else "queries"]),
+        "matmul_peak": room.peaks,
+        "tokenizer": room.tokenizer,
+        "not_installed": room.missing(),
+        "contenders": contenders,
+    }
+
+
+def _assign(arms: list[Arm], room: Room, case: str) -> None:
+    for arm in arms:
+        contender = arm.contender
+        if case == "passages":
+            arm.items = [lambda contender=contender: contender.passages(room.passages)]
+        elif case == "one-query":
+            few = room.queries[: room.plan.latency]
+            arm.items = [lambda contender=contender, query=query: contender.queries([query]) for query in few]
+        else:
+            some = room.queries[::SHARE] if contender.one_by_one else room.queries
+            arm.items = [lambda contender=contender, some=some: contender.queries(some)]
+            arm.scale = len(room.queries) / len(some)
+
+
+def _tune(arms: list[Arm], room: Room, case: str) -> None:
+    """At the first depth, where it is cheapest; what is best for one layer is best for many alike ones."""
+    if case == "one-query":
+        return
+    tuned: dict[str, Arm] = {}
+    most = len(room.passages if case == "passages" else room.queries)
+    sizes = [size for size in room.options.batch_sizes if size <= most] or [most]
+    for arm in arms:
+        if arm.name in tuned:
+            arm.contender.like(tuned[arm.name].contender)
+        else:
+            arm.contender.tune(arm.items[0], sizes)
+            tuned[arm.name] = arm
+
+
+def _warm_up(arm: Arm, room: Room, case: str) -> dict[str, Any]:
+    """Embed the texts whose right vectors are known; on a GPU also what will be timed, for its memory."""
+    right = room.right[arm.depth]["passages" if case == "passages" else "queries"]
+    found = sample_vectors(arm, room, case)
+    with peak_of_device(room.options.device) as peak:
+        for item in arm.items if room.options.on_cuda else ():
+            item()
+    return {"equality": compare(found, right, arm.contender.dtype()), "peak_device_bytes": peak["bytes"]}
+
+
+def _runs(arms: list[Arm], room: Room) -> int:
+    rounds = range(room.options.rounds + room.options.on_cuda)
+    return sum(1 for arm in arms for number in rounds if not (arm.rests and number % 2))
+
+
+def _describe(arm: Arm) -> dict[str, Any]:
+    return {
+        "label": arm.contender.label,
+        "dtype": arm.contender.dtype(),
+        "settings": arm.contender.settings(),
+        "share_of_texts": 1 / arm.scale,
+        "depths": {},
+    }

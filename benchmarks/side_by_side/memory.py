@@ -1,0 +1,104 @@
+"""Memory beyond the weights while a corpus is indexed, at two sizes: flat, or growing with the corpus?"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bmretriever_integrations.prompts import passage_prompt
+from side_by_side.indexing import index_and_watch
+from side_by_side.room import Room
+from side_by_side.shapes import config_of, write_checkpoint, write_for_peers
+
+INDEXERS = ("ours", "st-default", "haystack")
+NARROW = 64
+"""Width of the MLP in the network that a CPU indexes with: what grows with the corpus does not depend on it."""
+
+
+def measure_memory(room: Room, sizes: tuple[int, int], benchmark: Any) -> dict[str, Any]:
+    """
+    Index two corpora, each in a fresh process that watches its own memory.
+
+    On a CPU a network of one narrow layer and true width embeds the titles alone, so that many passages take little time; on a
+    GPU the whole model embeds whole abstracts.
+
+    :param room: the model, set up.
+    :param sizes: passages of the two corpora.
+    :param benchmark: pytest-benchmark's fixture; it carries the result.
+    :returns: what was found, as plain values.
+    """
+    names = [name for name in INDEXERS if name in {arm.name for arm in room.arms}]
+    corpora = [_write_corpus(room, size) for size in sizes]
+    where = _network(room)
+    jobs = [(name, size, corpus) for name in names for size, corpus in zip(sizes, corpora, strict=True)]
+
+    def run_all() -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+        with _fresh_processes() as processes:
+            for name, size, corpus in tqdm(jobs, desc=f"{room.model} memory", unit="run", disable=None, leave=False):
+                answer = processes.apply(index_and_watch, (_job(room, name, corpus, where),))
+                found[name].append({"passages": size, **answer})
+        return found
+
+    found = benchmark.pedantic(run_all, rounds=1, iterations=1)
+    lengths = room.tokens([passage_prompt(*_text(room, row)[::-1]) for row in range(min(sizes))])
+    return {
+        "model": room.model,
+        "case": "memory",
+        "whole_depth": room.whole,
+        "layers": room.whole if room.options.on_cuda else 1,
+        "width": room.configs[room.whole].hidden_size,
+        "tokens_a_passage": round(sum(map(len, lengths)) / len(lengths), 1),
+        "contenders": found,
+    }
+
+
+def _fresh_processes() -> Pool:
+    """One at a time, a new one for each job; where the system can, they start with the imports done."""
+    forks = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if forks else "spawn")
+    if forks:
+        context.set_forkserver_preload(["side_by_side.indexing"])
+    return context.Pool(1, maxtasksperchild=1)
+
+
+def _text(room: Room, row: int) -> tuple[str, str]:
+    """Different for every row, as duplicates may be embedded once."""
+    title, text = room.all_passages[row % len(room.all_passages)]
+    return f"{row + 1}. {title}", text if room.options.on_cuda else ""
+
+
+def _write_corpus(room: Room, size: int) -> Path:
+    path = room.folder / f"corpus-{size}.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for row in range(size):
+            title, text = _text(room, row)
+            file.write(json.dumps({"_id": str(row), "title": title, "text": text}) + "\n")
+    return path
+
+
+def _network(room: Room) -> tuple[Path, Path]:
+    """Folders of the network that indexes: as released, and for sentence-transformers."""
+    if room.options.on_cuda:
+        return room.checkpoint(room.depths[-1]), room.exported(room.depths[-1])
+    config = config_of(room.model, 1, room.options.tiny)
+    config.intermediate_size = NARROW
+    checkpoint = write_checkpoint(room.folder / "narrow", config, room.folder / "tokenizer", room.options.seed, "cpu")
+    return checkpoint, write_for_peers(checkpoint, room.folder / "narrow-exported")
+
+
+def _job(room: Room, name: str, corpus: Path, where: tuple[Path, Path]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "corpus": str(corpus),
+        "to": str(room.folder / f"index-{name}-{corpus.stem}"),
+        "where": [str(folder) for folder in where],
+        "device": room.options.device,
+        "dtype": room.options.chosen_dtype(),
+        "threads": room.options.threads,
+    }

@@ -1,0 +1,116 @@
+"""What to run: the user's options, and the sizes that fit each model on each kind of device."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+
+from bmretriever_integrations.device import cpu_has_bfloat16
+
+CASES = ("passages", "queries", "one-query", "memory")
+MAIN = ("ours", "st-best", "st-default")
+CONTENDERS = (*MAIN, "haystack", "llama-index", "authors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The sizes of one model's cases."""
+
+    layers: tuple[int, ...]
+    """Depths of the slices; 0 is the whole model. From two depths the whole model's time follows, see :mod:`.results`. The engine
+    has a way of its own for one layer alone, which says nothing of more layers, so 2 is the least."""
+    passages: int
+    queries: int
+    latency: int
+    """Queries of one round of the case one-query."""
+    memory: tuple[int, int] | None
+    """Passages of the case memory, at two sizes; None leaves it out."""
+    contenders: tuple[str, ...]
+
+
+    def __post_init__(self) -> None:
+        if not self.layers or min(self.layers) < 0 or 1 in self.layers:
+            raise ValueError(f"layers must be 0 (all) or at least 2, got {self.layers}")
+
+
+# Two CPU cores do some 50 GFLOP/s in float32, and a passage costs 0.2 TFLOP at 410M, 0.5 at 1B: a quarter of an hour in all.
+CPU_PLANS = {
+    "410M": Plan(layers=(2, 4), passages=16, queries=64, latency=12, memory=(1000, 5000), contenders=CONTENDERS),
+    "1B": Plan(layers=(2, 3), passages=8, queries=32, latency=6, memory=None, contenders=MAIN),
+    "2B": Plan(layers=(2, 3), passages=4, queries=16, latency=6, memory=None, contenders=MAIN),
+    "7B": Plan(layers=(2, 3), passages=4, queries=16, latency=6, memory=None, contenders=MAIN),
+}
+CUDA_PLANS = {
+    "410M": Plan(layers=(0,), passages=4096, queries=8192, latency=50, memory=(8192, 32768), contenders=CONTENDERS),
+    "1B": Plan(layers=(0,), passages=2048, queries=8192, latency=50, memory=None, contenders=MAIN),
+    "2B": Plan(layers=(0,), passages=2048, queries=4096, latency=50, memory=None, contenders=MAIN[:2]),
+    "7B": Plan(layers=(0,), passages=1024, queries=2048, latency=50, memory=None, contenders=MAIN[:2]),
+}
+TINY_PLAN = Plan(layers=(2, 3), passages=6, queries=6, latency=2, memory=(20, 60), contenders=CONTENDERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user may ask for; None leaves it to the plan of the model and the device."""
+
+    models: tuple[str, ...] | None = None
+    cases: tuple[str, ...] = CASES
+    contenders: tuple[str, ...] | None = None
+    device: str = "cpu"
+    dtype: str | None = None
+    """Of ours and of sentence-transformers at its best; the others run in the dtype that they choose themselves."""
+    layers: tuple[int, ...] | None = None
+    passages: int | None = None
+    queries: int | None = None
+    latency: int | None = None
+    memory: tuple[int, int] | None = None
+    rounds: int = 3
+    batch_sizes: tuple[int, ...] = (1, 4, 8, 16, 32, 64, 128)
+    """Tried for sentence-transformers at its best."""
+    threads: int | None = None
+    data: str | None = None
+    work: str | None = None
+    tiny: bool = False
+    seed: int = 0
+
+    def chosen_models(self) -> tuple[str, ...]:
+        """The models asked for, or those that suit the device: slices of two on a CPU, all four on a GPU."""
+        return self.models or (tuple(CUDA_PLANS) if self.on_cuda else ("410M", "1B"))
+
+    @property
+    def on_cuda(self) -> bool:
+        """Whether the device is a CUDA one."""
+        return self.device.startswith("cuda")
+
+    def chosen_dtype(self) -> str:
+        """The dtype asked for, or bfloat16 on a GPU and float32 on a CPU, which every contender can do well."""
+        return self.dtype or ("bfloat16" if self.on_cuda else "float32")
+
+    def second_dtype(self) -> str | None:
+        """What ``dtype="auto"`` takes on this device, where it is another: bfloat16 on CPUs that compute with it."""
+        differs = not self.on_cuda and cpu_has_bfloat16() and self.chosen_dtype() == "float32"
+        return "bfloat16" if differs else None
+
+    def plan(self, model: str) -> Plan:
+        """
+        The sizes of one model's cases, with what the user asked for put in.
+
+        :param model: "410M", "1B", "2B" or "7B".
+        """
+        plan = TINY_PLAN if self.tiny else (CUDA_PLANS if self.on_cuda else CPU_PLANS)[model]
+        asked = {field.name: getattr(self, field.name) for field in fields(Plan)}
+        return replace(plan, **{name: value for name, value in asked.items() if value is not None})
+
+    def to_json(self) -> str:
+        """One line that :meth:`from_json` reads; pytest carries it to the tests."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> Options:
+        """
+        Read what :meth:`to_json` wrote.
+
+        :param line: a JSON object; lists become tuples.
+        """
+        given = json.loads(line)
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})

