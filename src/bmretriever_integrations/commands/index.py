@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL, find_checkpoint
 from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
 
 if TYPE_CHECKING:
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.index import BuildReport
+    from bmretriever_integrations.parallel import EncoderPool
+    from bmretriever_integrations.parallel.ray_workers import RayEngines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +39,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype", choices=DTYPES, default="auto", help="number type of the model (default: %(default)s)"
     )
     parser.add_argument("--device", help="e.g. cuda:1 or cpu (default: the best that is there)")
+    parser.add_argument(
+        "--devices",
+        metavar="D,D",
+        help="several devices of this machine at once, e.g. cuda:0,cuda:1; the bytes are the same",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="this machine, or a Ray cluster (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers", type=positive, metavar="N", help="engines on the cluster (default: one a GPU, or one a machine)"
+    )
+    parser.add_argument(
+        "--ray-address",
+        metavar="A",
+        help="of the cluster (default: RAY_ADDRESS, or this machine's, or a new one on it)",
+    )
     parser.add_argument(
         "--shard-size",
         type=positive,
@@ -62,17 +87,16 @@ def run(arguments: argparse.Namespace) -> int:
     from bmretriever_integrations.commands.quiet import silence_libraries
     from bmretriever_integrations.corpus import read_corpus
 
+    _check_engine(arguments)
     read_corpus(arguments.source)  # complains of missing and wrong files before the model is loaded
     silence_libraries()
-    from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.index import build_index
     from bmretriever_integrations.index.manifest import read_manifest
 
-    settings = {"max_length": arguments.max_length, "dtype": arguments.dtype, "device": arguments.device}
     try:
-        with BMRetrieverEncoder(absolute(arguments.model), **settings) as encoder:
+        with _plain_warnings(), _open_engines(arguments) as engines:
             report = build_index(
-                encoder,
+                engines,
                 arguments.source,
                 arguments.to,
                 limit=arguments.limit,
@@ -86,6 +110,65 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     sys.stdout.write(summary(report, arguments.to))
     return 0
+
+
+def _check_engine(arguments: argparse.Namespace) -> None:
+    """Refuse what would be passed over without a word."""
+    on_ray = arguments.engine == "ray"
+    if arguments.devices is not None and (on_ray or arguments.device is not None):
+        other = "--engine ray" if on_ray else "--device"
+        raise ValueError(
+            f"--devices and {other} exclude each other; on a cluster, --workers says how many engines there are"
+        )
+    for name, value in (("--workers", arguments.workers), ("--ray-address", arguments.ray_address)):
+        if value is not None and not on_ray:
+            raise ValueError(f"{name} is for a cluster: add --engine ray")
+
+
+def _open_engines(arguments: argparse.Namespace) -> BMRetrieverEncoder | EncoderPool | RayEngines:
+    from bmretriever_integrations.settings import EncoderSettings
+
+    settings = EncoderSettings(
+        model=absolute(arguments.model),
+        max_length=arguments.max_length,
+        dtype=arguments.dtype,
+        device=arguments.device,
+    )
+    if arguments.engine == "ray":
+        from bmretriever_integrations.parallel.ray_workers import RayEngines
+
+        return RayEngines(settings, workers=arguments.workers, address=arguments.ray_address)
+    if arguments.devices is not None:
+        from bmretriever_integrations.parallel import EncoderPool
+
+        return EncoderPool(
+            settings.model,
+            devices=[device.strip() for device in arguments.devices.split(",")],
+            max_length=settings.max_length,
+            dtype=settings.dtype,
+        )
+    return settings.open()
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Say that a worker was lost in one line, beside the bar."""
+    from tqdm import tqdm
+
+    from bmretriever_integrations.parallel.engines import WorkerLostWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", WorkerLostWarning)
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, WorkerLostWarning):
+                tqdm.write(f"warning: {message}", file=sys.stderr)
+            else:
+                shown(message, category, *place)
+
+        warnings.showwarning = show
+        yield
 
 
 def absolute(model: str) -> str:

@@ -26,24 +26,23 @@ def estimate(prompt_bytes: int, max_length: int) -> int:
     return min(max_length, prompt_bytes // BYTES_A_TOKEN + TEMPLATE_TOKENS)
 
 
-def cut(rows: Sequence[int], sizes: Sequence[int], batch_tokens: int, workers: int) -> list[list[int]]:
+def cut(sizes: Sequence[int], batch_tokens: int, workers: int) -> list[list[int]]:
     """
     Cut texts into chunks.
 
     Depends on nothing but its arguments, so the same call gives the same chunks and the same bytes whichever worker is free.
 
-    :param rows: numbers of the texts.
-    :param sizes: estimated tokens, indexed by those numbers.
+    :param sizes: estimated tokens of each text.
     :param batch_tokens: of a batch on one device.
     :param workers: how many share the work.
-    :returns: lists of row numbers, the longest texts first.
+    :returns: lists of numbers of texts, the longest texts first.
     """
-    total = sum(sizes[row] for row in rows)
+    total = sum(sizes)
     most = CHUNK_BATCHES * batch_tokens
     budget = min(most, max(total / (workers * CHUNKS_A_WORKER), SMALLEST * batch_tokens))
     chunks: list[list[int]] = []
     room = 0.0
-    for row in sorted(rows, key=lambda row: -sizes[row]):
+    for row in sorted(range(len(sizes)), key=lambda row: -sizes[row]):
         if room < sizes[row] or not chunks:
             chunks.append([])
             room = budget

@@ -40,7 +40,7 @@ class Worker(Protocol):
         Have an errand done; called from :data:`LANES` threads at once.
 
         :param waiting: the errand; its progress is reported to it.
-        :returns: the vectors, or the shared array that they were written into.
+        :returns: *Shape:* (n, width) float32
         :raises WorkerLost: if it ended meanwhile.
         """
 
@@ -117,7 +117,7 @@ class Crew:
                     return
             except BaseException as error:
                 waiting.result.set_exception(error)
-            del waiting  # this thread may wait for hours: it must not keep the last call's vectors
+            del waiting  # this thread may wait for hours: it must not keep the last errand's vectors
 
     def _goes_on(self, number: int, loss: str) -> bool:
         with self._lock:

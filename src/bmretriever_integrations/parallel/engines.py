@@ -10,9 +10,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from bmretriever_integrations.parallel.crew import LANES, Crew, Worker
-from bmretriever_integrations.parallel.shared import SharedRows
 from bmretriever_integrations.parallel.turns import Waiting
 from bmretriever_integrations.parallel.work import Call, Errand, Facts, Progress, Vectors
+
+
+class WorkerLostWarning(RuntimeWarning):
+    """A worker ended; its work in hand is done by the others."""
 
 
 class Engines:
@@ -22,19 +25,17 @@ class Engines:
     A worker that dies costs nothing but its work in hand, which the others do; a warning says so.
     """
 
-    def __init__(self, workers: Sequence[Worker], *, share_memory: bool) -> None:
+    def __init__(self, workers: Sequence[Worker]) -> None:
         """
         Load all models, at the same time.
 
         :param workers: at least one.
-        :param share_memory: whether the workers can write into this process's memory.
         :raises Exception: the first error of a worker that could not load its model; no worker is left then.
         :raises ValueError: if two of them would make different vectors.
         :raises WorkersLost: if a worker ended while it loaded the model.
         """
         self._crew = Crew(workers)
         self._close = weakref.finalize(self, self._crew.close)
-        self._share_memory = share_memory
         self._facts = self._agree()
         self.width: int = self._facts.width
         self.batch_tokens: int = min(facts.batch_tokens for facts in self._crew.facts)
@@ -64,16 +65,14 @@ class Engines:
         :raises WorkersLost: if no worker is left.
         """
         self._warn_of_losses()
-        rows = sum(len(texts) for texts, _titles in calls)
-        shared = SharedRows(rows, self.width) if self._share_memory else None
-        waiting = Waiting(Errand("encode_passages", calls, batch_tokens), done, shared)
+        waiting = Waiting(Errand("encode_passages", calls, batch_tokens), done)
         self._crew.submit([waiting])
         return waiting.result
 
     def _warn_of_losses(self) -> None:
         for loss in self._crew.lost[self._warned :]:
             self._warned += 1
-            warnings.warn(f"{loss}; the others do its part", RuntimeWarning, stacklevel=5)
+            warnings.warn(f"{loss}; the others do its part", WorkerLostWarning, stacklevel=5)
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides these engines' passage vectors, as plain values for a manifest; equal to one encoder's."""

@@ -6,7 +6,7 @@ import pickle
 import traceback
 from dataclasses import dataclass
 
-from bmretriever_integrations.parallel.shared import Target
+from bmretriever_integrations.parallel.shared import SharedRows
 from bmretriever_integrations.parallel.work import Errand, Facts
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -25,7 +25,7 @@ class Work:
     """Owner: do this errand."""
 
     errand: Errand
-    target: Target
+    rows: SharedRows
 
 
 @dataclass(frozen=True)

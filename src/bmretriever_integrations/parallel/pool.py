@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, as_completed
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.output import Output
 from bmretriever_integrations.parallel.chunks import cut, estimate
 from bmretriever_integrations.parallel.engines import Engines
 from bmretriever_integrations.parallel.process import ProcessWorker
-from bmretriever_integrations.parallel.shared import SharedRows
-from bmretriever_integrations.parallel.turns import Waiting
+from bmretriever_integrations.parallel.turns import Waiting, no_report
 from bmretriever_integrations.parallel.work import Errand, Vectors
-from bmretriever_integrations.prompts import resolve_instruction
+from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 from bmretriever_integrations.tokens import check_texts
 
@@ -46,6 +42,7 @@ class EncoderPool(Engines):
         normalize: bool = False,
         truncate_dim: int | None = None,
         max_batch_tokens: int | None = None,
+        forward: str = "auto",
         local_files_only: bool = False,
         token: str | None = None,
         progress: bool = False,
@@ -65,6 +62,7 @@ class EncoderPool(Engines):
         :param normalize: scale vectors to length 1.
         :param truncate_dim: keep this many leading dimensions.
         :param max_batch_tokens: padded tokens of a batch on each device; None takes what the one with the least memory holds.
+        :param forward: how the network is run.
         :param local_files_only: never ask the hub.
         :param token: access token for the hub.
         :param progress: show a bar while encoding.
@@ -80,6 +78,7 @@ class EncoderPool(Engines):
             normalize=normalize,
             truncate_dim=truncate_dim,
             max_batch_tokens=max_batch_tokens,
+            forward=forward,
             local_files_only=local_files_only,
             token=token,
         )
@@ -91,93 +90,79 @@ class EncoderPool(Engines):
             [
                 ProcessWorker(replace(self.settings, device=device), on_cpu if device == "cpu" else 0)
                 for device in self.devices
-            ],
-            share_memory=True,
+            ]
         )
 
-    def encode_queries(self, texts: Sequence[str], instruction: str | None = None) -> Vectors:
+    def encode_queries(
+        self, texts: Sequence[str], instruction: str | None = None, *, out: Vectors | None = None
+    ) -> Vectors:
         """
         Embed queries.
 
         :param texts: the queries.
         :param instruction: a task key or a sentence; None takes the pool's own.
+        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
         :returns: *Shape:* (n, width) float32, one row a query, in their order.
         :raises TypeError: if ``texts`` is no list of strings.
-        :raises ValueError: if the instruction is empty or a text holds a lone surrogate.
+        :raises ValueError: if the instruction is empty, a text holds a lone surrogate, or ``out`` is of another shape or type.
         :raises WorkersLost: if no worker is left.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
         checked = check_texts(texts, "texts")
-        return self._encode([(text, "") for text in checked], task)
 
-    def encode_passages(self, texts: Sequence[str], titles: Sequence[str | None] | None = None) -> Vectors:
+        def errand(rows: list[int]) -> Errand:
+            return Errand("encode_queries", (([checked[row] for row in rows], task),), self.batch_tokens)
+
+        return self._encode([query_prompt(task, text) for text in checked], errand, out)
+
+    def encode_passages(
+        self, texts: Sequence[str], titles: Sequence[str | None] | None = None, *, out: Vectors | None = None
+    ) -> Vectors:
         """
         Embed passages.
 
         :param texts: the passages.
         :param titles: a title, "" or None for each passage.
+        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
         :returns: *Shape:* (n, width) float32, one row a passage, in their order.
         :raises TypeError: if ``texts`` or ``titles`` is no list of strings.
-        :raises ValueError: if the lists differ in length or a text holds a lone surrogate.
+        :raises ValueError: if the lists differ in length, a text holds a lone surrogate, or ``out`` is of another shape or type.
         :raises WorkersLost: if no worker is left.
         """
         checked = check_texts(texts, "texts")
         heads = [""] * len(checked) if titles is None else check_texts([title or "" for title in titles], "titles")
         if len(heads) != len(checked):
             raise ValueError(f"titles must be as many as texts: got {len(heads)} titles for {len(checked)} texts")
-        return self._encode(list(zip(checked, heads, strict=True)), None)
 
-    def _encode(self, pairs: list[tuple[str, str]], task: str | None) -> Vectors:
-        """Unequal texts -> chunks -> workers -> one array; ``task`` is the queries' instruction, None means passages."""
-        if not pairs:
-            self._crew.submit([])
-            return np.empty((0, self.width), np.float32)
-        first: dict[tuple[str, str], int] = {}
-        same_as = [first.setdefault(pair, row) for row, pair in enumerate(pairs)]
-        before = 0 if task is None else len(task.encode())
-        sizes = [estimate(before + len((text + title).encode()), self.settings.max_length) for text, title in pairs]
-        shared = SharedRows(len(pairs), self.width)
-        chunks = [
-            self._errand(pairs, chunk, task, shared)
-            for chunk in cut(list(first.values()), sizes, self.batch_tokens, len(self.devices))
-        ]
-        copies = Counter(same_as)
-        with tqdm(
-            total=len(pairs),
-            desc=f"embedding {'passages' if task is None else 'queries'}",
-            unit="text",
-            disable=not self.progress or len(pairs) < 2,
-        ) as bar:
-            for chunk in self._finished(chunks):
-                bar.update(sum(copies[row] for row in chunk))
-        repeated = [row for row, source in enumerate(same_as) if source != row]
-        shared.array[repeated] = shared.array[[same_as[row] for row in repeated]]
-        return shared.array
+        def errand(rows: list[int]) -> Errand:
+            call = ([checked[row] for row in rows], [heads[row] for row in rows])
+            return Errand("encode_passages", (call,), self.batch_tokens)
 
-    def _errand(self, pairs: list[tuple[str, str]], chunk: list[int], task: str | None, shared: SharedRows) -> Waiting:
-        texts = [pairs[row][0] for row in chunk]
-        if task is None:
-            errand = Errand("encode_passages", ((texts, [pairs[row][1] for row in chunk]),), self.batch_tokens)
-        else:
-            errand = Errand("encode_queries", ((texts, task),), self.batch_tokens)
-        return Waiting(errand, lambda _texts: None, shared, np.array(chunk, np.int64))
+        return self._encode(
+            [passage_prompt(text, head) for text, head in zip(checked, heads, strict=True)], errand, out
+        )
 
-    def _finished(self, chunks: list[Waiting]) -> Iterator[list[int]]:
-        """Have chunks done; gives the rows of each when they are in the array."""
-        rows = {chunk.result: cast("NDArray[np.int64]", chunk.rows).tolist() for chunk in chunks}
-        self._crew.submit(chunks)
+    def _encode(self, prompts: list[str], errand: Callable[[list[int]], Errand], out: Vectors | None) -> Vectors:
+        """Distinct prompts -> chunks -> workers -> one array."""
+        output = Output(prompts, self.width, out)
+        sizes = [estimate(len(prompt.encode()), self.settings.max_length) for prompt in output.prompts]
+        chunks = cut(sizes, self.batch_tokens, len(self.devices))
+        waiting = [Waiting(errand(output.rows(chunk)), no_report) for chunk in chunks]
+        places = {one.result: chunk for one, chunk in zip(waiting, chunks, strict=True)}
+        self._crew.submit(waiting)
+        del waiting  # so that each result goes as soon as it is written
+        shown = self.progress and len(prompts) > 1
         try:
-            for result in as_completed(rows):
-                try:
-                    result.result()
-                except FloatingPointError as error:
-                    error.add_note(f"Those rows are counted within one worker's part: {rows[result]} of this call.")
-                    raise
-                yield rows[result]
+            with tqdm(total=len(sizes), desc="embedding", unit="text", disable=not shown) as bar:
+                for result in as_completed(places):
+                    chunk = places.pop(result)
+                    output.write(chunk, _vectors(result, output.rows(chunk)))
+                    bar.update(len(chunk))
         finally:
-            for result in rows:  # after an error or Ctrl-C nobody wants the rest
+            for result in places:  # after an error or Ctrl-C nobody wants the rest
                 result.cancel()
             self._warn_of_losses()
+        return output.vectors
 
     def __repr__(self) -> str:
         made = self._facts.identity
@@ -186,6 +171,15 @@ class EncoderPool(Engines):
             f"width={self.width}, max_length={self.settings.max_length}, normalize={made['normalize']}, "
             f"batch_tokens={self.batch_tokens}, instruction={self.instruction!r})"
         )
+
+
+def _vectors(result: Future[Vectors], rows: list[int]) -> Vectors:
+    try:
+        return result.result()
+    except FloatingPointError as error:
+        names = f"{', '.join(map(str, rows[:20]))}{', ...' if len(rows) > 20 else ''}"
+        error.add_note(f"A worker numbers its own texts, from 0; in this call they are texts {names}.")
+        raise
 
 
 def _check_devices(devices: Sequence[str] | None) -> list[str]:

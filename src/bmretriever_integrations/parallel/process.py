@@ -19,7 +19,8 @@ from typing import Any
 
 from bmretriever_integrations.parallel.crew import WorkerLost
 from bmretriever_integrations.parallel.messages import Answer, Embedded, Failed, Load, Question, Work
-from bmretriever_integrations.parallel.turns import Waiting
+from bmretriever_integrations.parallel.shared import shared_rows
+from bmretriever_integrations.parallel.turns import Waiting, no_report
 from bmretriever_integrations.parallel.work import Facts, Progress, Vectors
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -38,6 +39,7 @@ class ProcessWorker:
         :param sharers: workers among which the machine's cores are shared out; 0 leaves PyTorch's threads as they are.
         """
         self.name = str(settings.device)
+        self._width = 0
         self._order = Load(settings, sharers)
         self._numbers = itertools.count()
         self._lock = threading.Lock()  # of the two below
@@ -62,15 +64,16 @@ class ProcessWorker:
 
     def load(self) -> Facts:
         """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
-        facts: Facts = self._ask(self._order, lambda _texts: None)
+        facts: Facts = self._ask(self._order, no_report)
+        self._width = facts.width
         return facts
 
     def do(self, waiting: Waiting) -> Vectors:
-        """See :class:`~bmretriever_integrations.parallel.crew.Worker`; it needs ``waiting.shared``."""
-        if waiting.shared is None:
-            raise ValueError("a process of this machine puts vectors into shared memory; this errand brings none")
-        self._ask(Work(waiting.errand, waiting.shared.target(waiting.rows)), waiting.report)
-        return waiting.shared.array
+        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
+        with shared_rows(waiting.errand.texts, self._width) as rows:
+            vectors = rows.map()
+            self._ask(Work(waiting.errand, rows), waiting.report)
+        return vectors
 
     def replace(self) -> bool:
         """Not replaced: what ended it would most likely end the next one, too."""

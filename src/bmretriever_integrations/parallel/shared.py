@@ -1,9 +1,11 @@
-"""An array that several processes write into, found by a path."""
+"""An array in memory that a worker of this machine writes into, found by a path; so that no vector is pickled."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,61 +16,43 @@ Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Target:
-    """Rows of a shared array, as a worker is told of them."""
-
-    path: str
-    shape: tuple[int, int]
-    rows: NDArray[np.int64] | None
-    """Which rows to write; None means all."""
-
-    def write(self, vectors: Vectors) -> None:
-        """
-        Put vectors into the array.
-
-        :param vectors: *Shape:* (rows, width) float32
-        """
-        array: Vectors = np.memmap(self.path, np.float32, "r+", shape=self.shape)
-        array[slice(None) if self.rows is None else self.rows] = vectors
-
-
 class SharedRows:
     """
-    An array in memory that other processes reach by a path.
+    Where the array is. Both sides map it, and its memory lives as long as either does.
 
     On Linux it is anonymous memory (memfd): it needs no room in /dev/shm, of which containers have 64 MB by default, and it
     is gone with its last user, however that ends. Elsewhere it is a temporary file.
-
-    The path is good as long as this object lives: whoever waits for a worker that may still open it must hold it.
     """
 
-    def __init__(self, rows: int, width: int) -> None:
-        """
-        :param rows: at least 1.
-        :param width: of a row.
-        """
-        self._handle, self._path = _open()
-        os.ftruncate(self._handle, rows * width * np.dtype(np.float32).itemsize)
-        self.shape = (rows, width)
-        mapped: Vectors = np.memmap(self._path, np.float32, "r+", shape=self.shape)
-        self.array: Vectors = np.asarray(mapped)
-        """*Shape:* (rows, width) float32; lives on without this object."""
+    path: str
+    shape: tuple[int, int]
 
-    def target(self, rows: NDArray[np.int64] | None = None) -> Target:
+    def map(self) -> Vectors:
         """
-        Name rows for a worker.
+        Reach the array.
 
-        :param rows: row numbers; None means all.
+        :returns: *Shape:* :attr:`shape` float32
         """
-        return Target(self._path, self.shape, rows)
+        mapped: Vectors = np.memmap(self.path, np.float32, "r+", shape=self.shape)
+        return np.asarray(mapped)
 
-    def __del__(self) -> None:
-        handle = getattr(self, "_handle", None)
-        if handle is None:
-            return
+
+@contextmanager
+def shared_rows(rows: int, width: int) -> Iterator[SharedRows]:
+    """
+    Make an array; its path is good inside the block only, what was mapped stays.
+
+    :param rows: at least 1.
+    :param width: of a row.
+    """
+    handle, path = _open()
+    try:
+        os.ftruncate(handle, rows * width * np.dtype(np.float32).itemsize)
+        yield SharedRows(path, (rows, width))
+    finally:
         os.close(handle)
-        if not self._path.startswith("/proc/"):
-            Path(self._path).unlink(missing_ok=True)
+        if not path.startswith("/proc/"):
+            Path(path).unlink(missing_ok=True)
 
 
 def _open() -> tuple[int, str]:

@@ -7,30 +7,26 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bmretriever_integrations.parallel.shared import SharedRows
 from bmretriever_integrations.parallel.work import Errand, Progress, Vectors
+
+
+def no_report(_texts: int) -> None:
+    """
+    A progress that nobody watches.
+
+    :param _texts: how many are embedded.
+    """
 
 
 class Waiting:
     """An errand on its way: waiting, or with a worker."""
 
-    def __init__(
-        self,
-        errand: Errand,
-        done: Progress,
-        shared: SharedRows | None = None,
-        rows: NDArray[np.int64] | None = None,
-    ) -> None:
+    def __init__(self, errand: Errand, done: Progress) -> None:
         """
         :param errand: the work.
-        :param done: told as texts are embedded.
-        :param shared: the array that a worker of this machine writes into; held until the errand is over.
-        :param rows: which rows of it; None means all.
+        :param done: told as texts are embedded, from any thread.
         """
-        self.errand, self.shared, self.rows = errand, shared, rows
+        self.errand = errand
         self.result: Future[Vectors] = Future()
         self._done, self._reported = done, 0
 

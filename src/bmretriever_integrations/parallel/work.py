@@ -29,6 +29,11 @@ class Errand:
     batch_tokens: int
     """Padded tokens of a batch: which texts share a batch decides the last bits of a vector."""
 
+    @property
+    def texts(self) -> int:
+        """How many there are."""
+        return sum(len(texts) for texts, _other in self.calls)
+
     def run(self, encoder: BMRetrieverEncoder, done: Progress) -> Vectors:
         """
         Make the calls.
@@ -37,7 +42,7 @@ class Errand:
         :param done: told after each call how many texts it took.
         :returns: *Shape:* (n, width) float32, the rows of all calls, in their order.
         """
-        parts = []
+        parts: list[Vectors] = []
         for texts, other in self.calls:
             parts.append(getattr(encoder, self.method)(texts, other))
             done(len(texts))

@@ -65,7 +65,7 @@ class Desk:
     def _work(self, number: int, work: Work) -> Finished:
         if self._engine is None:
             raise RuntimeError("no engine was loaded")
-        work.target.write(self._engine.run(work.errand, lambda texts: self._say(number, Embedded(texts))))
+        work.rows.map()[:] = self._engine.run(work.errand, lambda texts: self._say(number, Embedded(texts)))
         return Finished()
 
     def _say(self, number: int, answer: Answer) -> None:

@@ -1,0 +1,185 @@
+"""Workers on a Ray cluster: an actor with one engine each, on whichever machine has room."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from typing import Any
+
+from bmretriever_integrations.parallel.crew import LANES, WorkerLost
+from bmretriever_integrations.parallel.engines import Engines
+from bmretriever_integrations.parallel.turns import Waiting, no_report
+from bmretriever_integrations.parallel.views import Engine
+from bmretriever_integrations.parallel.work import Errand, Facts, Vectors
+from bmretriever_integrations.settings import EncoderSettings
+
+REPLACEMENTS = 3
+"""Times that a worker is started anew elsewhere: machines come and go, but what ends every worker must end the run, too."""
+
+
+class RayEngines(Engines):
+    """Engines on the actors of a Ray cluster, for building an index: the texts go to them and the vectors come back."""
+
+    def __init__(self, settings: EncoderSettings, *, workers: int | None = None, address: str | None = None) -> None:
+        """
+        Start the actors and load the model into all of them, at the same time.
+
+        A process that has called ``ray.init`` already stays connected as it is.
+
+        :param settings: of every engine. A device of None takes a GPU of its own for each worker where the cluster has GPUs.
+        :param workers: None takes one for each GPU, or for each machine of a cluster without.
+        :param address: of the cluster, e.g. "auto" or "ray://head:10001"; None starts one on this machine, unless RAY_ADDRESS
+            names another.
+        :raises ImportError: if Ray is not installed.
+        :raises ConnectionError: if there is no cluster at the address.
+        :raises ValueError: if the cluster has too little for that many workers, or as the engine's constructor does.
+        """
+        ray = _ray()
+        self._disconnect = not ray.is_initialized()
+        if self._disconnect:
+            ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        try:
+            count, options = _plan(ray, settings, workers)
+            team = [RayWorker(ray, f"Ray worker {number}", settings, options) for number in range(count)]
+            super().__init__(team)
+        except BaseException:
+            self._hang_up()
+            raise
+
+    def close(self) -> None:
+        """End the actors, and leave the cluster if this object entered it."""
+        super().close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._disconnect:
+            _ray().shutdown()
+            self._disconnect = False
+
+    def __repr__(self) -> str:
+        return f"RayEngines({self._facts.identity['model']!r}, workers={self.at_work!r}, width={self.width})"
+
+
+class RayWorker:
+    """One actor; a lost one is started anew, and meanwhile the others do its work."""
+
+    def __init__(self, ray: Any, name: str, settings: EncoderSettings, options: dict[str, Any]) -> None:
+        """
+        :param ray: the module.
+        :param name: for messages.
+        :param settings: of its engine.
+        :param options: what it needs of its machine.
+        """
+        self.name, self._ray, self._settings = name, ray, settings
+        self._class = ray.remote(**options, max_concurrency=LANES)(Actor)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._left = REPLACEMENTS
+        self._broken: Any = None
+        self._actor = self._class.remote(settings)
+
+    def load(self) -> Facts:
+        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
+        facts: Facts = self._get(self._actor, self._actor.load.remote())
+        return facts
+
+    def do(self, waiting: Waiting) -> Vectors:
+        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
+        actor = self._actor
+        vectors: Vectors = self._get(actor, actor.run.remote(waiting.errand))
+        waiting.report(len(vectors))
+        return vectors
+
+    def replace(self) -> bool:
+        """See :class:`~bmretriever_integrations.parallel.crew.Worker`; waits until the cluster has room for it again."""
+        with self._lock:
+            if self._actor is not self._broken:  # another lane has done so already
+                return True
+            while self._left > 0 and not self._closed:
+                self._left -= 1
+                self._actor = self._class.remote(self._settings)
+                try:
+                    self.load()
+                except Exception:
+                    self._broken = self._actor
+                    continue
+                return True
+            return False
+
+    def close(self) -> None:
+        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
+        self._closed = True
+        self._ray.kill(self._actor)
+
+    def _get(self, actor: Any, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            raise _plain(error, self.name) from None
+        except self._ray.exceptions.RayError as error:  # the actor, its machine, or what was on the way
+            self._broken = actor
+            raise WorkerLost(f"{self.name} ended: {_first_line(error)}") from None
+
+
+class Actor:
+    """What runs on the cluster. The model is loaded by a call, not by the constructor, so that its errors arrive as they are."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        """
+        :param settings: of the engine.
+        """
+        self._settings = settings
+        self._engine: Engine | None = None
+
+    def load(self) -> Facts:
+        """Load the engine."""
+        self._engine = Engine(self._settings)
+        return self._engine.facts
+
+    def run(self, errand: Errand) -> Vectors:
+        """
+        Do an errand.
+
+        :param errand: what to embed.
+        :returns: *Shape:* (n, width) float32
+        """
+        if self._engine is None:
+            raise RuntimeError("no engine was loaded")
+        return self._engine.run(errand, no_report)
+
+
+def _ray() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise ImportError(
+            'Ray is not installed: pip install "bmretriever-integrations[ray]" (on every machine of the cluster)'
+        ) from error
+
+
+def _plan(ray: Any, settings: EncoderSettings, workers: int | None) -> tuple[int, dict[str, Any]]:
+    """How many workers, and what each needs of its machine."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = 0 if settings.device == "cpu" else int(sum(machine.get("GPU", 0) for machine in machines))
+    if gpus:
+        count = workers or gpus
+        if count > gpus:
+            raise ValueError(f"{count} workers need a GPU each, and the cluster has {gpus}: ask for {gpus} or fewer")
+        return count, {"num_gpus": 1}
+    cores = [int(machine.get("CPU", 0)) for machine in machines if machine.get("CPU", 0) >= 1]
+    count = workers or len(cores)
+    # the workers of a machine share its cores; Ray tells PyTorch how many threads that makes
+    for each in range(max(cores, default=0), 0, -1):
+        if sum(machine // each for machine in cores) >= count:
+            return count, {"num_cpus": each}
+    raise ValueError(f"{count} workers need a core each, and the cluster has {sum(cores)}: ask for fewer")
+
+
+def _plain(error: Any, name: str) -> BaseException:
+    cause: BaseException = error.cause
+    cause.add_note(f"Raised in {name}.")
+    return cause
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0].rstrip(".")

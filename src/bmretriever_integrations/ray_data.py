@@ -1,0 +1,166 @@
+"""BMRetrieverBatchEmbedder: what Ray Data's ``map_batches`` builds once an actor, and anything else that maps batches of columns.
+
+This module needs no Ray: the class takes a batch and gives a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.prompts import resolve_instruction
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+KINDS = ("passages", "queries")
+
+
+class BMRetrieverBatchEmbedder:
+    """
+    Adds a column of vectors to a batch of columns.
+
+    .. code-block:: python
+
+        dataset.map_batches(
+            BMRetrieverBatchEmbedder,
+            fn_constructor_kwargs={"model": "410M", "title_column": "title"},
+            batch_size=4096,
+            concurrency=8,
+            num_gpus=1,
+        )
+
+    All arguments are plain values, the model is loaded by the first batch, and a pickle of this object carries no weights.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        kind: Literal["passages", "queries"] = "passages",
+        text_column: str = "text",
+        title_column: str | None = None,
+        output_column: str = "vector",
+        revision: str | None = None,
+        device: str | None = None,
+        dtype: str = "auto",
+        max_length: int = MAX_LENGTH,
+        instruction: str | None = None,
+        normalize: bool = False,
+        truncate_dim: int | None = None,
+        max_batch_tokens: int | None = None,
+        forward: str = "auto",
+        local_files_only: bool = False,
+        token: str | None = None,
+    ) -> None:
+        """
+        Take note of the settings; nothing is loaded yet.
+
+        Those not named here are as for :class:`~bmretriever_integrations.BMRetrieverEncoder`.
+
+        :param model: a hub id, a short name, or a folder that every machine has.
+        :param kind: "passages", or "queries", which get the instruction.
+        :param text_column: name of the column of texts.
+        :param title_column: name of the column of the passages' titles, which may be null; None means they have none.
+        :param output_column: name of the column to add.
+        :param revision: commit, branch or tag on the hub.
+        :param device: None takes the GPU that Ray gave the actor, else the CPU.
+        :param dtype: "auto", "float32", "bfloat16" or "float16".
+        :param max_length: tokens of a sequence.
+        :param instruction: what queries are for.
+        :param normalize: scale vectors to length 1.
+        :param truncate_dim: keep this many leading dimensions.
+        :param max_batch_tokens: padded tokens of an engine's batch; None chooses by the device's free memory.
+        :param forward: how the network is run.
+        :param local_files_only: never ask the hub.
+        :param token: access token for the hub; it travels in the pickle. Better set HF_TOKEN on the machines.
+        :raises ValueError: if a setting is out of range, or one is given that the kind does not use.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        if kind == "queries" and title_column is not None:
+            raise ValueError(f"queries have no titles: title_column={title_column!r} is for kind='passages'")
+        if kind == "passages" and instruction is not None:
+            raise ValueError(f"passages take no instruction: instruction={instruction!r} is for kind='queries'")
+        self.kind, self.text_column, self.title_column, self.output_column = (
+            kind,
+            text_column,
+            title_column,
+            output_column,
+        )
+        self.instruction = resolve_instruction(instruction)
+        self.settings = EncoderSettings(
+            model=model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            max_length=max_length,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            max_batch_tokens=max_batch_tokens,
+            forward=forward,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        self._encoder: BMRetrieverEncoder | None = None
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Embed a batch.
+
+        :param batch: column name -> values, an ndarray or a list; Ray's ``batch_format="numpy"``, which is its default.
+        :returns: the same columns and the vectors. *Shape:* (n, width) float32
+        :raises KeyError: if a column is not there.
+        :raises TypeError: if the batch is no mapping, or a text no string.
+        :raises ValueError: if the batch has a column of the output's name already.
+        """
+        if not isinstance(batch, Mapping):
+            raise TypeError(
+                f"a batch must map column names to arrays, got {type(batch).__name__}: use batch_format='numpy'"
+            )
+        if self.output_column in batch:
+            raise ValueError(f"the batch has a column {self.output_column!r} already; choose another output_column")
+        texts = self._column(batch, self.text_column)
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"row {row} of column {self.text_column!r} is {text!r}, no text; give it one (an empty one will do), "
+                    "or leave such rows out"
+                )
+        encoder = self._engine()
+        if self.kind == "queries":
+            vectors = encoder.encode_queries(texts, self.instruction)
+        else:
+            titles = None if self.title_column is None else self._column(batch, self.title_column)
+            vectors = encoder.encode_passages(texts, None if titles is None else [_title(title) for title in titles])
+        return {**batch, self.output_column: vectors}
+
+    def _column(self, batch: Mapping[str, Any], name: str) -> list[Any]:
+        if name not in batch:
+            raise KeyError(f"the batch has no column {name!r}; it has {', '.join(map(repr, batch))}")
+        values: Sequence[Any] = batch[name]
+        return list(values)
+
+    def _engine(self) -> BMRetrieverEncoder:
+        if self._encoder is None:
+            self._encoder = self.settings.open()
+        return self._encoder
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_encoder": None}
+
+    def __repr__(self) -> str:
+        columns = (
+            f"{self.text_column!r}" if self.title_column is None else f"{self.title_column!r} and {self.text_column!r}"
+        )
+        return f"BMRetrieverBatchEmbedder({self.settings.model!r}, {self.kind} of {columns} -> {self.output_column!r})"
+
+
+def _title(value: Any) -> str | None:
+    """A null of Arrow is None, one of pandas a float that is not a number."""
+    missing = value is None or (isinstance(value, float) and np.isnan(value))
+    return None if missing else value
