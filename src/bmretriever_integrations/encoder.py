@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from bmretriever_integrations import loading, memory
-from bmretriever_integrations.batches import longest_first, next_batch
+from bmretriever_integrations.batches import longest_first, next_batch, tokens_of
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.device import resolve_device, resolve_dtype
-from bmretriever_integrations.forward.padded import PaddedForward
+from bmretriever_integrations.forward.choose import Forward, choose_forward
+from bmretriever_integrations.forward.prefix import shared_tokens
+from bmretriever_integrations.forward.transfer import Arriving, one_behind
 from bmretriever_integrations.identity import files_sha256
+from bmretriever_integrations.output import Output
 from bmretriever_integrations.pooling import finish
-from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
+from bmretriever_integrations.prompts import PASSAGE_PREFIX, passage_prompt, query_prompt, resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 from bmretriever_integrations.tokens import PromptTokenizer, check_texts
 
@@ -47,6 +50,7 @@ class BMRetrieverEncoder:
         normalize: bool = False,
         truncate_dim: int | None = None,
         max_batch_tokens: int | None = None,
+        forward: str = "auto",
         local_files_only: bool = False,
         token: str | None = None,
         progress: bool = False,
@@ -64,7 +68,8 @@ class BMRetrieverEncoder:
             authors' instruction for biomedical questions. :meth:`encode_queries` may override it.
         :param normalize: scale vectors to length 1. The authors do not, and score by dot product.
         :param truncate_dim: keep this many leading dimensions.
-        :param max_batch_tokens: padded tokens of a batch, for experts; None chooses by the device's free memory.
+        :param max_batch_tokens: tokens of a batch, for experts; None chooses by the device's free memory.
+        :param forward: how the network is run, for experts: "packed", "padded", "plain", or "auto" for the fastest exact one.
         :param local_files_only: never ask the hub.
         :param token: access token for the hub.
         :param progress: show a bar while encoding.
@@ -80,6 +85,7 @@ class BMRetrieverEncoder:
             normalize=normalize,
             truncate_dim=truncate_dim,
             max_batch_tokens=max_batch_tokens,
+            forward=forward,
             local_files_only=local_files_only,
             token=token,
         )
@@ -96,70 +102,90 @@ class BMRetrieverEncoder:
         self._folders = loaded.folders
         self._tokens = PromptTokenizer(loaded.tokenizer, max_length)
         network = loaded.network.to(self.device)
-        self._forward: PaddedForward | None = PaddedForward(network, self._tokens.eos_id, self.width)
+        self._forward: Forward | None = choose_forward(network, self._tokens.eos_id, self.settings.forward)
         self.max_batch_tokens = max_batch_tokens or memory.choose_batch_tokens(network, self.device)
         self._next_turn, self._turn = threading.Lock(), threading.Lock()
 
-    def encode_queries(self, texts: Sequence[str], instruction: str | None = None) -> Vectors:
+    def encode_queries(
+        self, texts: Sequence[str], instruction: str | None = None, *, out: Vectors | None = None
+    ) -> Vectors:
         """
         Embed queries.
 
         :param texts: the queries.
         :param instruction: a task key or a sentence; None takes the engine's own.
+        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
         :returns: *Shape:* (n, width) float32, one row a query, in their order.
         :raises TypeError: if ``texts`` is no list of strings.
-        :raises ValueError: if the instruction is empty or a text holds a lone surrogate.
+        :raises ValueError: if the instruction is empty, a text holds a lone surrogate, or ``out`` is of another shape or type.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
-        return self._encode([query_prompt(task, text) for text in check_texts(texts, "texts")], "queries")
+        prompts = [query_prompt(task, text) for text in check_texts(texts, "texts")]
+        return self._encode(prompts, query_prompt(task, ""), "queries", out)
 
-    def encode_passages(self, texts: Sequence[str], titles: Sequence[str | None] | None = None) -> Vectors:
+    def encode_passages(
+        self, texts: Sequence[str], titles: Sequence[str | None] | None = None, *, out: Vectors | None = None
+    ) -> Vectors:
         """
         Embed passages.
 
         :param texts: the passages.
         :param titles: a title, "" or None for each passage.
+        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
         :returns: *Shape:* (n, width) float32, one row a passage, in their order.
         :raises TypeError: if ``texts`` or ``titles`` is no list of strings.
-        :raises ValueError: if the lists differ in length or a text holds a lone surrogate.
+        :raises ValueError: if the lists differ in length, a text holds a lone surrogate, or ``out`` is of another shape or type.
         """
         checked = check_texts(texts, "texts")
         heads = [""] * len(checked) if titles is None else check_texts([title or "" for title in titles], "titles")
         if len(heads) != len(checked):
             raise ValueError(f"titles must be as many as texts: got {len(heads)} titles for {len(checked)} texts")
-        return self._encode([passage_prompt(t, head) for t, head in zip(checked, heads, strict=True)], "passages")
+        prompts = [passage_prompt(text, head) for text, head in zip(checked, heads, strict=True)]
+        return self._encode(prompts, PASSAGE_PREFIX, "passages", out)
 
-    def _encode(self, prompts: list[str], noun: str) -> Vectors:
-        """Tokens -> batches -> forward -> pooling, window by window."""
+    def _encode(self, prompts: list[str], template: str, noun: str, out: Vectors | None) -> Vectors:
+        """Tokens -> batches -> forward -> pooling, window by window; each distinct prompt once."""
+        self._open_forward()
+        output = Output(prompts, self.width, out)
+        shown = self.progress and len(prompts) > 1
+        with tqdm(total=len(output.prompts), desc=f"embedding {noun}", unit="text", disable=not shown) as bar:
+            for numbers, states in one_behind(self._windows(output.prompts, template, bar)):
+                output.write(numbers, finish(states.array(), self.normalize, output.rows(numbers)))
+        return output.vectors
+
+    def _windows(self, prompts: list[str], template: str, bar: Any) -> Iterator[tuple[list[int], Arriving]]:
+        """Run the device through one window of texts after the other; does not wait for its results."""
+        head = self._tokens([template])[0][:-1]
+        for start, ids in self._tokens.ahead(prompts):
+            order = longest_first([len(row) for row in ids])
+            shared = shared_tokens(ids, head)
+            lengths = [len(row) - shared for row in ids]
+            states: list[Any] = []
+            done = 0
+            while done < len(order):
+                forward = self._open_forward()
+                batch = order[done : next_batch(order, lengths, done, self.max_batch_tokens, forward.pads)]
+                result = self._run([ids[row] for row in batch], shared if forward.reuses_prefix else 0)
+                if result is not None:  # else the budget was halved: form the batch anew
+                    states.append(result)
+                    done += len(batch)
+                    bar.update(len(batch))
+            yield [start + row for row in order], Arriving(states, self.width)
+
+    def _open_forward(self) -> Forward:
         if self._forward is None:
             raise RuntimeError("this encoder is closed; make a new one")
-        vectors = np.empty((len(prompts), self.width), np.float32)
-        shown = self.progress and len(prompts) > 1
-        with tqdm(total=len(prompts), desc=f"embedding {noun}", unit="text", disable=not shown) as bar:
-            for start, ids in self._tokens.ahead(prompts):
-                lengths = [len(row) for row in ids]
-                order = longest_first(lengths)
-                done = 0
-                while done < len(order):
-                    batch = order[done : next_batch(order, lengths, done, self.max_batch_tokens)]
-                    result = self._run([ids[row] for row in batch])
-                    if result is not None:  # else the budget was halved: form the batch anew
-                        vectors[[start + row for row in batch]] = result
-                        done += len(batch)
-                        bar.update(len(batch))
-        return finish(vectors, self.normalize)
+        return self._forward
 
-    def _run(self, rows: list[list[int]]) -> Vectors | None:
-        """Embed one batch; None if the device had too little memory and the budget was halved."""
-        tokens = len(rows) * max(map(len, rows))
+    def _run(self, rows: list[list[int]], shared: int) -> Any:
+        """Start one batch; None if the device had too little memory and the budget was halved."""
         with self._my_turn():
-            if self._forward is None:
-                raise RuntimeError("this encoder was closed while it was encoding")
             try:
-                return self._forward(rows)
+                return self._open_forward()(rows, shared)
             except Exception as error:
                 if not memory.is_out_of_memory(error):
                     raise
+                tokens = tokens_of([len(row) - shared for row in rows], self._open_forward().pads)
                 if len(rows) == 1:
                     error.add_note(
                         f"One text of {tokens} tokens does not fit into the memory of {self.device} beside the model. "

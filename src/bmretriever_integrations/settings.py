@@ -11,6 +11,8 @@ from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 
+FORWARDS = ("auto", "packed", "padded", "plain")
+"""Ways to run a network: :func:`~bmretriever_integrations.forward.choose.choose_forward` tells what each is."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 MAX_LENGTH = 512
 """Tokens of a sequence, EOS included (the authors' eval.py: ``max_length=512 - 1``, then EOS)."""
@@ -32,6 +34,7 @@ class EncoderSettings:
     normalize: bool = False
     truncate_dim: int | None = None
     max_batch_tokens: int | None = None
+    forward: str = "auto"
     local_files_only: bool = False
     token: str | None = field(default=None, repr=False, compare=False)
 
@@ -43,6 +46,8 @@ class EncoderSettings:
             raise ValueError(f"model must be a hub id, a short name or a folder, got {self.model!r}")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.forward not in FORWARDS:
+            raise ValueError(f"forward must be one of {', '.join(FORWARDS)}, got {self.forward!r}")
         _check_count("max_length", self.max_length, smallest=2)
         if self.truncate_dim is not None:
             _check_count("truncate_dim", self.truncate_dim, smallest=1)

@@ -7,21 +7,21 @@ from haystack import Document
 
 from bmretriever_integrations.haystack import BMRetrieverDocumentEmbedder
 
-DOCUMENTS = [Document(content="fever and cough " * (number % 30 + 1)) for number in range(60)]
+DOCUMENTS = [Document(content=f"{number} fever and cough " * (number % 30 + 1)) for number in range(60)]
 
 
 @pytest.fixture
-def seen(tiny):
-    """A function: parameters -> rows and padded tokens of each batch that the shared engine ran."""
+def seen(tiny, watch):
+    """A function: parameters -> rows and tokens of each batch that the shared engine ran."""
     holder = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), max_length=128)
     holder.warm_up()
     engine = holder.embedding_backend.lease.engine
     forward = engine._forward
     sizes = []
 
-    def counted(rows):
-        sizes.append((len(rows), len(rows) * max(map(len, rows))))
-        return forward(rows)
+    def counted(run, lengths):
+        sizes.append((len(lengths), sum(lengths)))
+        return run()
 
     def run(documents=DOCUMENTS, **parameters):
         sizes.clear()
@@ -29,7 +29,7 @@ def seen(tiny):
             **{"model": str(tiny("llama")), "max_length": 128, "progress_bar": False, **parameters}
         )
         embedder.warm_up()
-        engine._forward = counted
+        watch(engine, counted)
         embedder.run(documents)
         engine._forward = forward
         embedder.close()
@@ -64,15 +64,14 @@ def test_a_small_batch_size_of_one_component_is_not_the_others(seen):
     assert len(seen(batch_size=32)) < len(small)
 
 
-def test_memory_that_ran_out_is_remembered(seen):
-    forward = seen.engine._forward
+def test_memory_that_ran_out_is_remembered(seen, watch):
 
-    def poor(rows):
-        if len(rows) * max(map(len, rows)) > 500:
+    def poor(run, lengths):
+        if sum(lengths) > 500:
             raise MemoryError
-        return forward(rows)
+        return run()
 
-    seen.engine._forward = poor
+    watch(seen.engine, poor)
     holder_sizes = seen.engine.max_batch_tokens
     embedder = BMRetrieverDocumentEmbedder(model=seen.engine.settings.model, max_length=128, progress_bar=False)
     assert len(embedder.run(DOCUMENTS)["documents"]) == len(DOCUMENTS)

@@ -102,20 +102,20 @@ def test_sixteen_threads(embedding):
     assert found == expected
 
 
-async def test_two_hundred_coroutines_and_workers_hold_one_batch_on_the_device(embedding, monkeypatch):
+async def test_two_hundred_coroutines_and_workers_hold_one_batch_on_the_device(embedding, watch):
     texts = [f"passage {number} " * (number % 9 + 1) for number in range(200)]
     single = [embedding.get_text_embedding(text) for text in texts]
-    forward, inside, most = embedding._engine.get(embedding._encoder_settings())._forward, [], []
+    inside, most = [], []
 
-    def counted(rows):
+    def counted(run, lengths):
         inside.append(1)
         most.append(len(inside))
         time.sleep(0.0005)
-        result = forward(rows)
+        result = run()
         inside.pop()
         return result
 
-    monkeypatch.setattr(embedding._engine.get(embedding._encoder_settings()), "_forward", counted)
+    watch(embedding._engine.get(embedding._encoder_settings()), counted)
     assert await asyncio.gather(*(embedding.aget_text_embedding(text) for text in texts)) == single
     embedding.embed_batch_size = 20  # ten lists at once
     embedding.num_workers = 4

@@ -9,25 +9,32 @@ import sys
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModel
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.batches import tokens_of
 from bmretriever_integrations.memory import choose_batch_tokens, is_out_of_memory
 
 TEXTS = [f"dose {number} " * (number % 30 + 1) for number in range(60)]
 
 
-def short_of_memory(encoder, most_tokens, error):
-    """Make the engine fail as a device does when a batch has more than ``most_tokens`` padded tokens."""
-    forward, sizes = encoder._forward, []
+@pytest.fixture
+def short_of_memory(watch):
+    """Make an engine fail as a device does when a batch has more than ``most_tokens`` tokens."""
 
-    def limited(rows):
-        sizes.append(len(rows) * max(map(len, rows)))
-        if sizes[-1] > most_tokens:
-            raise error
-        return forward(rows)
+    def limit(encoder, most_tokens, error):
+        sizes = []
 
-    encoder._forward = limited
-    return sizes
+        def limited(run, lengths):
+            sizes.append(tokens_of(lengths, encoder._forward.pads))
+            if sizes[-1] > most_tokens:
+                raise error
+            return run()
+
+        watch(encoder, limited)
+        return sizes
+
+    return limit
 
 
 @pytest.mark.parametrize(
@@ -38,7 +45,7 @@ def short_of_memory(encoder, most_tokens, error):
         MemoryError(),
     ],
 )
-def test_halves_the_budget_and_goes_on(tiny, error):
+def test_halves_the_budget_and_goes_on(tiny, short_of_memory, error):
     encoder = BMRetrieverEncoder(tiny("llama"), max_batch_tokens=4000)
     expected = encoder.encode_passages(TEXTS)
     sizes = short_of_memory(encoder, 700, error)
@@ -51,7 +58,7 @@ def test_halves_the_budget_and_goes_on(tiny, error):
     assert all(size <= 700 for size in sizes[tried:])  # what was learnt is kept
 
 
-def test_one_row_too_large_raises_the_original_error_with_advice(tiny):
+def test_one_row_too_large_raises_the_original_error_with_advice(tiny, short_of_memory):
     encoder = BMRetrieverEncoder(tiny("llama"))
     error = torch.OutOfMemoryError("CUDA out of memory")
     short_of_memory(encoder, 3, error)
@@ -63,7 +70,7 @@ def test_one_row_too_large_raises_the_original_error_with_advice(tiny):
         encoder.encode_passages(["again"])
 
 
-def test_other_errors_are_left_alone(tiny):
+def test_other_errors_are_left_alone(tiny, short_of_memory):
     encoder = BMRetrieverEncoder(tiny("llama"))
     budget = encoder.max_batch_tokens
     sizes = short_of_memory(encoder, 3, RuntimeError("CUDA error: an illegal memory access was encountered"))
@@ -75,7 +82,7 @@ def test_other_errors_are_left_alone(tiny):
 
 
 def test_budget_follows_free_memory(tiny, monkeypatch):
-    network = BMRetrieverEncoder(tiny("llama"))._forward._network
+    network = AutoModel.from_pretrained(tiny("llama"))
     budgets = []
     for free in (2**20, 2**24, 2**40):
         monkeypatch.setattr("bmretriever_integrations.memory._free_bytes", lambda device, free=free: free)
@@ -85,7 +92,7 @@ def test_budget_follows_free_memory(tiny, monkeypatch):
     assert budgets[-1] == 4096
 
 
-def test_max_batch_tokens_bounds_every_batch(tiny):
+def test_max_batch_tokens_bounds_every_batch(tiny, short_of_memory):
     encoder = BMRetrieverEncoder(tiny("llama"), max_batch_tokens=300)
     sizes = short_of_memory(encoder, 10**9, AssertionError())
     encoder.encode_passages(TEXTS)
@@ -96,6 +103,7 @@ def test_max_batch_tokens_bounds_every_batch(tiny):
 FAULTS = """
 import resource, sys
 import torch
+from bmretriever_integrations.batches import tokens_of
 from bmretriever_integrations.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()

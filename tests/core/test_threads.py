@@ -7,7 +7,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
@@ -17,19 +16,19 @@ from bmretriever_integrations.sharing import EngineLease, engines_open
 TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
 
 
-def test_sixteen_threads_get_the_same_vectors_one_batch_at_a_time(tiny):
+def test_sixteen_threads_get_the_same_vectors_one_batch_at_a_time(tiny, watch):
     encoder = BMRetrieverEncoder(tiny("gemma"), max_batch_tokens=500)
     expected = {number: encoder.encode_passages(TEXTS[number::16]) for number in range(16)}
-    forward, inside, most = encoder._forward, [], []
+    inside, most = [], []
 
-    def counted(rows):
+    def counted(run, lengths):
         inside.append(1)
         most.append(len(inside))
-        result = forward(rows)
+        result = run()
         inside.pop()
         return result
 
-    encoder._forward = counted
+    watch(encoder, counted)
     with ThreadPoolExecutor(16) as pool:
         results = list(pool.map(lambda number: encoder.encode_passages(TEXTS[number::16]), list(range(16)) * 3))
     for number, vectors in zip(list(range(16)) * 3, results, strict=True):
@@ -45,16 +44,17 @@ async def test_two_hundred_coroutines(tiny):
         assert vector.tobytes() == wanted.tobytes()
 
 
-def test_a_query_need_not_wait_for_the_end_of_a_corpus(tiny):
+def test_a_query_need_not_wait_for_the_end_of_a_corpus(tiny, watch):
     encoder = BMRetrieverEncoder(tiny("llama"), max_batch_tokens=64)
-    forward = encoder._forward
 
-    def slow(rows):
+    def slow(run, lengths):
         time.sleep(0.005)
-        return forward(rows)
+        return run()
 
-    encoder._forward = slow
-    corpus = threading.Thread(target=encoder.encode_passages, args=(TEXTS * 3,))
+    watch(encoder, slow)
+    corpus = threading.Thread(
+        target=encoder.encode_passages, args=([f"{text} {turn}" for text in TEXTS for turn in range(3)],)
+    )
     corpus.start()
     time.sleep(0.1)
     for _ in range(5):
@@ -91,8 +91,8 @@ def test_a_failed_load_leaves_nothing_behind(tmp_path):
     assert engines_open() == before
 
 
-def test_nan_is_an_error_not_a_vector(tiny):
+def test_nan_is_an_error_not_a_vector(tiny, watch):
     encoder = BMRetrieverEncoder(tiny("llama"))
-    encoder._forward = lambda rows: np.full((len(rows), 64), np.nan, np.float32)
+    watch(encoder, lambda run, lengths: run() * float("nan"))
     with pytest.raises(FloatingPointError, match=r"2 of 2 vectors .* \(rows 0, 1\)"):
-        encoder.encode_passages(["a", "b"])
+        encoder.encode_passages(["a", "b", "a"])

@@ -1,0 +1,77 @@
+"""A decoder of transformers on flat batches: all layers but the last on every token, the last one on each row's last token."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmretriever_integrations.forward.attention import WAYS
+from bmretriever_integrations.forward.last_layer import LastLayer
+from bmretriever_integrations.forward.layout import KeysAndValues, Layout
+
+FAMILIES = ("GPTNeoXModel", "GemmaModel", "MistralModel", "LlamaModel")
+"""Networks whose layers are known here: those of the released checkpoints and of the embedded one."""
+
+
+class FlatDecoder:
+    """Shares the weights of a network."""
+
+    def __init__(self, network: Any, way: str) -> None:
+        """
+        :param network: one of :data:`FAMILIES`, in eval mode, on its device. Its attention is changed.
+        :param way: how to compute attention: a key of :data:`~bmretriever_integrations.forward.attention.WAYS`.
+        """
+        network.config._attn_implementation = f"bmretriever_{way}"
+        norm = "final_layer_norm" if hasattr(network, "final_layer_norm") else "norm"
+        *_earlier, last = network.layers
+        self._last_layer = LastLayer(last, getattr(network, norm), WAYS[way])
+        self._rotary = network.rotary_emb
+        self.body = _without_end(network, norm)
+
+    def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
+        """
+        Run the network.
+
+        :param ids: the flat batch. *Shape:* (tokens,) int64
+        :param layout: of the flat batch.
+        :returns: final hidden state of each row's last token. *Shape:* (rows, width)
+        """
+        positions = layout.positions
+        if len(self.body.layers):
+            hidden, places = self._run_body(ids, positions, layout), None
+        else:  # what a token gives to its one layer depends on its id alone: compute it once for each distinct id
+            distinct, places = torch.unique(ids, return_inverse=True)
+            hidden = self._run_body(distinct, positions[:, : len(distinct)], layout)
+        return self._last_layer(hidden, places, self._rotary(hidden[None], positions), layout)
+
+    def _run_body(self, ids: Tensor, positions: Tensor, layout: Layout) -> Tensor:
+        output = self.body(input_ids=ids[None], position_ids=positions, use_cache=False, layout=layout)
+        hidden: Tensor = output.last_hidden_state[0]
+        return hidden
+
+    def keys_and_values(self, ids: Tensor, layout: Layout) -> tuple[KeysAndValues, ...]:
+        """
+        Run a batch for what its tokens give to later ones.
+
+        :param ids: *Shape:* (tokens,) int64
+        :param layout: of the flat batch; ``kept`` an empty list.
+        :returns: keys and values of each layer.
+        """
+        if layout.kept is None:
+            raise ValueError("the layout must keep keys and values: kept=[]")
+        self(ids, layout)
+        return tuple((key.clone(), value.clone()) for key, value in layout.kept)
+
+
+def _without_end(network: Any, norm: str) -> Any:
+    """A network's twin, of the same weights, that stops before the last layer."""
+    body = copy.copy(network)
+    body.config = copy.copy(network.config)
+    body.config.num_hidden_layers -= 1
+    body._modules = dict(network._modules)
+    body.layers = nn.ModuleList(list(network.layers)[:-1])
+    setattr(body, norm, nn.Identity())
+    return body

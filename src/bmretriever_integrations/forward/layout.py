@@ -1,0 +1,161 @@
+"""Rows of token ids -> where each token lies in one flat batch, and which keys it may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+KeysAndValues = tuple[Tensor, Tensor]
+"""Of one layer, after rotation. *Shape:* (tokens, key-value heads, head width) each"""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The first tokens of every row of a batch, already run: what later tokens need of them."""
+
+    ids: tuple[int, ...]
+    layers: tuple[KeysAndValues, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Neighbouring rows of the same length: PyTorch's attention takes them at once, without a mask."""
+
+    first_token: int
+    first_row: int
+    rows: int
+    length: int
+
+    @property
+    def tokens(self) -> slice:
+        """Where its tokens lie in the flat batch."""
+        return slice(self.first_token, self.first_token + self.rows * self.length)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """
+    One flat batch: the rows' tokens one after the other, behind a prefix that all share.
+
+    The rows take ``spans`` tokens each. These are their own lengths in a packed batch, and the longest row's in a padded one,
+    where what follows a row's last token is padding.
+    """
+
+    lengths: tuple[int, ...]
+    spans: tuple[int, ...]
+    device: torch.device
+    prefix: Prefix | None = None
+    kept: list[KeysAndValues] | None = None
+    """Where each layer's keys and values are to be kept, layer by layer; None: nowhere."""
+
+    @property
+    def tokens(self) -> int:
+        """All tokens of the flat batch, padding included."""
+        return sum(self.spans)
+
+    @property
+    def before(self) -> int:
+        """Tokens of the shared prefix."""
+        return 0 if self.prefix is None else len(self.prefix)
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """Where each row begins, and the end of the last. *Shape:* (rows + 1,) int32"""
+        ends = torch.tensor([0, *self.spans], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+        return move(ends, self.device)
+
+    @cached_property
+    def last(self) -> Tensor:
+        """Where each row's last real token lies. *Shape:* (rows,) int64"""
+        return self.starts[:-1].long() + move(torch.tensor(self.lengths), self.device) - 1
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """Each token's place in its sequence, the prefix counted. *Shape:* (1, tokens) int64"""
+        places = [torch.arange(self.before, self.before + group.length).repeat(group.rows) for group in self.groups]
+        return move(torch.cat(places), self.device)[None]
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Runs of rows of equal span."""
+        return tuple(self._groups())
+
+    def _groups(self) -> Iterator[Group]:
+        token = row = 0
+        for span, run in groupby(self.spans):
+            count = sum(1 for _ in run)
+            yield Group(token, row, count, span)
+            token, row = token + count * span, row + count
+
+    @cached_property
+    def each_row(self) -> Tensor:
+        """One query a row, as boundaries. *Shape:* (rows + 1,) int32"""
+        return torch.arange(len(self.spans) + 1, dtype=torch.int32, device=self.device)
+
+    @cached_property
+    def key_starts(self) -> Tensor:
+        """Where each row's keys begin once the prefix stands before every row. *Shape:* (rows + 1,) int32"""
+        return self.starts + self.before * self.each_row
+
+    @cached_property
+    def key_places(self) -> Tensor:
+        """For each key of every row, prefix included, its place in [prefix, flat batch]. *Shape:* (keys,) int64"""
+        prefix, places, token = torch.arange(self.before), [], self.before
+        for span in self.spans:
+            places += [prefix, torch.arange(token, token + span)]
+            token += span
+        return move(torch.cat(places), self.device)
+
+
+def move(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device without waiting for it."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def packed(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix | None = None) -> Layout:
+    """
+    Lay rows out without padding.
+
+    :param rows: token ids of each row, without those of the prefix.
+    :param device: where the network is.
+    :param prefix: what stands before every row.
+    """
+    lengths = tuple(map(len, rows))
+    return Layout(lengths, lengths, device, prefix)
+
+
+def padded(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix | None = None) -> Layout:
+    """
+    Lay rows out with padding on their right, so that all are of one length.
+
+    :param rows: token ids of each row, without those of the prefix.
+    :param device: where the network is.
+    :param prefix: what stands before every row.
+    """
+    lengths = tuple(map(len, rows))
+    return Layout(lengths, (max(lengths),) * len(lengths), device, prefix)
+
+
+def flat_ids(rows: Sequence[Sequence[int]], layout: Layout, pad_id: int) -> Tensor:
+    """
+    Write the rows' ids where the layout wants them.
+
+    :param rows: token ids of each row.
+    :param layout: made of the same rows.
+    :param pad_id: what stands in padding; it changes nothing.
+    :returns: *Shape:* (tokens,) int64, on the layout's device.
+    """
+    flat: list[int] = []
+    for row, span in zip(rows, layout.spans, strict=True):
+        flat += row
+        if span > len(row):
+            flat += [pad_id] * (span - len(row))
+    return move(torch.tensor(flat), layout.device)

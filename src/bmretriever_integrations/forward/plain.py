@@ -1,0 +1,50 @@
+"""The plain way: the whole network of transformers on right-padded batches, for networks whose layers are not known here.
+
+Padding on the right comes after every real token, and a causal kernel never looks ahead, so no real token sees it. Leaving the
+mask out lets PyTorch's attention take its fast causal kernels, which a mask forbids. Where a window narrower than the batch
+needs a mask (Mistral beyond its sliding window), transformers makes it itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bmretriever_integrations.forward import layout
+from bmretriever_integrations.pooling import last_token
+
+
+class PlainForward:
+    """Runs any decoder of transformers."""
+
+    name = "plain"
+    pads = True
+    reuses_prefix = False
+
+    def __init__(self, network: Any, pad_id: int) -> None:
+        """
+        :param network: a decoder without head, in eval mode on its device.
+        :param pad_id: any id of the vocabulary; what stands in the padding changes nothing.
+        """
+        self.network = network
+        self._device: torch.device = next(network.parameters()).device
+        self._pad_id = pad_id
+
+    @torch.inference_mode()
+    def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:
+        """
+        Run one batch.
+
+        :param rows: token ids of each row.
+        :param shared: 0: nothing is reused here.
+        :returns: final hidden state of each row's last token, on the device. *Shape:* (rows, width)
+        """
+        if shared:
+            raise ValueError("the plain way reuses no prefix: shared must be 0")
+        batch = layout.padded(rows, self._device)
+        ids = layout.flat_ids(rows, batch, self._pad_id).view(len(rows), -1)
+        lengths = layout.move(torch.tensor(batch.lengths), self._device)
+        return last_token(self.network(input_ids=ids, use_cache=False).last_hidden_state, lengths)

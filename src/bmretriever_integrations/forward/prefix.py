@@ -1,0 +1,63 @@
+"""
+The instruction's keys and values, computed once and reused.
+
+All queries of one task begin with the same tokens, and in a causal decoder nothing that follows changes them. So the network
+runs on them once; later batches run on what is left of each row and look the rest up. What is shared is read off the token ids
+themselves, so it is exact by construction: where a tokenizer merges the end of the template with the text, those ids differ from
+row to row and are not shared.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from bmretriever_integrations.forward.layout import Prefix
+
+KEPT = 16
+"""Prefixes that an engine keeps, the latest used. One of 30 tokens takes 6 MB at 410M in float32, 4 MB at 7B in bfloat16."""
+LEAST_SHARE = 0.1
+"""Part of a batch's tokens that the prefix must spare: below it, putting its keys before every row costs what it saves."""
+
+
+class PrefixCache:
+    """Prefixes by their ids. Whoever calls holds the engine's turn, so one thread at a time is in here."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, ids: tuple[int, ...], compute: Callable[[tuple[int, ...]], Prefix]) -> Prefix:
+        """
+        Look a prefix up, or compute it and let the one go that was not used for longest.
+
+        :param ids: token ids, BOS included.
+        :param compute: runs the network on them.
+        """
+        if ids not in self._kept:
+            self._kept[ids] = compute(ids)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(ids)
+        return self._kept[ids]
+
+
+def shared_tokens(rows: Sequence[Sequence[int]], template: Sequence[int]) -> int:
+    """
+    Count the leading tokens that all rows have in common with their template.
+
+    :param rows: token ids of each row, EOS last.
+    :param template: token ids of the template alone, without EOS.
+    :returns: how many; 0 where they are too few to be worth it. At least one token of every row is left over.
+    """
+    # what the smallest and the largest row in the order of lists have in common, all rows between them have too
+    ends = min(rows), max(rows)
+    count = 0
+    for ids in zip(template, *ends, strict=False):
+        if len(set(ids)) > 1:
+            break
+        count += 1
+    count = min(count, min(map(len, rows)) - 1)
+    return count if count * len(rows) >= LEAST_SHARE * sum(map(len, rows)) else 0

@@ -1,0 +1,50 @@
+"""Vectors on their way from the device to the computer's memory, while the device goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Item = TypeVar("Item")
+
+
+class Arriving:
+    """One copy for a whole window of texts, queued behind the batches that make it; nobody waits before :meth:`array`."""
+
+    def __init__(self, states: Sequence[Tensor], width: int) -> None:
+        """
+        :param states: one tensor for each batch, on the device. *Shape:* (rows, width of the network)
+        :param width: leading dimensions to keep.
+        """
+        whole = torch.cat([batch[:, :width] for batch in states]).float()
+        self._copy = whole.to("cpu", non_blocking=True)  # from CUDA into pinned memory
+        self._copied = None
+        if whole.is_cuda:
+            self._copied = torch.cuda.Event()
+            self._copied.record(torch.cuda.current_stream(whole.device))
+
+    def array(self) -> NDArray[np.float32]:
+        """Wait for the copy. *Shape:* (n, width) float32"""
+        if self._copied is not None:
+            self._copied.synchronize()
+        array: NDArray[np.float32] = self._copy.numpy()
+        return array
+
+
+def one_behind(items: Iterable[Item]) -> Iterator[Item]:
+    """
+    Hand each item out when the next one has been made: by then the device has more to do.
+
+    :param items: made one by one.
+    """
+    made: list[Item] = []
+    for item in items:
+        made.append(item)
+        if len(made) > 1:
+            yield made.pop(0)
+    yield from made

@@ -1,0 +1,65 @@
+"""Where vectors are written: which rows a text has, and an array that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Output:
+    """The array of one call. Texts that occur more than once are embedded once and written to all their rows."""
+
+    def __init__(self, prompts: Sequence[str], width: int, out: NDArray[np.float32] | None) -> None:
+        """
+        :param prompts: in the caller's order.
+        :param width: of a vector.
+        :param out: the caller's array; None makes one.
+        :raises TypeError: if ``out`` is no array of float32.
+        :raises ValueError: if it is of another shape or may not be written.
+        """
+        self.vectors = _checked(out, (len(prompts), width))
+        self.prompts = list(dict.fromkeys(prompts))
+        """Each distinct prompt once."""
+        self._rows: list[list[int]] | None = None
+        if len(self.prompts) < len(prompts):
+            rows: dict[str, list[int]] = {prompt: [] for prompt in self.prompts}
+            for row, prompt in enumerate(prompts):
+                rows[prompt].append(row)
+            self._rows = list(rows.values())
+
+    def rows(self, numbers: Sequence[int]) -> list[int]:
+        """
+        Tell the first row of each of some distinct prompts.
+
+        :param numbers: places in :attr:`prompts`.
+        """
+        return list(numbers) if self._rows is None else [self._rows[number][0] for number in numbers]
+
+    def write(self, numbers: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        """
+        Write the vectors of some distinct prompts.
+
+        :param numbers: places in :attr:`prompts`.
+        :param vectors: *Shape:* (len(numbers), width) float32
+        """
+        if self._rows is None:
+            self.vectors[numbers] = vectors
+            return
+        for number, vector in zip(numbers, vectors, strict=True):
+            self.vectors[self._rows[number]] = vector
+
+
+def _checked(out: NDArray[np.float32] | None, shape: tuple[int, int]) -> NDArray[np.float32]:
+    if out is None:
+        return np.empty(shape, np.float32)
+    if not isinstance(out, np.ndarray) or out.dtype != np.float32:
+        raise TypeError(
+            f"out must be a float32 ndarray or memmap, got {getattr(out, 'dtype', None) or type(out).__name__}"
+        )
+    if out.shape != shape:
+        raise ValueError(f"out must have the shape {shape}, texts by width, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out may not be written: open the memmap with mode 'r+' or 'w+'")
+    return out
