@@ -1,0 +1,83 @@
+"""
+The variable-length way without a GPU: PyTorch's kernel is replaced by the plain meaning of its arguments.
+
+What is proved here is everything around the kernel: boundaries, the prefix's keys before every row, windows, head groups. On CUDA
+the same tests run with the kernel itself.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+from transformers import AutoConfig, AutoModel
+
+from bmretriever_integrations.forward.choose import choose_forward
+from bmretriever_integrations.forward.flat import FlatForward
+from bmretriever_integrations.testing import ARCHITECTURES
+
+varlen = pytest.importorskip("torch.nn.attention.varlen", reason="PyTorch before 2.10 has no variable-length attention")
+
+
+def plain_meaning(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size, enable_gqa):
+    """Row by row, in float32; the queries are the last of their row's keys, as FlashAttention aligns them."""
+    assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
+    assert max_q == (cu_seq_q[1:] - cu_seq_q[:-1]).max()
+    assert max_k == (cu_seq_k[1:] - cu_seq_k[:-1]).max()
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    rows = []
+    for row in range(len(cu_seq_q) - 1):
+        mine = query[cu_seq_q[row] : cu_seq_q[row + 1]].transpose(0, 1)
+        keys, values = (part[cu_seq_k[row] : cu_seq_k[row + 1]].transpose(0, 1) for part in (key, value))
+        count, total = mine.shape[1], keys.shape[1]
+        distance = torch.arange(total - count, total)[:, None] - torch.arange(total)
+        left, right = window_size
+        seen = torch.ones(count, total, dtype=torch.bool)
+        if left >= 0:
+            seen &= distance <= left
+        if right >= 0:
+            seen &= distance >= -right
+        attended = functional.scaled_dot_product_attention(
+            mine, keys, values, attn_mask=seen, scale=scale, enable_gqa=enable_gqa
+        )
+        rows.append(attended.transpose(0, 1))
+    return torch.cat(rows)
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    monkeypatch.setattr(varlen, "varlen_attn", plain_meaning)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize(("architecture", "window"), [*((name, None) for name in ARCHITECTURES), ("mistral", 10)])
+def test_equals_one_row_at_a_time(tiny, kernel, architecture, layers, window):
+    torch.manual_seed(layers)
+    config = AutoConfig.from_pretrained(tiny(architecture), num_hidden_layers=layers)
+    if architecture == "mistral":
+        config.sliding_window = window
+    network = AutoModel.from_config(config).eval()
+    prefix = torch.randint(5, 100, (9,)).tolist()
+    rows = [[*prefix, *torch.randint(5, 100, (length,)).tolist()] for length in (31, 12, 12, 5, 1, 1)]
+    with torch.inference_mode():
+        alone = torch.stack([network(input_ids=torch.tensor([row])).last_hidden_state[0, -1] for row in rows])
+    forward = FlatForward(network, 0, way="varlen", pads=False)
+    for shared in (0, 4, 9):
+        torch.testing.assert_close(forward(rows, shared), alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_on_cuda_equals_the_plain_way(tiny, architecture):
+    torch.manual_seed(0)
+    config = AutoConfig.from_pretrained(tiny(architecture), num_hidden_layers=3)
+    if architecture == "mistral":
+        config.sliding_window = 10
+    network = AutoModel.from_config(config).eval().to("cuda", torch.bfloat16)
+    prefix = torch.randint(5, 100, (9,)).tolist()
+    rows = [[*prefix, *torch.randint(5, 100, (length,)).tolist()] for length in (300, 31, 12, 12, 5, 1, 1)]
+    plain = choose_forward(network, 0, "plain")(rows).float()
+    forward = choose_forward(network, 0)
+    assert forward.name == "packed, varlen attention"
+    for shared in (0, 9):
+        assert functional.cosine_similarity(forward(rows, shared).float(), plain).min() >= 0.999

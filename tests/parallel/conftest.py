@@ -1,0 +1,64 @@
+"""One pool of two workers for all tests that leave it whole, on a checkpoint with one word that makes NaN."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from bmretriever_integrations.parallel import EncoderPool
+
+NAN = "\x07"
+"""A character whose vectors are NaN in the checkpoint of these tests."""
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint that raises FloatingPointError for texts that hold :data:`NAN`."""
+    from transformers import AutoTokenizer
+
+    folder = shutil.copytree(tiny("llama"), tmp_path_factory.mktemp("nan") / "model")
+    (token,) = AutoTokenizer.from_pretrained(folder)(NAN)["input_ids"]
+    tensors = load_file(folder / "model.safetensors")
+    tensors["embed_tokens.weight"][token] = torch.nan
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pool(checkpoint: Path) -> Iterator[EncoderPool]:
+    with EncoderPool(checkpoint, devices=["cpu", "cpu"], dtype="float32") as made:
+        yield made
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    try:  # a zombie, which nobody waits for in a container, is gone
+        return not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def gone() -> Callable[[list[int]], bool]:
+    """A function: process ids -> whether all of them end within ten seconds."""
+
+    def wait(pids: list[int]) -> bool:
+        end = time.monotonic() + 10
+        while any(map(is_running, pids)):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        return True
+
+    return wait

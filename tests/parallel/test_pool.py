@@ -1,0 +1,248 @@
+"""EncoderPool: one encoder's interface, vectors and errors, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.parallel import EncoderPool, WorkersLost
+from bmretriever_integrations.parallel.engines import WorkerLostWarning
+from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, passage_prompt, query_prompt
+from bmretriever_integrations.testing import reference_encode
+
+WORDS = "aspirin stroke insulin glucose tumour biopsy enzyme receptor placebo cohort".split()
+TEXTS = [" ".join(WORDS[(i + j * j) % 10] for j in range(i * 7 % 61)) + f" {i}" for i in range(150)]
+TEXTS += ["", "fever " * 800, "α-synuclein 🧬 حمى", TEXTS[3], TEXTS[3]]
+
+
+def error(vectors, expected):
+    return (np.linalg.norm(vectors - expected, axis=1) / np.linalg.norm(expected, axis=1)).max()
+
+
+def test_vectors_are_the_references_in_the_callers_order(pool, checkpoint):
+    titles = [None if i % 3 else f"Study {i}" for i in range(len(TEXTS))]
+    expected = reference_encode(checkpoint, [passage_prompt(*pair) for pair in zip(TEXTS, titles, strict=True)])
+    vectors = pool.encode_passages(TEXTS, titles)
+    assert (vectors.shape, vectors.dtype, type(vectors)) == ((len(TEXTS), pool.width), np.float32, np.ndarray)
+    assert error(vectors, expected) <= 1e-5
+    for given, task in ((None, pool.instruction), ("scifact", TASK_INSTRUCTIONS["scifact"])):
+        expected = reference_encode(checkpoint, [query_prompt(task, text) for text in TEXTS])
+        assert error(pool.encode_queries(TEXTS, given), expected) <= 1e-5
+
+
+def test_a_call_repeats_to_the_byte_and_writes_where_it_is_told(pool, tmp_path):
+    once = pool.encode_passages(TEXTS)
+    out = np.lib.format.open_memmap(tmp_path / "v.npy", "w+", np.float32, once.shape)
+    assert pool.encode_passages(TEXTS, out=out) is out
+    assert np.array_equal(out, once)
+    with pytest.raises(ValueError, match="out must have the shape"):
+        pool.encode_queries(TEXTS, out=out[1:])
+
+
+def test_it_is_the_encoder_to_whoever_asks(pool, checkpoint):
+    one, many = inspect.signature(BMRetrieverEncoder), inspect.signature(EncoderPool)
+    assert set(many.parameters) - {"devices"} == set(one.parameters) - {"device"}
+    for name in set(many.parameters) - {"devices"}:
+        assert many.parameters[name] == one.parameters[name]
+    for name in ("encode_queries", "encode_passages", "identity", "close"):
+        assert inspect.signature(getattr(EncoderPool, name)) == inspect.signature(getattr(BMRetrieverEncoder, name))
+    with BMRetrieverEncoder(checkpoint, device="cpu", dtype="float32") as encoder:
+        assert pool.identity() == encoder.identity()
+        assert (pool.width, pool.instruction) == (encoder.width, encoder.instruction)
+        for call, words in (
+            (("a text",), TypeError),
+            (([1],), TypeError),
+            ((["a"], ["b", "c"]), ValueError),
+            ((["\ud800"],), ValueError),
+        ):
+            with pytest.raises(words) as expected:
+                encoder.encode_passages(*call)
+            with pytest.raises(words) as raised:
+                pool.encode_passages(*call)
+            assert str(raised.value) == str(expected.value)
+    for part in ("devices=['cpu', 'cpu']", "workers='2 of 2'", "dtype='float32'", "width=64", "max_length=512"):
+        assert part in repr(pool)
+
+
+def test_no_text_no_rows(pool):
+    assert pool.encode_passages([]).shape == pool.encode_queries([]).shape == (0, 64)
+
+
+def test_both_workers_work(pool):
+    used = [worker.texts for worker in map(Counting, pool._crew.workers) if pool.encode_passages(TEXTS) is not None]
+    assert len(used) == 2
+    assert all(texts > 0 for texts in used)
+
+
+class Counting:
+    """Counts the texts that a worker takes from now on."""
+
+    def __init__(self, worker):
+        self.texts = 0
+        plain = worker.do
+
+        def do(waiting):
+            self.texts += waiting.errand.texts
+            return plain(waiting)
+
+        worker.do = do
+
+
+def test_a_query_need_not_wait_for_a_corpus(pool):
+    corpus = [f"{text} {turn}" for turn in range(60) for text in TEXTS]
+    ended = {}
+
+    def embed(name, texts):
+        pool.encode_passages(texts)
+        ended[name] = time.monotonic()
+
+    long = threading.Thread(target=embed, args=("corpus", corpus))
+    long.start()
+    time.sleep(0.2)
+    embed("query", ["metformin"])
+    long.join()
+    assert ended["query"] < ended["corpus"]
+
+
+def test_many_threads_at_once_get_their_own_vectors(pool):
+    expected = [pool.encode_passages(TEXTS[start::5]) for start in range(5)]
+    with ThreadPoolExecutor(5) as threads:
+        found = list(threads.map(lambda start: pool.encode_passages(TEXTS[start::5]), range(5)))
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_the_bar_shows_rate_and_eta(pool, capfd):
+    pool.progress = True
+    try:
+        pool.encode_passages(TEXTS)
+    finally:
+        pool.progress = False
+    bar = capfd.readouterr().err
+    assert "text/s" in bar
+    assert "153/153" in bar  # distinct ones
+
+
+def test_an_error_inside_a_worker_reaches_the_caller_and_the_pool_lives_on(pool):
+    with pytest.raises(FloatingPointError, match="NaN or infinity") as caught:
+        pool.encode_passages([*TEXTS, "bell \x07"])
+    assert any("Raised in the worker on cpu" in note for note in caught.value.__notes__)
+    assert any(f"in this call they are texts {len(TEXTS)}." in note or ", ..." in note for note in caught.value.__notes__)
+    assert np.isfinite(pool.encode_passages(TEXTS[:9])).all()
+
+
+def test_settings_reach_the_workers(checkpoint):
+    settings = {"dtype": "float32", "max_length": 16, "normalize": True, "truncate_dim": 24}
+    with BMRetrieverEncoder(checkpoint, device="cpu", **settings) as encoder:
+        expected = encoder.encode_passages(TEXTS)
+    with EncoderPool(checkpoint, devices=["cpu"], max_batch_tokens=300, **settings) as pool:
+        assert (pool.width, pool.batch_tokens) == (24, 300)
+        assert error(pool.encode_passages(TEXTS), expected) <= 1e-5
+
+
+def test_what_a_lost_worker_had_in_hand_is_done_by_the_others_until_none_is_left(checkpoint, gone):
+    corpus = [f"{text} {turn}" for turn in range(40) for text in TEXTS]
+    with EncoderPool(checkpoint, devices=["cpu", "cpu"], dtype="float32") as pool:
+        expected = pool.encode_passages(corpus)
+        first, second = (facts.pid for facts in pool._crew.facts)
+        killing_after(2, pool, first)
+        with pytest.warns(WorkerLostWarning, match=rf"cpu \(process {first}\) ended by SIGKILL .*the others do its part"):
+            vectors = pool.encode_passages(corpus)
+        assert np.array_equal(vectors, expected)  # who embeds a chunk does not change it
+        assert "workers='1 of 2'" in repr(pool)
+        killing_after(1, pool, second)
+        with (
+            pytest.warns(WorkerLostWarning),
+            pytest.raises(WorkersLost, match=rf"no worker is left: .*{first}.*; .*{second}"),
+        ):
+            pool.encode_passages(corpus)
+        with pytest.raises(WorkersLost):
+            pool.encode_queries(["x"])
+        assert gone([first, second])
+
+
+def killing_after(errands, pool, pid):
+    """Kill a worker when it has been given so many errands."""
+    worker = next(w for w, facts in zip(pool._crew.workers, pool._crew.facts, strict=True) if facts.pid == pid)
+    plain, given = worker.do, []
+
+    def do(waiting):
+        given.append(waiting)
+        if len(given) == errands:
+            os.kill(pid, signal.SIGKILL)
+        return plain(waiting)
+
+    worker.do = do
+
+
+def test_a_worker_that_cannot_load_says_why_and_none_is_left(checkpoint, gone, monkeypatch):
+    started = []
+    plain = subprocess.Popen
+
+    def popen(*arguments, **named):
+        started.append(plain(*arguments, **named))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(ValueError, match=r"'cuda:99' is not there") as caught:
+        EncoderPool(checkpoint, devices=["cpu", "cuda:99"])
+    assert "Raised in the worker on cuda:99" in caught.value.__notes__[0]
+    assert len(started) == 2
+    assert gone([process.pid for process in started])
+
+
+@pytest.mark.parametrize(
+    ("devices", "kind", "words"),
+    [
+        ("cpu", TypeError, r"must be a list of str, got one str: write \['cpu'\]"),
+        ([], ValueError, "must name at least one device"),
+        ([0, 1], ValueError, "must name at least one device"),
+    ],
+)
+def test_devices_are_checked_before_anything_is_started(checkpoint, devices, kind, words):
+    with pytest.raises(kind, match=words):
+        EncoderPool(checkpoint, devices=devices)
+    with pytest.raises(ValueError, match="dtype must be one of"):
+        EncoderPool(checkpoint, devices=["cpu"], dtype="int4")
+
+
+SCRIPT = """
+import sys
+from bmretriever_integrations.parallel import EncoderPool
+pool = EncoderPool(sys.argv[1], devices=["cpu", "cpu"], dtype="float32")
+print(*[facts.pid for facts in pool._crew.facts], flush=True)
+pool.encode_passages([f"aspirin and stroke {i}" for i in range(100_000)])
+"""
+
+
+@pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 1), (signal.SIGKILL, -signal.SIGKILL)])
+def test_no_worker_outlives_its_owner_however_that_ends(checkpoint, tmp_path, gone, stop, status):
+    script = tmp_path / "script.py"  # and it needs no `if __name__ == "__main__"`
+    script.write_text(SCRIPT)
+    owner = subprocess.Popen(
+        [sys.executable, str(script), str(checkpoint)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    pids = [int(pid) for pid in owner.stdout.readline().split()]
+    assert len(pids) == 2
+    time.sleep(0.3)
+    os.killpg(owner.pid, stop)  # as a terminal's Ctrl-C does
+    _, complaints = owner.communicate(timeout=60)
+    assert owner.returncode in (status, -stop)
+    if stop == signal.SIGINT:
+        assert complaints.rstrip().endswith("KeyboardInterrupt")
+        assert complaints.count("Traceback") == 1  # the owner's, none of a worker's
+    assert gone(pids)
