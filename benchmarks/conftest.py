@@ -75,9 +75,7 @@ def texts(options: Options, pytestconfig: pytest.Config) -> Texts:
 
 
 @pytest.fixture(scope="module")
-def room(
-    request: pytest.FixtureRequest, options: Options, texts: Texts, pytestconfig: pytest.Config
-) -> Iterator[Room]:
+def room(request: pytest.FixtureRequest, options: Options, texts: Texts, pytestconfig: pytest.Config) -> Iterator[Room]:
     """A model with its contenders, on a disk that is cleared when its cases are done."""
     cache = pytestconfig.cache
     store = None if options.tiny or cache is None else cache.mkdir("packages")

@@ -1,1 +1,77 @@
-def print_tables(p): print(p)
+"""
+Makes the tables and charts of the benchmark's JSON files.
+
+    python benchmarks/report.py                                 # of all in benchmarks/results, into README and docs
+    python benchmarks/report.py build/benchmark.json --print    # of one, to look at
+
+The tables go between the lines <!-- benchmark table --> and <!-- /benchmark table -->: short ones in README.md, full ones in
+docs/benchmarks.md; each machine's chart is docs/benchmarks-NAME.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from side_by_side.results import read_results
+from side_by_side.table import full_tables, short_tables
+
+from bmretriever_integrations.index.files import write_whole
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- benchmark table -->", "<!-- /benchmark table -->"
+
+
+def put_between(text: str, table: str) -> str:
+    """
+    Replace what stands between the two markers.
+
+    :param text: of a Markdown file.
+    :param table: what belongs there.
+    :raises ValueError: if the markers are not there, once each and in order.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in after:
+        raise ValueError(f"the lines {BEGIN} and {END} must be there once each, in this order")
+    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+
+
+def print_tables(path: Path) -> None:
+    """
+    Print the short tables of one result, then the full ones.
+
+    :param path: a JSON file.
+    """
+    results = [read_results(path)]
+    print(f"\n{short_tables(results)}\n\n{full_tables(results)}\n\n{path}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="*", type=Path, help="JSON files (default: all in benchmarks/results)")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="print the tables and write nothing")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    arguments = parser.parse_args()
+    paths = arguments.results or sorted(RESULTS.glob("*.json"))
+    if not paths:
+        parser.error(f"{RESULTS} holds no results yet; python benchmarks/run.py --output {RESULTS}/NAME.json")
+    if arguments.only_print:
+        for path in paths:
+            print_tables(path)
+        return 0
+    from side_by_side.chart import draw_chart
+
+    results = [read_results(path) for path in paths]
+    for page, table in ((arguments.readme, short_tables(results)), (arguments.docs, full_tables(results))):
+        write_whole(page, put_between(page.read_text(encoding="utf-8"), table).encode())
+    for path, result in zip(paths, results, strict=True):
+        draw_chart(arguments.docs.parent / f"benchmarks-{path.stem}.svg", result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -34,17 +34,23 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--models", choices=CPU_PLANS, **several, help="410M 1B 2B 7B (default: by the device)")
     parser.add_argument("--cases", choices=CASES, **several, help=f"of {' '.join(CASES)} (default: all)")
     parser.add_argument("--contenders", choices=CONTENDERS, **several, help=f"of {' '.join(CONTENDERS)}")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on CUDA bfloat16")
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on CUDA bfloat16"
+    )
     parser.add_argument("--layers", type=int, nargs="+", metavar="N", help="one depth, or two to draw on from; 0: all")
     parser.add_argument("--passages", type=int, metavar="N", help="in bulk (default: by model and device)")
     parser.add_argument("--queries", type=int, metavar="N", help="in bulk")
     parser.add_argument("--latency", type=int, metavar="N", help="queries a round in the case one-query")
-    parser.add_argument("--memory", type=int, nargs=2, metavar="N", help="passages of the two corpora in the case memory")
+    parser.add_argument(
+        "--memory", type=int, nargs=2, metavar="N", help="passages of the two corpora in the case memory"
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="of taking turns, after a warm-up (default: 3)")
     parser.add_argument("--batch-sizes", type=int, nargs="+", metavar="N", help="that sentence-transformers may try")
     parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own choice)")
     parser.add_argument("--data", default=os.environ.get(VARIABLE), help=f"BEIR tasks; or set {VARIABLE}")
-    parser.add_argument("--work", help="folder for the weights, 4 bytes a parameter (default: the system's for temporary files)")
+    parser.add_argument(
+        "--work", help="folder for the weights, 4 bytes a parameter (default: the system's for temporary files)"
+    )
     parser.add_argument("--seed", type=int, help="of weights and order (default: 0)")
     parser.add_argument("--tiny", action="store_true", help="tiny networks and a few texts: does everything run?")
     return parser.parse_args(arguments)

@@ -147,15 +147,16 @@ class STBest(Contender):
         :param sizes: batch sizes.
         """
         self.tried = {}
-        for self.attention in self.models:
-            self.batch_size = sizes[len(sizes) // 2]
+        for attention in self.models:
+            self.attention, self.batch_size = attention, sizes[len(sizes) // 2]
             run()
-            for self.batch_size in sizes:
+            for size in sizes:
+                self.batch_size = size
                 start = time.perf_counter()
                 run()  # its vectors come back to the host, so nothing is left running
-                self.tried[f"{self.attention}, batches of {self.batch_size}"] = time.perf_counter() - start
-        self.attention, size = min(self.tried, key=self.tried.__getitem__).split(", batches of ")
-        self.batch_size = int(size)
+                self.tried[f"{attention}, batches of {size}"] = time.perf_counter() - start
+        self.attention, best = min(self.tried, key=self.tried.__getitem__).split(", batches of ")
+        self.batch_size = int(best)
 
     def like(self, other: Contender) -> None:
         """

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from bmretriever_integrations.index.build import build_index
+from bmretriever_integrations.loading import bar_of_transformers
 from side_by_side.contenders import Contender, Ours
 from side_by_side.machine import peak_of_device, peak_of_process
 from side_by_side.room import KINDS
@@ -27,7 +28,8 @@ def index_and_watch(job: dict[str, Any]) -> dict[str, Any]:
     if job["threads"] is not None:
         torch.set_num_threads(job["threads"])
     checkpoint, exported = map(Path, job["where"])
-    contender = KINDS[job["name"]](checkpoint, exported, job["device"], job["dtype"])
+    with bar_of_transformers(False):
+        contender = KINDS[job["name"]](checkpoint, exported, job["device"], job["dtype"])
     contender.passages([("Aspirin", "prevents strokes.")] * 2)
     gc.collect()
     start = time.perf_counter()
@@ -46,4 +48,3 @@ def _index(contender: Contender, corpus: Path, to: Path) -> None:
         records = [json.loads(line) for line in file]
     vectors = contender.passages([(record["title"], record["text"]) for record in records])
     np.save(to, vectors)
-

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from side_by_side.equality import compare, likeness
 from side_by_side.machine import peak_of_device
 from side_by_side.room import Room, sample_vectors
-from side_by_side.rounds import Arm, counted_tokens, take_turns
+from side_by_side.rounds import Arm, take_turns
 from side_by_side.shapes import flops
 
 SHARE = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from multiprocessing.pool import Pool
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,19 @@ from tqdm import tqdm
 
 from bmretriever_integrations.prompts import passage_prompt
 from side_by_side.indexing import index_and_watch
-from side_by_side.room import Room
-from side_by_side.shapes import config_of, write_checkpoint, write_for_peers
+from side_by_side.room import KINDS, Room
+from side_by_side.shapes import thin_config, write_checkpoint, write_for_peers
 
 INDEXERS = ("ours", "st-default", "haystack")
-NARROW = 64
-"""Width of the MLP in the network that a CPU indexes with: what grows with the corpus does not depend on it."""
+PRELOADED = ("bmretriever_integrations.encoder", "bmretriever_integrations.index.build", "transformers.modeling_utils")
 
 
 def measure_memory(room: Room, sizes: tuple[int, int], benchmark: Any) -> dict[str, Any]:
     """
     Index two corpora, each in a fresh process that watches its own memory.
 
-    On a CPU a network of one narrow layer and true width embeds the titles alone, so that many passages take little time; on a
-    GPU the whole model embeds whole abstracts.
+    On a CPU a thin network of the true width embeds the titles alone, so that many passages take little time; on a GPU the whole
+    model embeds whole abstracts.
 
     :param room: the model, set up.
     :param sizes: passages of the two corpora.
@@ -41,7 +40,7 @@ def measure_memory(room: Room, sizes: tuple[int, int], benchmark: Any) -> dict[s
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         with _fresh_processes() as processes:
             for name, size, corpus in tqdm(jobs, desc=f"{room.model} memory", unit="run", disable=None, leave=False):
-                answer = processes.apply(index_and_watch, (_job(room, name, corpus, where),))
+                answer = processes.submit(index_and_watch, _job(room, name, corpus, where)).result()
                 found[name].append({"passages": size, **answer})
         return found
 
@@ -51,20 +50,20 @@ def measure_memory(room: Room, sizes: tuple[int, int], benchmark: Any) -> dict[s
         "model": room.model,
         "case": "memory",
         "whole_depth": room.whole,
-        "layers": room.whole if room.options.on_cuda else 1,
+        "layers": room.whole if room.options.on_cuda else 2,
         "width": room.configs[room.whole].hidden_size,
         "tokens_a_passage": round(sum(map(len, lengths)) / len(lengths), 1),
         "contenders": found,
     }
 
 
-def _fresh_processes() -> Pool:
-    """One at a time, a new one for each job; where the system can, they start with the imports done."""
+def _fresh_processes() -> ProcessPoolExecutor:
+    """One at a time, a new one for each job; where the system can, they start with the slow imports done."""
     forks = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if forks else "spawn")
     if forks:
-        context.set_forkserver_preload(["side_by_side.indexing"])
-    return context.Pool(1, maxtasksperchild=1)
+        context.set_forkserver_preload([*PRELOADED, *(module for name in INDEXERS for module in KINDS[name].needs)])
+    return ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1)
 
 
 def _text(room: Room, row: int) -> tuple[str, str]:
@@ -86,10 +85,9 @@ def _network(room: Room) -> tuple[Path, Path]:
     """Folders of the network that indexes: as released, and for sentence-transformers."""
     if room.options.on_cuda:
         return room.checkpoint(room.depths[-1]), room.exported(room.depths[-1])
-    config = config_of(room.model, 1, room.options.tiny)
-    config.intermediate_size = NARROW
-    checkpoint = write_checkpoint(room.folder / "narrow", config, room.folder / "tokenizer", room.options.seed, "cpu")
-    return checkpoint, write_for_peers(checkpoint, room.folder / "narrow-exported")
+    config = thin_config(room.configs[room.whole])
+    checkpoint = write_checkpoint(room.folder / "thin", config, room.folder / "tokenizer", room.options.seed, "cpu")
+    return checkpoint, write_for_peers(checkpoint, room.folder / "thin-exported")
 
 
 def _job(room: Room, name: str, corpus: Path, where: tuple[Path, Path]) -> dict[str, Any]:

@@ -27,7 +27,6 @@ class Plan:
     """Passages of the case memory, at two sizes; None leaves it out."""
     contenders: tuple[str, ...]
 
-
     def __post_init__(self) -> None:
         if not self.layers or min(self.layers) < 0 or 1 in self.layers:
             raise ValueError(f"layers must be 0 (all) or at least 2, got {self.layers}")
@@ -35,7 +34,7 @@ class Plan:
 
 # Two CPU cores do some 50 GFLOP/s in float32, and a passage costs 0.2 TFLOP at 410M, 0.5 at 1B: a quarter of an hour in all.
 CPU_PLANS = {
-    "410M": Plan(layers=(2, 4), passages=16, queries=64, latency=12, memory=(1000, 5000), contenders=CONTENDERS),
+    "410M": Plan(layers=(2, 4), passages=16, queries=64, latency=12, memory=(4000, 20000), contenders=CONTENDERS),
     "1B": Plan(layers=(2, 3), passages=8, queries=32, latency=6, memory=None, contenders=MAIN),
     "2B": Plan(layers=(2, 3), passages=4, queries=16, latency=6, memory=None, contenders=MAIN),
     "7B": Plan(layers=(2, 3), passages=4, queries=16, latency=6, memory=None, contenders=MAIN),

@@ -132,6 +132,14 @@ class Outcome:
         more = (self.whole - self.depths[-1]) / (self.depths[-1] - self.depths[0])
         return {number: b + more * (b - slices[0][number]) for number, b in slices[-1].items()}
 
+    def too_noisy(self, name: str) -> bool:
+        """
+        Tell whether the slices' times contradict each other, as when another program took the machine meanwhile.
+
+        :param name: short name.
+        """
+        return min(self.seconds(name).values()) <= 0
+
     def middle_seconds(self, name: str) -> float:
         """
         Seconds of the middle round.
@@ -187,6 +195,15 @@ class Outcome:
         """
         computed = self.raw["contenders"][name]["depths"][str(self.depths[-1])]["computed_tokens"]
         return None if computed is None else float(computed) / float(self.raw["real_tokens"])
+
+    def device_bytes(self, name: str) -> int | None:
+        """
+        The most memory beyond the weights that the GPU gave for the case; None on a CPU.
+
+        :param name: short name.
+        """
+        found = self.raw["contenders"][name]["depths"][str(self.depths[-1])]["peak_device_bytes"]
+        return None if found is None else int(found)
 
     def share_of_peak(self, name: str) -> float | None:
         """

@@ -14,7 +14,13 @@ from safetensors.torch import save_file
 from bmretriever_integrations.checkpoints import find_checkpoint
 from bmretriever_integrations.export import write_sentence_transformer
 
-PYTHIA = {"vocab_size": 50304, "max_position_embeddings": 2048, "rotary_pct": 0.25, "bos_token_id": 0, "eos_token_id": 0}
+PYTHIA = {
+    "vocab_size": 50304,
+    "max_position_embeddings": 2048,
+    "rotary_pct": 0.25,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
 # Shapes: config.json of EleutherAI/pythia-410m, EleutherAI/pythia-1b, google/gemma-2b and BMRetriever/BMRetriever-7B.
 SHAPES: dict[str, dict[str, Any]] = {
     "410M": {**PYTHIA, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096},
@@ -44,6 +50,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "eos_token_id": 2,
     },
 }
+TINY_DEPTH = 4
 TINY = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
 SHARPER = ("query_key_value", "q_proj", "k_proj")
 """Random queries and keys are made larger, so that attention picks words out and a vector depends on its text."""
@@ -72,12 +79,31 @@ def config_of(model: str, layers: int, tiny: bool = False) -> Any:
     from transformers import GemmaConfig, GPTNeoXConfig, MistralConfig
 
     kind = {"2B": GemmaConfig, "7B": MistralConfig}.get(model, GPTNeoXConfig)
-    shape = {**SHAPES[model], "num_hidden_layers": layers or whole_depth(model)}
+    shape = {**SHAPES[model], "num_hidden_layers": layers or (TINY_DEPTH if tiny else whole_depth(model))}
     if tiny:
         shape |= TINY | ({"vocab_size": 32000} if model == "2B" else {})
         shape |= {"head_dim": 32} if "head_dim" in shape else {}
         shape |= {"num_key_value_heads": 2} if model == "7B" else {}
     return kind(**shape)
+
+
+def thin_config(config: Any) -> Any:
+    """
+    Two thin layers of a network's true width: what a corpus costs in memory beyond the weights, at little work.
+
+    :param config: of the network, whose width and vocabulary are kept.
+    """
+    from transformers import MistralConfig
+
+    return MistralConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        num_hidden_layers=2,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=32,
+        intermediate_size=64,
+    )
 
 
 def flops(config: Any, lengths: list[int]) -> float:

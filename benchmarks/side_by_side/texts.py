@@ -46,7 +46,9 @@ def read_texts(folder: str | None) -> Texts:
     if folder is None:
         records = list(islice(read_corpus([installed_file(PUBMED_SAMPLE)]), SAMPLE))
         passages = [(record.title, record.text) for record in records if record.title and record.text]
-        return Texts(passages, [title.rstrip(".") for title, _ in passages], f"PubMed records of {PUBMED_SAMPLE.package}")
+        return Texts(
+            passages, [title.rstrip(".") for title, _ in passages], f"PubMed records of {PUBMED_SAMPLE.package}"
+        )
     root = Path(folder)
     corpus = read_corpus([root / ABSTRACTS])
     passages = [(record.title, record.text) for record in corpus if record.title and record.text]

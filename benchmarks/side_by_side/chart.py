@@ -1,0 +1,75 @@
+"""Results -> a chart: how many times faster than each peer, with the quartiles of the rounds."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from bmretriever_integrations.evaluation.chart import COLOURS
+from bmretriever_integrations.index.files import write_whole
+from side_by_side.results import Outcome
+from side_by_side.table import CASE_NAMES, PEERS, Result, machine
+
+BAR_INCHES = 0.2
+STYLE = {"svg.hashsalt": "bmretriever", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}
+"""The same bytes in every run, in a font that comes with matplotlib."""
+
+
+def draw_chart(path: Path, result: Result) -> None:
+    """
+    Draw one machine's ratios as horizontal bars; a line at 1 is where a peer is as fast as this engine.
+
+    :param path: a .png or .svg file; replaced if it is there.
+    :param result: of :func:`~side_by_side.results.read_results`.
+    """
+    content, outcomes = result
+    timed = [outcome for outcome in outcomes if outcome.case != "memory" and "ours" in outcome.names()]
+    peers = [peer for peer in PEERS if any(_drawn(outcome, peer) for outcome in timed)]
+    height = 1.3 + len(timed) * (len(peers) + 1) * BAR_INCHES
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
+        axes = figure.add_subplot()
+        for row, peer in enumerate(peers):
+            shown = [(place, o.ratio(peer, "ours")) for place, o in enumerate(timed) if _drawn(o, peer)]
+            middles = [ratio.middle for _, ratio in shown]
+            spread = [[r.middle - r.low for _, r in shown], [r.high - r.middle for _, r in shown]]
+            places = [place * (len(peers) + 1) + row for place, _ in shown]
+            bars = axes.barh(
+                places,
+                middles,
+                height=0.86,
+                color=COLOURS[row % len(COLOURS)],
+                label=PEERS[peer],
+                xerr=spread,
+                ecolor="#444",
+            )
+            axes.bar_label(bars, fmt="%.2f", padding=4, fontsize=8, color="#333333")
+        centres = [place * (len(peers) + 1) + (len(peers) - 1) / 2 for place in range(len(timed))]
+        axes.set_yticks(centres, [f"{o.model}\n{CASE_NAMES[o.case]}" for o in timed], fontsize=9)
+        axes.invert_yaxis()
+        axes.axvline(1, color="#888888", linewidth=0.8)
+        axes.set_xlabel("times faster (median of the rounds, quartiles as lines)", fontsize=9)
+        axes.margins(x=0.08)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        figure.legend(
+            loc="outside upper left",
+            ncols=3,
+            frameon=False,
+            fontsize=9,
+            title=f"This engine beside, on {machine(content)}",
+        )
+        drawn = io.BytesIO()
+        kind = path.suffix[1:].lower()
+        figure.savefig(drawn, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else {})
+    write_whole(path, drawn.getvalue())
+
+
+def _drawn(outcome: Outcome, peer: str) -> bool:
+    """Speed without the right vectors is no speed."""
+    both = (peer, "ours")
+    return peer in outcome.names() and all(outcome.right(name) and not outcome.too_noisy(name) for name in both)

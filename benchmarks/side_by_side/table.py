@@ -1,0 +1,209 @@
+"""Results -> Markdown: a short table for the README, a full one for the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from side_by_side.results import Outcome
+
+PEERS = {
+    "st-best": "sentence-transformers at its best",
+    "st-default": "as users run it",
+    "haystack": "Haystack",
+    "llama-index": "LlamaIndex",
+    "authors": "the authors' loop",
+}
+CASE_NAMES = {"passages": "passages in bulk", "queries": "queries in bulk", "one-query": "one query"}
+MILLION = 1_000_000
+
+Result = tuple[dict[str, Any], list[Outcome]]
+
+
+def short_tables(results: Sequence[Result]) -> str:
+    """
+    How many times faster than each peer, one table a machine.
+
+    :param results: of :func:`~side_by_side.results.read_results`.
+    :returns: Markdown, empty if nothing was measured.
+    """
+    return "\n\n".join(_short(*result) for result in results)
+
+
+def full_tables(results: Sequence[Result]) -> str:
+    """
+    Every contender's rates, work, errors and spread, one table a machine and case, and the memory of indexing.
+
+    :param results: as in :func:`short_tables`.
+    :returns: Markdown.
+    """
+    parts: list[str] = []
+    for content, outcomes in results:
+        parts += [f"### {machine(content)}", conditions(content)]
+        for outcome in outcomes:
+            parts += [_memory(outcome)] if outcome.case == "memory" else [_title(outcome), _full(outcome)]
+    return "\n\n".join(parts)
+
+
+def machine(content: dict[str, Any]) -> str:
+    """
+    Name the hardware that decided.
+
+    :param content: of a JSON file.
+    """
+    found = content["machine_info"]
+    if "gpu" in found:
+        return f"{found['gpu']}, {found['gpu_memory_gib']:.0f} GiB"
+    return f"{found['cpu']}, {found['threads_used']} threads"
+
+
+def conditions(content: dict[str, Any]) -> str:
+    """
+    Say what stands behind the numbers.
+
+    :param content: of a JSON file.
+    """
+    versions, commit = content["versions"], content["commit_info"]
+    named = ("torch", "transformers", "sentence-transformers", "haystack-ai", "llama-index-core", "flash-attn")
+    packages = ", ".join(f"{name} {versions[name]}" for name in named if versions.get(name))
+    changed = " with uncommitted changes" if commit.get("dirty") else ""
+    return (
+        f"{content['datetime'][:10]}, commit {str(commit.get('id'))[:10]}{changed}; {packages}. Texts: {content['texts']}. "
+        f"{content['options']['rounds']} rounds."
+    )
+
+
+def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """
+    Make a Markdown table.
+
+    :param header: of the columns.
+    :param body: lines of cells.
+    """
+    lines = [header, ["---"] * len(header), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _short(content: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
+    timed = [outcome for outcome in outcomes if outcome.case != "memory" and "ours" in outcome.names()]
+    peers = [peer for peer in PEERS if any(peer in outcome.names() for outcome in timed)]
+    header = ["times faster than", *(PEERS[peer] for peer in peers), "this engine", "of the matmul peak"]
+    body = [
+        _short_row(outcome, ours, peers)
+        for outcome in timed
+        for ours in ("ours", "ours-auto")
+        if ours in outcome.names()
+    ]
+    table = rows(header, body)
+    memory = [line for outcome in outcomes if outcome.case == "memory" for line in _memory_lines(outcome)]
+    return "\n\n".join([f"**{machine(content)}**", table, *memory])
+
+
+def _short_row(outcome: Outcome, ours: str, peers: Sequence[str]) -> list[str]:
+    name = f"{outcome.model}, {CASE_NAMES[outcome.case]}, {outcome.dtype(ours)}{_depth_note(outcome)}"
+    cells = [name]
+    for peer in peers:
+        same = f"{peer}-auto" if ours == "ours-auto" and f"{peer}-auto" in outcome.names() else peer
+        cells.append(_ratio(outcome, same, ours))
+    return [*cells, _rate(outcome, ours), _percent(outcome.share_of_peak(ours))]
+
+
+def _depth_note(outcome: Outcome) -> str:
+    whole = int(outcome.raw["whole_depth"])
+    return "" if outcome.whole == whole else f" ({outcome.whole} of {whole} layers)"
+
+
+def _ratio(outcome: Outcome, peer: str, ours: str) -> str:
+    if peer not in outcome.names():
+        return "not installed" if peer in outcome.raw["not_installed"] else "-"
+    if not outcome.right(ours):
+        return f"our vectors are wrong: cosine {outcome.cosine(ours):.4f}"
+    if not outcome.right(peer):
+        return f"wrong vectors: cosine {outcome.cosine(peer):.4f}"
+    if outcome.too_noisy(peer) or outcome.too_noisy(ours):
+        return "too noisy to draw on"
+    ratio = outcome.ratio(peer, ours)
+    return f"**{ratio.middle:.2f}** ({ratio.low:.2f} to {ratio.high:.2f})"
+
+
+def _rate(outcome: Outcome, name: str) -> str:
+    if outcome.case == "one-query":
+        return f"p50 {outcome.latency(name, 50):,.1f} ms, p95 {outcome.latency(name, 95):,.1f} ms"
+    return f"{_number(outcome.texts_a_second(name))} a second"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _title(outcome: Outcome) -> str:
+    raw = outcome.raw
+    depth = f"timed {' and '.join(map(str, outcome.depths))} of {raw['whole_depth']} layers"
+    estimate = ", drawn on to the whole" if outcome.is_estimate else ""
+    mean = raw["real_tokens"] / raw["texts"]
+    return (
+        f"**{outcome.model}, {CASE_NAMES[outcome.case]}**: {raw['texts']:,} texts of {mean:.0f} tokens on average, the longest "
+        f"{raw['longest']} ({raw['tokenizer']}); {depth}{estimate}."
+    )
+
+
+def _full(outcome: Outcome) -> str:
+    measures = "p50, p95" if outcome.case == "one-query" else "texts a second"
+    header = ["", "dtype", measures, "tokens a second", "tokens given to the network", "of the matmul peak"]
+    header += ["peak memory", "relative error", "cosine", "ours is faster by"]
+    body = []
+    for name in outcome.names():
+        given, peak = outcome.computed_share(name), outcome.device_bytes(name)
+        ours = "ours-auto" if name == "st-best-auto" else "ours"
+        body.append(
+            [
+                outcome.label(name),
+                outcome.dtype(name),
+                _rate(outcome, name).removesuffix(" a second"),
+                _number(outcome.tokens_a_second(name)),
+                "-" if given is None else f"{given:.2f} of the texts' own",
+                _percent(outcome.share_of_peak(name)),
+                "-" if peak is None else f"{peak / 1e6:,.0f} MB",
+                f"{outcome.error(name):.1e}",
+                f"{outcome.cosine(name):.6f}",
+                "" if name.startswith("ours") else _ratio(outcome, name, ours),
+            ]
+        )
+    return rows(header, body)
+
+
+def _memory_lines(outcome: Outcome) -> list[str]:
+    """For the README: ours alone, as one sentence."""
+    found = outcome.raw["contenders"].get("ours")
+    if not found:
+        return []
+    small, large = found
+    kinds = [("process", "process_bytes"), ("GPU", "device_bytes")]
+    parts = [
+        f"{small[key] / 1e6:,.0f} MB and {large[key] / 1e6:,.0f} MB of the {kind}"
+        for kind, key in kinds
+        if small[key] is not None
+    ]
+    sizes = f"{small['passages']:,} and {large['passages']:,} passages"
+    return [f"Memory beyond the weights while {sizes} are indexed: {'; '.join(parts)}."]
+
+
+def _memory(outcome: Outcome) -> str:
+    raw = outcome.raw
+    head = (
+        f"**Memory beyond the weights while a corpus is indexed**: {raw['layers']} layers of width {raw['width']}, "
+        f"{raw['tokens_a_passage']} tokens a passage; the most that the process and the GPU held beyond what they held before."
+    )
+    body = []
+    for name, (small, large) in raw["contenders"].items():
+        for kind, key in (("process", "process_bytes"), ("GPU", "device_bytes")):
+            if small[key] is None:
+                continue
+            each = (large[key] - small[key]) / (large["passages"] - small["passages"])
+            cells = [f"{run['passages']:,} passages: {run[key] / 1e6:,.1f} MB" for run in (small, large)]
+            body.append([name, kind, *cells, f"{each * MILLION / 1e6:,.0f} MB"])
+    return f"{head}\n\n{rows(['', 'memory', 'small corpus', 'large corpus', 'growth by a million passages'], body)}"
