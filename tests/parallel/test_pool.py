@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,11 +17,12 @@ import pytest
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.parallel import EncoderPool, WorkersLost
 from bmretriever_integrations.parallel.engines import WorkerLostWarning
+from bmretriever_integrations.parallel.views import Engine
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, passage_prompt, query_prompt
 from bmretriever_integrations.testing import reference_encode
 
-WORDS = "aspirin stroke insulin glucose tumour biopsy enzyme receptor placebo cohort".split()
-TEXTS = [" ".join(WORDS[(i + j * j) % 10] for j in range(i * 7 % 61)) + f" {i}" for i in range(150)]
+WORDS = ["aspirin", "stroke", "insulin", "glucose", "tumour", "biopsy", "enzyme", "receptor", "placebo", "cohort"]
+TEXTS = [" ".join(WORDS[(i + j * j) % 10] for j in range(i * 7 % 61)) + f" {i}" for i in range(60)]
 TEXTS += ["", "fever " * 800, "α-synuclein 🧬 حمى", TEXTS[3], TEXTS[3]]
 
 
@@ -98,22 +99,6 @@ class Counting:
         worker.do = do
 
 
-def test_a_query_need_not_wait_for_a_corpus(pool):
-    corpus = [f"{text} {turn}" for turn in range(60) for text in TEXTS]
-    ended = {}
-
-    def embed(name, texts):
-        pool.encode_passages(texts)
-        ended[name] = time.monotonic()
-
-    long = threading.Thread(target=embed, args=("corpus", corpus))
-    long.start()
-    time.sleep(0.2)
-    embed("query", ["metformin"])
-    long.join()
-    assert ended["query"] < ended["corpus"]
-
-
 def test_many_threads_at_once_get_their_own_vectors(pool):
     expected = [pool.encode_passages(TEXTS[start::5]) for start in range(5)]
     with ThreadPoolExecutor(5) as threads:
@@ -130,33 +115,76 @@ def test_the_bar_shows_rate_and_eta(pool, capfd):
         pool.progress = False
     bar = capfd.readouterr().err
     assert "text/s" in bar
-    assert "153/153" in bar  # distinct ones
+    assert "63/63" in bar  # distinct ones
 
 
 def test_an_error_inside_a_worker_reaches_the_caller_and_the_pool_lives_on(pool):
     with pytest.raises(FloatingPointError, match="NaN or infinity") as caught:
         pool.encode_passages([*TEXTS, "bell \x07"])
     assert any("Raised in the worker on cpu" in note for note in caught.value.__notes__)
-    assert any(f"in this call they are texts {len(TEXTS)}." in note or ", ..." in note for note in caught.value.__notes__)
+    (names,) = (note for note in caught.value.__notes__ if "which in this call are rows" in note)
+    assert f" {len(TEXTS)}" in names
     assert np.isfinite(pool.encode_passages(TEXTS[:9])).all()
 
 
-def test_settings_reach_the_workers(checkpoint):
-    settings = {"dtype": "float32", "max_length": 16, "normalize": True, "truncate_dim": 24}
+class InThisProcess:
+    """A worker without a process."""
+
+    def __init__(self, settings, sharers):
+        self.name, self._settings, self.sharers = settings.device, settings, sharers
+
+    def load(self):
+        self._engine = Engine(self._settings)
+        return self._engine.facts
+
+    def do(self, waiting):
+        return self._engine.run(waiting.errand, waiting.report)
+
+    def close(self):
+        pass
+
+
+def test_settings_reach_the_workers(checkpoint, monkeypatch):
+    monkeypatch.setattr("bmretriever_integrations.parallel.pool.ProcessWorker", InThisProcess)
+    settings = {"dtype": "float32", "max_length": 16, "normalize": True, "truncate_dim": 24, "forward": "plain"}
     with BMRetrieverEncoder(checkpoint, device="cpu", **settings) as encoder:
         expected = encoder.encode_passages(TEXTS)
-    with EncoderPool(checkpoint, devices=["cpu"], max_batch_tokens=300, **settings) as pool:
+    with EncoderPool(checkpoint, devices=["cpu", "cpu"], max_batch_tokens=300, **settings) as pool:
         assert (pool.width, pool.batch_tokens) == (24, 300)
+        assert [worker.sharers for worker in pool._crew.workers] == [2, 2]
         assert error(pool.encode_passages(TEXTS), expected) <= 1e-5
+    with pytest.raises(RuntimeError, match="closed; make new ones"):
+        pool.encode_passages(TEXTS)
+    assert "workers='closed'" in repr(pool)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with EncoderPool(checkpoint) as pool:
+        assert pool.devices == ["cpu"]
+
+
+def test_workers_that_would_disagree_are_refused(checkpoint, monkeypatch):
+    class Half(InThisProcess):
+        def load(self):
+            self._settings = replace(
+                self._settings, dtype="float32" if self.name == "cpu" else "bfloat16", device="cpu"
+            )
+            return super().load()
+
+    monkeypatch.setattr("bmretriever_integrations.parallel.pool.ProcessWorker", Half)
+    with pytest.raises(
+        ValueError, match=r"cpu and cuda:0 would make different .*dtype='float32' and 'bfloat16'\. Name a dtype"
+    ):
+        EncoderPool(checkpoint, devices=["cpu", "cuda:0"])
 
 
 def test_what_a_lost_worker_had_in_hand_is_done_by_the_others_until_none_is_left(checkpoint, gone):
-    corpus = [f"{text} {turn}" for turn in range(40) for text in TEXTS]
-    with EncoderPool(checkpoint, devices=["cpu", "cpu"], dtype="float32") as pool:
+    corpus = [f"{text} {turn}" for turn in range(8) for text in TEXTS]
+    with EncoderPool(checkpoint, devices=["cpu", "cpu"], dtype="float32", max_batch_tokens=1024) as pool:
         expected = pool.encode_passages(corpus)
         first, second = (facts.pid for facts in pool._crew.facts)
         killing_after(2, pool, first)
-        with pytest.warns(WorkerLostWarning, match=rf"cpu \(process {first}\) ended by SIGKILL .*the others do its part"):
+        with pytest.warns(
+            WorkerLostWarning, match=rf"cpu \(process {first}\) ended by SIGKILL .*the others do its part"
+        ):
             vectors = pool.encode_passages(corpus)
         assert np.array_equal(vectors, expected)  # who embeds a chunk does not change it
         assert "workers='1 of 2'" in repr(pool)
@@ -185,7 +213,7 @@ def killing_after(errands, pool, pid):
     worker.do = do
 
 
-def test_a_worker_that_cannot_load_says_why_and_none_is_left(checkpoint, gone, monkeypatch):
+def test_a_worker_that_cannot_load_says_why_and_is_gone(checkpoint, gone, monkeypatch):
     started = []
     plain = subprocess.Popen
 
@@ -195,10 +223,16 @@ def test_a_worker_that_cannot_load_says_why_and_none_is_left(checkpoint, gone, m
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     with pytest.raises(ValueError, match=r"'cuda:99' is not there") as caught:
-        EncoderPool(checkpoint, devices=["cpu", "cuda:99"])
+        EncoderPool(checkpoint, devices=["cuda:99"])
     assert "Raised in the worker on cuda:99" in caught.value.__notes__[0]
-    assert len(started) == 2
     assert gone([process.pid for process in started])
+
+
+def test_a_worker_that_ends_while_it_loads_leaves_its_last_words(checkpoint, monkeypatch, tmp_path):
+    (tmp_path / "numpy.py").write_text("import sys; sys.exit('numpy is broken here')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(WorkersLost, match=r"ended with status 1: numpy is broken here, while it loaded the model"):
+        EncoderPool(checkpoint, devices=["cpu"])
 
 
 @pytest.mark.parametrize(
@@ -217,32 +251,52 @@ def test_devices_are_checked_before_anything_is_started(checkpoint, devices, kin
 
 
 SCRIPT = """
-import sys
+import subprocess, sys
 from bmretriever_integrations.parallel import EncoderPool
-pool = EncoderPool(sys.argv[1], devices=["cpu", "cpu"], dtype="float32")
-print(*[facts.pid for facts in pool._crew.facts], flush=True)
+
+started, plain = [], subprocess.Popen
+
+def popen(*arguments, **named):
+    started.append(plain(*arguments, **named))
+    print(started[-1].pid, flush=True)
+    return started[-1]
+
+subprocess.Popen = popen
+pool = EncoderPool(sys.argv[1], devices=["cpu"], dtype="float32")
+print("loaded", flush=True)
 pool.encode_passages([f"aspirin and stroke {i}" for i in range(100_000)])
 """
 
 
-@pytest.mark.parametrize(("stop", "status"), [(signal.SIGINT, 1), (signal.SIGKILL, -signal.SIGKILL)])
-def test_no_worker_outlives_its_owner_however_that_ends(checkpoint, tmp_path, gone, stop, status):
-    script = tmp_path / "script.py"  # and it needs no `if __name__ == "__main__"`
+@pytest.fixture
+def owner(checkpoint, tmp_path):
+    script = tmp_path / "script.py"  # it needs no `if __name__ == "__main__"`
     script.write_text(SCRIPT)
-    owner = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, str(script), str(checkpoint)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    pids = [int(pid) for pid in owner.stdout.readline().split()]
-    assert len(pids) == 2
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_ctrl_c_ends_owner_and_workers_with_one_trace(owner, gone):
+    worker = int(owner.stdout.readline())
+    assert owner.stdout.readline() == "loaded\n"
     time.sleep(0.3)
-    os.killpg(owner.pid, stop)  # as a terminal's Ctrl-C does
+    os.killpg(owner.pid, signal.SIGINT)  # as a terminal does
     _, complaints = owner.communicate(timeout=60)
-    assert owner.returncode in (status, -stop)
-    if stop == signal.SIGINT:
-        assert complaints.rstrip().endswith("KeyboardInterrupt")
-        assert complaints.count("Traceback") == 1  # the owner's, none of a worker's
-    assert gone(pids)
+    assert complaints.rstrip().endswith("KeyboardInterrupt")
+    assert complaints.count("Traceback") == 1
+    assert gone([worker])
+
+
+def test_no_worker_outlives_an_owner_that_was_killed(owner, gone):
+    worker = int(owner.stdout.readline())
+    time.sleep(1)
+    owner.kill()
+    assert gone([worker])

@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL, find_checkpoint
-from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
+from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, EncoderSettings
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -126,8 +126,6 @@ def _check_engine(arguments: argparse.Namespace) -> None:
 
 
 def _open_engines(arguments: argparse.Namespace) -> BMRetrieverEncoder | EncoderPool | RayEngines:
-    from bmretriever_integrations.settings import EncoderSettings
-
     settings = EncoderSettings(
         model=absolute(arguments.model),
         max_length=arguments.max_length,
@@ -161,11 +159,18 @@ def _plain_warnings() -> Iterator[None]:
         warnings.simplefilter("always", WorkerLostWarning)
         shown = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if issubclass(category, WorkerLostWarning):
                 tqdm.write(f"warning: {message}", file=sys.stderr)
             else:
-                shown(message, category, *place)
+                shown(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
         yield

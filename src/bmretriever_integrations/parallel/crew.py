@@ -139,6 +139,5 @@ class Crew:
         with self._lock:
             self._closed = True
         self._turns.end(RuntimeError("these workers are closed; make new ones"))
-        with ThreadPoolExecutor(len(self.workers), thread_name_prefix="bmretriever-close") as threads:
-            for worker in self.workers:
-                threads.submit(worker.close)
+        for worker in self.workers:
+            worker.close()

@@ -34,13 +34,13 @@ class Engines:
         :raises ValueError: if two of them would make different vectors.
         :raises WorkersLost: if a worker ended while it loaded the model.
         """
+        self._warned = 0
         self._crew = Crew(workers)
         self._close = weakref.finalize(self, self._crew.close)
         self._facts = self._agree()
         self.width: int = self._facts.width
         self.batch_tokens: int = min(facts.batch_tokens for facts in self._crew.facts)
         self.lanes: int = (LANES + 1) * len(workers)  # one more than they work on, so that none waits for the slowest
-        self._warned = 0
 
     def _agree(self) -> Facts:
         (one, first), *others = zip(self._crew.workers, self._crew.facts, strict=True)
@@ -86,6 +86,7 @@ class Engines:
     def close(self) -> None:
         """End the workers; later calls raise RuntimeError. Closing twice does nothing."""
         self._close()
+        self._warn_of_losses()
 
     def __enter__(self) -> Self:
         return self

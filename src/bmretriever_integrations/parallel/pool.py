@@ -177,8 +177,10 @@ def _vectors(result: Future[Vectors], rows: list[int]) -> Vectors:
     try:
         return result.result()
     except FloatingPointError as error:
-        names = f"{', '.join(map(str, rows[:20]))}{', ...' if len(rows) > 20 else ''}"
-        error.add_note(f"A worker numbers its own texts, from 0; in this call they are texts {names}.")
+        error.add_note(
+            f"The rows are counted within this worker's {len(rows)} texts, which in this call are rows "
+            f"{', '.join(map(str, rows[:100]))}{', ...' if len(rows) > 100 else ''}."
+        )
         raise
 
 
@@ -190,6 +192,6 @@ def _check_devices(devices: Sequence[str] | None) -> list[str]:
     if isinstance(devices, str):
         raise TypeError(f"devices must be a list of str, got one str: write [{devices!r}]")
     checked = list(devices)
-    if not checked or not all(isinstance(device, str) for device in checked):
+    if not checked or not all(isinstance(device, str) and device for device in checked):
         raise ValueError(f"devices must name at least one device, e.g. ['cuda:0', 'cuda:1'], got {checked!r}")
     return checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ class Facts:
     width: int
     batch_tokens: int
     identity: dict[str, Any]
+    pid: int
+    """Of the worker's process, on its machine."""
 
 
 def facts_of(encoder: BMRetrieverEncoder) -> Facts:
@@ -64,7 +67,7 @@ def facts_of(encoder: BMRetrieverEncoder) -> Facts:
 
     :param encoder: the engine.
     """
-    return Facts(encoder.width, steady_batch_tokens(encoder), encoder.identity())
+    return Facts(encoder.width, steady_batch_tokens(encoder), encoder.identity(), os.getpid())
 
 
 def steady_batch_tokens(encoder: BMRetrieverEncoder) -> int:

@@ -55,10 +55,13 @@ class Desk:
         self._name = str(order.settings.device)
         import torch
 
+        from bmretriever_integrations.device import resolve_device
+
+        device = resolve_device(order.settings.device)
         if order.sharers:
             torch.set_num_threads(max(1, torch.get_num_threads() // order.sharers))
-        if self._name.startswith("cuda") and torch.device(self._name).index in range(torch.cuda.device_count()):
-            torch.cuda.set_device(self._name)  # else what names no device makes a context of its own on the first
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # else what names no device makes a context of its own on the first
         self._engine = Engine(order.settings)
         return Finished(self._engine.facts)
 

@@ -1,0 +1,243 @@
+"""A local Ray cluster: the index's bytes are one engine's, also when an actor is killed; and Ray Data's batches."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from inspect import signature
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.cli import main
+from bmretriever_integrations.index import build_index
+from bmretriever_integrations.parallel.engines import WorkerLostWarning
+from bmretriever_integrations.parallel.ray_workers import RayEngines, _plan
+from bmretriever_integrations.prompts import passage_prompt, query_prompt
+from bmretriever_integrations.ray_data import BMRetrieverBatchEmbedder
+from bmretriever_integrations.settings import EncoderSettings
+from bmretriever_integrations.testing import reference_encode
+
+RECORDS, SHARD_SIZE = 600, 25
+TEXTS = ["aspirin prevents stroke", "", "insulin " * 30, "a cohort of 12"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two cores, a small object store, and not a word."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'bmretriever-integrations[ray]'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv(
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+        )  # what Ray will do from its next version on, without a notice
+        patch.delenv("RAY_ADDRESS", raising=False)
+        ray.init(
+            address="local",
+            num_cpus=2,
+            object_store_memory=80_000_000,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+        yield ray
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, checkpoint):
+    """A corpus, and the files of an index that one engine made of it."""
+    home = tmp_path_factory.mktemp("ray")
+    source = home / "c.jsonl"
+    words = ["aspirin", "stroke", "insulin", "glucose", "tumour", "biopsy", "enzyme", "receptor", "placebo", "cohort"]
+    texts = (" ".join(words[(i * 7 + j * j) % 10] for j in range(3 + i % 37)) for i in range(RECORDS))
+    source.write_text(
+        "\n".join(json.dumps({"_id": f"r{i}", "title": f"T {i}", "text": text}) for i, text in enumerate(texts))
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as an actor with one core has
+    try:
+        with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder:
+            build_index(encoder, [source], home / "i", shard_size=SHARD_SIZE)
+    finally:
+        torch.set_num_threads(threads)
+    return source, contents(home / "i")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def kill_at(path: Path, pid: int) -> None:
+    def kill() -> None:
+        while not path.exists():
+            time.sleep(0.001)
+        os.kill(pid, signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+
+
+def test_an_index_begun_here_is_ended_there_though_an_actor_is_killed(
+    cluster, checkpoint, undisturbed, tmp_path
+) -> None:
+    source, expected = undisturbed
+    folder = tmp_path / "i"
+    with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder:
+        build_index(encoder, [source], folder, shard_size=SHARD_SIZE, limit=60)
+        identity = encoder.identity()
+    with RayEngines(EncoderSettings(model=str(checkpoint), dtype="float32", device="cpu"), workers=2) as engines:
+        assert engines.identity() == identity
+        assert engines.at_work == "2 of 2"
+        pids = {facts.pid for facts in engines._crew.facts}
+        assert len(pids | {os.getpid()}) == 3
+        kill_at(folder / "shard-000005.vectors.npy", min(pids))
+        with pytest.warns(WorkerLostWarning, match=r"Ray worker \d ended: .*; the others do its part"):
+            report = build_index(engines, [source], folder, shard_size=SHARD_SIZE)
+        assert report.embedded == RECORDS - 50  # what stood stays; the part-filled shard is made anew
+        assert contents(folder) == expected
+        with pytest.raises(FloatingPointError, match="NaN or infinity") as caught:
+            engines.submit_passages(((["bell \x07"], [""]),), 64, lambda _: None).result(timeout=60)
+        assert "Raised in Ray worker" in caught.value.__notes__[-1]
+    assert cluster.is_initialized()  # the caller's connection is the caller's
+
+
+def test_the_command_on_a_cluster(cluster, checkpoint, undisturbed, tmp_path, capfd) -> None:
+    source, expected = undisturbed
+    flags = ["--model", str(checkpoint), "--dtype", "float32", "--device", "cpu", "--shard-size", str(SHARD_SIZE)]
+    command = ["index", str(source), "--to", str(tmp_path / "i"), *flags, "--engine", "ray"]
+    assert main([*command, "--workers", "3"]) == 2
+    assert "3 workers need a core each, and the cluster has 2: ask for fewer" in capfd.readouterr().err
+    assert main(command) == 0  # one worker, for there is one machine
+    out, err = capfd.readouterr()
+    assert (out, err) == (f"{tmp_path / 'i'}: {RECORDS} records, {RECORDS} of them embedded now\n", "")
+    assert contents(tmp_path / "i").keys() == expected.keys()
+
+
+def test_map_batches_adds_a_column_of_float32(cluster, checkpoint) -> None:
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    rows = [{"abstract": text, "title": None if i % 2 else f"T {i}", "id": i} for i, text in enumerate(TEXTS * 3)]
+    dataset = ray.data.from_items(rows).map_batches(
+        BMRetrieverBatchEmbedder,
+        fn_constructor_kwargs={
+            "model": str(checkpoint),
+            "dtype": "float32",
+            "device": "cpu",
+            "text_column": "abstract",
+            "title_column": "title",
+        },
+        batch_size=5,
+        concurrency=1,
+    )
+    found = dataset.sort("id").take_batch(100)
+    assert found["vector"].dtype == np.float32
+    expected = reference_encode(checkpoint, [passage_prompt(row["abstract"], row["title"]) for row in rows])
+    errors = np.linalg.norm(found["vector"] - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    assert errors.max() <= 1e-5
+
+
+def test_a_batch_of_queries(checkpoint) -> None:
+    embed = BMRetrieverBatchEmbedder(
+        str(checkpoint), kind="queries", text_column="q", output_column="v", instruction="scifact", dtype="float32"
+    )
+    batch = {"q": np.array(TEXTS), "id": np.arange(4)}
+    found = embed(batch)
+    assert list(found) == ["q", "id", "v"]
+    assert "v" not in batch
+    expected = reference_encode(checkpoint, [query_prompt(embed.instruction, text) for text in TEXTS])
+    assert np.abs(found["v"] - expected).max() <= 1e-5 * np.abs(expected).max()
+    copy = pickle.dumps(embed)
+    assert len(copy) < 2000  # no weights
+    assert np.array_equal(pickle.loads(copy)(batch)["v"], found["v"])
+    assert repr(embed) == f"BMRetrieverBatchEmbedder({str(checkpoint)!r}, queries of 'q' -> 'v')"
+    assert embed({"q": np.array([], object)})["v"].shape == (0, 64)
+
+
+def test_nothing_is_loaded_before_the_first_batch(tmp_path) -> None:
+    embed = BMRetrieverBatchEmbedder(str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        embed({"text": ["a"]})
+
+
+def test_null_titles_of_arrow_and_pandas_are_none(checkpoint) -> None:
+    embed = BMRetrieverBatchEmbedder(str(checkpoint), title_column="title", dtype="float32")
+    titles = np.array([None, float("nan"), "", "T"], object)
+    vectors = embed({"text": ["a"] * 4, "title": titles})["vector"]
+    assert np.array_equal(vectors[0], vectors[1])
+    assert np.array_equal(vectors[0], vectors[2])
+    assert not np.array_equal(vectors[0], vectors[3])
+
+
+@pytest.mark.parametrize(
+    ("settings", "batch", "kind", "words"),
+    [
+        ({"kind": "documents"}, None, ValueError, "kind must be one of passages, queries"),
+        ({"kind": "queries", "title_column": "t"}, None, ValueError, "queries have no titles"),
+        ({"instruction": "scifact"}, None, ValueError, "passages take no instruction"),
+        ({"dtype": "int4"}, None, ValueError, "dtype must be one of"),
+        ({}, [["a"]], TypeError, "batch_format='numpy'"),
+        ({}, {"body": ["a"]}, KeyError, "no column 'text'; it has 'body'"),
+        ({}, {"text": ["a"], "vector": [0]}, ValueError, "has a column 'vector' already"),
+        ({}, {"text": ["a", None]}, TypeError, "row 1 of column 'text' is None"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(settings, batch, kind, words) -> None:
+    with pytest.raises(kind, match=words):
+        BMRetrieverBatchEmbedder("410M", **settings)(batch)
+
+
+def test_its_settings_are_the_encoders() -> None:
+    own = {"kind", "text_column", "title_column", "output_column"}
+    one, batch = signature(BMRetrieverEncoder).parameters, signature(BMRetrieverBatchEmbedder).parameters
+    assert set(batch) - own == set(one) - {"progress"}
+    for name in set(batch) - own - {"model"}:
+        assert batch[name].default == one[name].default
+
+
+class Cluster:
+    """Machines, as Ray tells of them."""
+
+    def __init__(self, *machines):
+        self._machines = machines
+
+    def nodes(self):
+        return [{"Alive": bool(machine), "Resources": machine} for machine in self._machines]
+
+
+@pytest.mark.parametrize(
+    ("machines", "device", "workers", "plan"),
+    [
+        ([{"CPU": 8, "GPU": 4}, {"CPU": 8, "GPU": 2}, {}], None, None, (6, {"num_gpus": 1})),
+        ([{"CPU": 8, "GPU": 4}], None, 3, (3, {"num_gpus": 1})),
+        ([{"CPU": 8, "GPU": 4}], "cpu", None, (1, {"num_cpus": 8})),
+        ([{"CPU": 8}, {"CPU": 4}], None, None, (2, {"num_cpus": 4})),
+        ([{"CPU": 8}, {"CPU": 4}], None, 3, (3, {"num_cpus": 4})),
+        ([{"CPU": 8}, {"CPU": 4}], None, 5, (5, {"num_cpus": 2})),
+    ],
+)
+def test_workers_are_fitted_to_the_machines(machines, device, workers, plan) -> None:
+    assert _plan(Cluster(*machines), EncoderSettings(device=device), workers) == plan
+
+
+def test_more_workers_than_there_is_room_for_are_refused() -> None:
+    with pytest.raises(ValueError, match="5 workers need a GPU each, and the cluster has 4"):
+        _plan(Cluster({"CPU": 8, "GPU": 4}), EncoderSettings(), 5)
+    with pytest.raises(ValueError, match="13 workers need a core each, and the cluster has 12"):
+        _plan(Cluster({"CPU": 8}, {"CPU": 4}), EncoderSettings(), 13)
+
+
+def test_without_ray_the_command_says_what_to_install(undisturbed, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["index", str(undisturbed[0]), "--to", str(tmp_path / "i"), "--engine", "ray"]) == 2
+    assert 'pip install "bmretriever-integrations[ray]"' in capsys.readouterr().err
