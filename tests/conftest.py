@@ -38,7 +38,7 @@ def watch() -> Callable[..., None]:
     """A function: engine, ``around`` -> every batch of the engine goes through ``around``."""
 
     def replace(engine: Any, around: Callable[[Callable[[], Any], list[int]], Any]) -> None:
-        engine._forward = WatchedForward(engine._forward, around)
+        engine._runner.forward = WatchedForward(engine._runner.forward, around)
 
     return replace
 

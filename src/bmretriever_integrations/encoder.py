@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,15 +17,17 @@ from bmretriever_integrations import loading, memory
 from bmretriever_integrations.batches import longest_first, next_batch, tokens_of
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.device import resolve_device, resolve_dtype
-from bmretriever_integrations.forward.choose import Forward, choose_forward
+from bmretriever_integrations.forward.choose import choose_forward
 from bmretriever_integrations.forward.prefix import shared_tokens
 from bmretriever_integrations.forward.transfer import Arriving, one_behind
 from bmretriever_integrations.identity import files_sha256
 from bmretriever_integrations.output import Output
 from bmretriever_integrations.pooling import finish
 from bmretriever_integrations.prompts import PASSAGE_PREFIX, passage_prompt, query_prompt, resolve_instruction
+from bmretriever_integrations.runner import Runner
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 from bmretriever_integrations.tokens import PromptTokenizer, check_texts
+from bmretriever_integrations.warming import WarmUp, check_spans, timed
 
 Vectors = NDArray[np.float32]
 
@@ -102,9 +103,8 @@ class BMRetrieverEncoder:
         self._folders = loaded.folders
         self._tokens = PromptTokenizer(loaded.tokenizer, max_length)
         network = loaded.network.to(self.device)
-        self._forward: Forward | None = choose_forward(network, self._tokens.eos_id, self.settings.forward)
+        self._runner = Runner(choose_forward(network, self._tokens.eos_id, self.settings.forward), self.device)
         self.max_batch_tokens = max_batch_tokens or memory.choose_batch_tokens(network, self.device)
-        self._next_turn, self._turn = threading.Lock(), threading.Lock()
 
     def encode_queries(
         self, texts: Sequence[str], instruction: str | None = None, *, out: Vectors | None = None
@@ -145,7 +145,7 @@ class BMRetrieverEncoder:
 
     def _encode(self, prompts: list[str], template: str, noun: str, out: Vectors | None) -> Vectors:
         """Tokens -> batches -> forward -> pooling, window by window; each distinct prompt once."""
-        self._open_forward()
+        self._runner.open_forward()
         output = Output(prompts, self.width, out)
         shown = self.progress and len(prompts) > 1
         with tqdm(total=len(output.prompts), desc=f"embedding {noun}", unit="text", disable=not shown) as bar:
@@ -155,7 +155,7 @@ class BMRetrieverEncoder:
 
     def _windows(self, prompts: list[str], template: str, bar: Any) -> Iterator[tuple[list[int], Arriving]]:
         """Run the device through one window of texts after the other; does not wait for its results."""
-        head = self._tokens([template])[0][:-1]
+        head = self._tokens.template(template)
         for start, ids in self._tokens.ahead(prompts):
             order = longest_first([len(row) for row in ids])
             shared = shared_tokens(ids, head)
@@ -163,7 +163,7 @@ class BMRetrieverEncoder:
             states: list[Any] = []
             done = 0
             while done < len(order):
-                forward = self._open_forward()
+                forward = self._runner.open_forward()
                 batch = order[done : next_batch(order, lengths, done, self.max_batch_tokens, forward.pads)]
                 result = self._run([ids[row] for row in batch], shared if forward.reuses_prefix else 0)
                 if result is not None:  # else the budget was halved: form the batch anew
@@ -172,39 +172,46 @@ class BMRetrieverEncoder:
                     bar.update(len(batch))
             yield [start + row for row in order], Arriving(states, self.width)
 
-    def _open_forward(self) -> Forward:
-        if self._forward is None:
-            raise RuntimeError("this encoder is closed; make a new one")
-        return self._forward
-
     def _run(self, rows: list[list[int]], shared: int) -> Any:
         """Start one batch; None if the device had too little memory and the budget was halved."""
-        with self._my_turn():
-            try:
-                return self._open_forward()(rows, shared)
-            except Exception as error:
-                if not memory.is_out_of_memory(error):
-                    raise
-                tokens = tokens_of([len(row) - shared for row in rows], self._open_forward().pads)
-                if len(rows) == 1:
-                    error.add_note(
-                        f"One text of {tokens} tokens does not fit into the memory of {self.device} beside the model. "
-                        "Use a smaller checkpoint, dtype='bfloat16', a smaller max_length, or free memory."
-                    )
-                    raise
+        try:
+            return self._runner.run(rows, shared)
+        except Exception as error:
+            if len(rows) == 1 or not memory.is_out_of_memory(error):
+                raise
+        tokens = tokens_of([len(row) - shared for row in rows], self._runner.open_forward().pads)
         memory.release_cached(self.device)
         self.max_batch_tokens = max(1, tokens // 2)
         return None
 
-    @contextmanager
-    def _my_turn(self) -> Iterator[None]:
-        """One batch at a time, in order of arrival: a query need not wait for the end of somebody's corpus."""
-        with self._next_turn:  # who waits here goes before the thread that has just had its turn
-            self._turn.acquire()
-        try:
-            yield
-        finally:
-            self._turn.release()
+    def warm_up(
+        self, instruction: str | None = None, *, compile_layers: bool = False, spans: Sequence[int] | None = None
+    ) -> WarmUp:
+        """
+        Do now what the first query would wait for, so that single queries are fast from the start.
+
+        The instruction's keys and values are computed; on CUDA, graphs for single queries are recorded. Vectors stay the same
+        within the tolerance of their number type.
+
+        :param instruction: of the queries to come, as in :meth:`encode_queries`; call once for each.
+        :param compile_layers: have PyTorch compile the layers (needs a C++ compiler, or Triton on CUDA; half a minute or more).
+        :param spans: tokens of queries, without the instruction, for which graphs are recorded, at least 2 each; None takes
+            :data:`~bmretriever_integrations.warming.SPANS`.
+        :returns: what was done and how long it took; ``print`` it.
+        :raises ValueError: if a span is less than 2 or more than ``max_length`` leaves.
+        """
+        task = self.instruction if instruction is None else resolve_instruction(instruction)
+        (ids,) = self._tokens([query_prompt(task, "a")])
+        common = ids[: shared_tokens([ids], self._tokens.template(query_prompt(task, "")))]
+        chosen = check_spans(spans, self.settings.max_length - len(common))
+        steps: list[tuple[str, Callable[[], object]]] = []
+        if compile_layers:
+            self._runner.compile()
+            steps.append(("compile the layers", partial(self.encode_queries, ["a", "b b"], task)))
+        steps.append((f"instruction of {len(common)} tokens", partial(self.encode_queries, ["a"], task)))
+        if self.device.type == "cuda":
+            steps += [(f"graph for {span} tokens", partial(self._runner.record, common, span)) for span in chosen]
+        return timed([*steps, ("one query, ready", partial(self.encode_queries, ["a"], task))])
 
     def view(self, *, progress: bool, max_batch_tokens: int) -> BMRetrieverEncoder:
         """
@@ -231,9 +238,7 @@ class BMRetrieverEncoder:
 
     def close(self) -> None:
         """Free the model; later calls to encode raise RuntimeError. Closing twice does nothing."""
-        with self._my_turn():
-            self._forward = None
-        memory.release_cached(self.device)
+        self._runner.close()
 
     def __enter__(self) -> BMRetrieverEncoder:
         return self
@@ -247,7 +252,7 @@ class BMRetrieverEncoder:
         return (
             f"BMRetrieverEncoder({self.settings.model!r}, device='{self.device}', dtype='{str(self.dtype)[6:]}', "
             f"width={self.width}, max_length={self.settings.max_length}, normalize={self.normalize}, "
-            f"max_batch_tokens={self.max_batch_tokens}, forward={self._forward.name if self._forward else 'closed'!r}, "
+            f"max_batch_tokens={self.max_batch_tokens}, forward={self._runner.name!r}, "
             f"instruction={self.instruction!r})"
         )
 

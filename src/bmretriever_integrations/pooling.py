@@ -39,7 +39,7 @@ def finish(vectors: NDArray[np.float32], normalize: bool, numbers: Sequence[int]
 
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
-        rows = sorted(int(row) if numbers is None else numbers[row] for row in np.flatnonzero(~finite))
+        rows = sorted(row if numbers is None else numbers[row] for row in np.flatnonzero(~finite).tolist())
         raise FloatingPointError(
             f"{len(rows)} of {len(vectors)} vectors hold NaN or infinity (rows {', '.join(map(str, rows[:5]))}"
             f"{', ...' if len(rows) > 5 else ''}). float16 overflows on some backbones: use dtype='bfloat16' or 'float32'; "

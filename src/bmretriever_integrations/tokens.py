@@ -20,6 +20,10 @@ WINDOWS = (256, 1024, 4096)
 ones large so that sorting by length leaves little padding."""
 
 
+PROBES = ("", "a", "The", "What", "1", "(")
+"""Beginnings of texts that tokenizers merge, or do not merge, with a space before them."""
+
+
 class PromptTokenizer:
     """A private, unchanging copy of a checkpoint's tokenizer; safe to call from many threads."""
 
@@ -69,6 +73,18 @@ class PromptTokenizer:
         encodings = self._backend.encode_batch_fast(list(prompts), add_special_tokens=False)
         return [[*self.prefix, *encoding.ids[:room], self.eos_id] for encoding in encodings]
 
+    def template(self, text: str) -> list[int]:
+        """
+        Tokenize the beginning that prompts have in common.
+
+        Its end may be merged with what follows ("Query: " and "fever" make "Query", ":", " fever"), so only the ids that it
+        keeps before several beginnings of a text count. A text that merges with still more of it has fewer in common.
+
+        :param text: a prompt without its text.
+        :returns: its ids, BOS included where there is one, without EOS.
+        """
+        return common_start([ids[:-1] for ids in self([text + probe for probe in PROBES])])
+
     def ahead(self, prompts: Sequence[str]) -> Iterator[tuple[int, list[list[int]]]]:
         """
         Tokenize in windows, each while the caller works on the one before.
@@ -89,6 +105,22 @@ class PromptTokenizer:
                 pending = (start, following)
             if pending is not None:
                 yield pending[0], pending[1].result()
+
+
+def common_start(rows: Sequence[list[int]]) -> list[int]:
+    """
+    Find what rows of ids begin with, all of them.
+
+    :param rows: at least one.
+    """
+    first, last = (
+        min(rows),
+        max(rows),
+    )  # what these two have in common, all rows between them in the order of lists have too
+    for place, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            return first[:place]
+    return first
 
 
 def _spans(count: int) -> Iterator[tuple[int, int]]:

@@ -26,7 +26,7 @@ def short_of_memory(watch):
         sizes = []
 
         def limited(run, lengths):
-            sizes.append(tokens_of(lengths, encoder._forward.pads))
+            sizes.append(tokens_of(lengths, encoder._runner.forward.pads))
             if sizes[-1] > most_tokens:
                 raise error
             return run()

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
-from bmretriever_integrations.forward.choose import choose_forward
+from bmretriever_integrations.forward.choose import _varlen_agrees, choose_forward
 from bmretriever_integrations.forward.flat import FlatForward
 from bmretriever_integrations.testing import ARCHITECTURES
 
@@ -64,6 +64,32 @@ def test_equals_one_row_at_a_time(tiny, kernel, architecture, layers, window):
     forward = FlatForward(network, 0, way="varlen", pads=False)
     for shared in (0, 4, 9):
         torch.testing.assert_close(forward(rows, shared), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_kernel_that_aligns_otherwise_is_not_taken(monkeypatch):
+    """Before it is used, the kernel is tried on the device; one that counts from the first key would give plausible vectors."""
+
+    def top_left(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size, enable_gqa):
+        first, second = (
+            torch.cat([part[start : start + count] for start, count in zip(cu_seq_k, cu_seq_q.diff(), strict=False)])
+            for part in (key, value)
+        )
+        same = {"scale": scale, "window_size": window_size, "enable_gqa": enable_gqa}
+        return plain_meaning(query, first, second, cu_seq_q, cu_seq_q, max_q, max_q, **same)
+
+    def broken(*_arguments, **_options):
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    here = torch.device("cpu"), torch.float32, 4, 2, 16
+    _varlen_agrees.cache_clear()
+    monkeypatch.setattr(varlen, "varlen_attn", plain_meaning)
+    assert _varlen_agrees(*here)
+    for kernel, message in ((top_left, "not right on cpu"), (broken, "does not run on cpu .*no kernel image")):
+        _varlen_agrees.cache_clear()
+        monkeypatch.setattr(varlen, "varlen_attn", kernel)
+        with pytest.warns(UserWarning, match=message):
+            assert not _varlen_agrees(*here)
+    _varlen_agrees.cache_clear()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -98,7 +98,7 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     if before is not None:  # every row's keys stand behind a copy of the prefix's: attention is little beside the MLP
         key, value = (torch.cat((own, part))[layout.key_places] for own, part in zip(before, (key, value), strict=True))
     last_only = len(query) == len(layout.spans)
-    attended: Tensor = varlen_attn(
+    attended = varlen_attn(
         query,
         key,
         value,
@@ -110,7 +110,7 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
         window_size=_neighbours(scope.window, last_only),
         enable_gqa=query.shape[1] != key.shape[1],
     )
-    return attended
+    return cast(Tensor, attended)
 
 
 def _neighbours(window: int | None, last_only: bool) -> tuple[int, int]:
@@ -144,6 +144,8 @@ def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
     return attention
 
 
+_outside_compiled: Callable[[Any], Any] = torch.compiler.disable
 WAYS: dict[str, Attention] = {"grouped": grouped, "varlen": varlen}
 for _name, _attend in WAYS.items():
-    ALL_ATTENTION_FUNCTIONS.register(f"bmretriever_{_name}", _interface(_attend))
+    # not compiled: its shapes follow the rows of each batch; what lies before and after it has the same for all
+    ALL_ATTENTION_FUNCTIONS.register(f"bmretriever_{_name}", _outside_compiled(_interface(_attend)))

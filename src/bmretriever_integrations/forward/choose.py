@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from bmretriever_integrations.forward import attention, layout
 from bmretriever_integrations.forward.decoder import FAMILIES
 from bmretriever_integrations.forward.flat import FlatForward
 from bmretriever_integrations.forward.plain import PlainForward
@@ -18,15 +22,23 @@ class Forward(Protocol):
 
     network: Any
     """Whose weights it shares."""
-    name: str
-    """What ``repr`` shows."""
     pads: bool
     """Whether a batch costs its longest row times its rows; else the sum of its rows."""
     reuses_prefix: bool
     """Whether it makes use of ``shared``."""
 
-    def __call__(self, rows: list[list[int]], shared: int = 0) -> Tensor:
+    @property
+    def name(self) -> str:
+        """What ``repr`` shows."""
+
+    def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:
         """Embed a batch of token ids, of which the first ``shared`` are the same in all rows. *Shape:* (rows, width)"""
+
+    def compile(self) -> None:
+        """Have PyTorch compile the network at its next use."""
+
+    def record(self, common: Sequence[int], span: int) -> None:
+        """Get ready for single rows of up to ``span`` tokens behind the prefix ``common``."""
 
 
 def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
@@ -49,7 +61,9 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
             f"forward={wanted!r} knows {', '.join(FAMILIES)}, not {type(network).__name__}: use forward='plain'"
         )
     first = next(network.parameters())
-    has_varlen = _has_varlen(first.device, first.dtype)
+    has_varlen = _has_varlen(first.device, first.dtype) and _varlen_agrees(
+        first.device, first.dtype, *_heads(network.config)
+    )
     if wanted == "auto":
         wanted = "packed" if has_varlen or first.device.type == "cpu" else "padded"
     if wanted == "padded":
@@ -69,3 +83,44 @@ def _has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
 
     wanted = {"window_size", "enable_gqa"}  # PyTorch 2.12; before, it knew neither
     return wanted <= set(inspect.signature(varlen_attn).parameters) and torch.cuda.get_device_capability(device) >= (8,)
+
+
+def _heads(config: Any) -> tuple[int, int, int]:
+    """Query heads, key-value heads, width of a head."""
+    heads: int = config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return heads, getattr(config, "num_key_value_heads", None) or heads, width
+
+
+@lru_cache
+def _varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, width: int) -> bool:
+    """
+    Try the kernel on this device against PyTorch's other attention, with a prefix, a window, and last tokens only.
+
+    Which queries a kernel aligns with which keys is no part of its signature, and a wrong guess gives plausible vectors.
+    """
+    draw = torch.Generator().manual_seed(0)
+
+    def noise(tokens: int, count: int) -> Tensor:
+        return torch.randn(tokens, count, width, generator=draw).to(device, dtype)
+
+    prefix = layout.Prefix((1,) * 5, ((noise(5, kv_heads), noise(5, kv_heads)),))
+    batch = layout.packed([[1] * length for length in (40, 9, 9, 1)], device, prefix)
+    key, value = noise(batch.tokens, kv_heads), noise(batch.tokens, kv_heads)
+    for queries in (batch.tokens, len(batch.lengths)):
+        for window in (None, 12):
+            scope = attention.Scope(batch, width**-0.5, window, prefix.layers[0])
+            query = noise(queries, heads)
+            try:
+                found = attention.varlen(query, key, value, scope)
+            except RuntimeError as error:
+                warnings.warn(
+                    f"variable-length attention does not run on {device} ({error}); batches are padded", stacklevel=4
+                )
+                return False
+            if not torch.allclose(
+                found.float(), attention.grouped(query, key, value, scope).float(), atol=0.05, rtol=0.05
+            ):
+                warnings.warn(f"variable-length attention is not right on {device}; batches are padded", stacklevel=4)
+                return False
+    return True

@@ -30,6 +30,7 @@ class FlatDecoder:
         self._last_layer = LastLayer(last, getattr(network, norm), WAYS[way])
         self._rotary = network.rotary_emb
         self.body = _without_end(network, norm)
+        self.is_compiled = False
 
     def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
         """
@@ -46,6 +47,17 @@ class FlatDecoder:
             distinct, places = torch.unique(ids, return_inverse=True)
             hidden = self._run_body(distinct, positions[:, : len(distinct)], layout)
         return self._last_layer(hidden, places, self._rotary(hidden[None], positions), layout)
+
+    @property
+    def is_recordable(self) -> bool:
+        """Whether its work is the same for all ids: that of a network of one layer depends on how many are distinct."""
+        return len(self.body.layers) > 0
+
+    def compile(self) -> None:
+        """Compile all layers but the last, each up to its attention and from there on, for any number of tokens."""
+        for layer in self.body.layers:
+            layer.compile(dynamic=True)
+        self.is_compiled = True
 
     def _run_body(self, ids: Tensor, positions: Tensor, layout: Layout) -> Tensor:
         output = self.body(input_ids=ids[None], position_ids=positions, use_cache=False, layout=layout)

@@ -13,6 +13,7 @@ from bmretriever_integrations.forward import layout
 from bmretriever_integrations.forward.decoder import FlatDecoder
 from bmretriever_integrations.forward.layout import Prefix
 from bmretriever_integrations.forward.prefix import PrefixCache
+from bmretriever_integrations.forward.replay import Replay
 
 
 class FlatForward:
@@ -27,14 +28,25 @@ class FlatForward:
         :param way: how to compute attention: "grouped" or "varlen".
         :param pads: make all rows of a batch as long as the longest; "grouped" then needs one call a layer.
         """
-        self.name = ("padded" if pads else "packed") + f", {way} attention"
         self.pads = pads
+        self._way = way
         self._lay_out = layout.padded if pads else layout.packed
         self.network = network
         self._decoder = FlatDecoder(network, way)
         self._device: torch.device = next(network.parameters()).device
         self._pad_id = pad_id
         self.prefixes = PrefixCache()
+        self._replays: dict[tuple[int, ...], dict[int, Replay]] = {}
+
+    @property
+    def name(self) -> str:
+        """What ``repr`` shows."""
+        parts = ["padded" if self.pads else "packed", f"{self._way} attention"]
+        if self._decoder.is_compiled:
+            parts.append("compiled")
+        if self._replays:
+            parts.append(f"{sum(map(len, self._replays.values()))} graphs")
+        return ", ".join(parts)
 
     @torch.inference_mode()
     def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:
@@ -45,11 +57,36 @@ class FlatForward:
         :param shared: leading ids that all rows have in common and whose keys and values are to be reused.
         :returns: final hidden state of each row's last token, on the device. *Shape:* (rows, width)
         """
-        prefix = self.prefixes.get(tuple(rows[0][:shared]), self._run_prefix) if shared else None
+        common = tuple(rows[0][:shared])
         own = [row[shared:] for row in rows]
-        batch = self._lay_out(own, self._device, prefix)
+        if len(own) == 1:
+            spans = [span for span in self._replays.get(common, ()) if span >= len(own[0])]
+            if spans:
+                return self._replays[common][min(spans)](own[0])
+        batch = self._lay_out(own, self._device, self._prefix(common))
         return self._decoder(layout.flat_ids(own, batch, self._pad_id), batch)
+
+    def _prefix(self, ids: tuple[int, ...]) -> Prefix | None:
+        return self.prefixes.get(ids, self._run_prefix) if ids else None
 
     def _run_prefix(self, ids: tuple[int, ...]) -> Prefix:
         batch = replace(layout.packed([ids], self._device), kept=[])
         return Prefix(ids, self._decoder.keys_and_values(layout.flat_ids([ids], batch, self._pad_id), batch))
+
+    def compile(self) -> None:
+        """Compile the layers at their next use: PyTorch fuses what lies between the matrix products and the attention."""
+        self._decoder.compile()
+
+    @torch.inference_mode()
+    def record(self, common: Sequence[int], span: int) -> None:
+        """
+        Get ready to run single rows as one graph (CUDA; elsewhere they are run as they are, padded).
+
+        :param common: ids of the prefix that the rows have in common; may be empty.
+        :param span: tokens of the longest row, without those of the prefix; at least 2.
+        """
+        if not self._decoder.is_recordable:
+            return
+        prefix = self._prefix(tuple(common))
+        replay = Replay(self._decoder, span, self._device, prefix)
+        self._replays.setdefault(tuple(common), {})[span] = replay

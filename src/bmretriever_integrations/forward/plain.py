@@ -20,7 +20,6 @@ from bmretriever_integrations.pooling import last_token
 class PlainForward:
     """Runs any decoder of transformers."""
 
-    name = "plain"
     pads = True
     reuses_prefix = False
 
@@ -32,6 +31,20 @@ class PlainForward:
         self.network = network
         self._device: torch.device = next(network.parameters()).device
         self._pad_id = pad_id
+        self._is_compiled = False
+
+    @property
+    def name(self) -> str:
+        """What ``repr`` shows."""
+        return "plain, compiled" if self._is_compiled else "plain"
+
+    def compile(self) -> None:
+        """Compile the network at its next use, for any number of rows and tokens."""
+        self.network.compile(dynamic=True)
+        self._is_compiled = True
+
+    def record(self, common: Sequence[int], span: int) -> None:
+        """Do nothing: single rows are run like all others."""
 
     @torch.inference_mode()
     def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:

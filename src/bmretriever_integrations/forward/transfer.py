@@ -25,7 +25,7 @@ class Arriving:
         self._copy = whole.to("cpu", non_blocking=True)  # from CUDA into pinned memory
         self._copied = None
         if whole.is_cuda:
-            self._copied = torch.cuda.Event()
+            self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._copied.record(torch.cuda.current_stream(whole.device))
 
     def array(self) -> NDArray[np.float32]:

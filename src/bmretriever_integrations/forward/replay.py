@@ -1,0 +1,65 @@
+"""
+One row on CUDA as one recorded graph: the processor launches one thing instead of hundreds.
+
+A graph has fixed shapes and addresses, so it is recorded for a length; shorter rows are padded on the right, where nobody looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from bmretriever_integrations.forward.layout import Layout, Prefix, move
+
+WARM_UPS = 2
+"""Runs before recording, in which libraries choose their kernels and take their memory (three in PyTorch's own examples,
+for training, where gradients come in the second)."""
+
+
+class Replay:
+    """The network for one row of up to ``span`` tokens. On other devices than CUDA nothing is recorded and it simply runs."""
+
+    def __init__(
+        self, run: Callable[[Tensor, Layout], Tensor], span: int, device: torch.device, prefix: Prefix | None
+    ) -> None:
+        """
+        :param run: (ids, layout) -> *Shape:* (1, width)
+        :param span: tokens, without those of the prefix; at least 2.
+        :param device: where the network is.
+        :param prefix: what stands before the row.
+        """
+        # length 1 where the span is more: the layout then reads the row's end from ``last``, which is set before each run
+        self._layout = Layout((1,), (span,), device, prefix)
+        self._ids = torch.zeros(span, dtype=torch.int64, device=device)
+        self._run = run
+        self._graph: torch.cuda.CUDAGraph | None = None
+        if device.type == "cuda":
+            self._record(device)
+
+    def _record(self, device: torch.device) -> None:
+        aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UPS):
+                self._run(self._ids, self._layout)
+        torch.cuda.current_stream(device).wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may go on with other engines
+            self._output = self._run(self._ids, self._layout)
+        self._graph = graph
+
+    def __call__(self, row: Sequence[int]) -> Tensor:
+        """
+        Run one row.
+
+        :param row: its token ids, without those of the prefix; at most ``span``.
+        :returns: *Shape:* (1, width)
+        """
+        self._ids[: len(row)].copy_(move(torch.tensor(row), self._ids.device), non_blocking=True)
+        self._layout.last.fill_(len(row) - 1)
+        if self._graph is None:
+            return self._run(self._ids, self._layout)
+        self._graph.replay()
+        return self._output.clone()  # the next replay writes over it
