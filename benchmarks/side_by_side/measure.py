@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from tqdm import tqdm
@@ -35,12 +36,12 @@ def measure(room: Room, case: str, benchmark: Any) -> dict[str, Any]:
             for arm in arms:
                 arm.seconds.clear()
         numbers = iter(range(int(room.options.on_cuda), room.options.rounds + 1))
-        benchmark.pedantic(
-            take_turns,
-            setup=lambda: ((arms, next(numbers), room.options.device, bar), {}),
-            rounds=room.options.rounds,
-            iterations=1,
-        )
+
+        def set_up() -> tuple[tuple[Any, ...], dict[str, Any]]:
+            gc.collect()
+            return (arms, next(numbers), room.options.device, bar), {}
+
+        benchmark.pedantic(take_turns, setup=set_up, rounds=room.options.rounds, iterations=1)
     lengths = room.lengths(case)
     if case == "one-query":
         lengths = lengths[: room.plan.latency]

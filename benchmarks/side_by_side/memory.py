@@ -15,7 +15,7 @@ from side_by_side.indexing import index_and_watch
 from side_by_side.room import KINDS, Room
 from side_by_side.shapes import thin_config, write_checkpoint, write_for_peers
 
-INDEXERS = ("ours", "st-default", "haystack")
+INDEXERS = ("ours", "st-default")
 PRELOADED = ("bmretriever_integrations.encoder", "bmretriever_integrations.index.build", "transformers.modeling_utils")
 
 

@@ -173,11 +173,11 @@ class Outcome:
 
     def texts_a_second(self, name: str) -> float:
         """
-        Texts a second in the middle round.
+        Texts a second in the middle round, or by the median of single queries.
 
         :param name: short name.
         """
-        return float(self.raw["texts"]) / self.middle_seconds(name)
+        return self._texts_of_a_time / self.middle_seconds(name)
 
     def tokens_a_second(self, name: str) -> float:
         """
@@ -185,7 +185,12 @@ class Outcome:
 
         :param name: short name.
         """
-        return float(self.raw["real_tokens"]) / self.middle_seconds(name)
+        return float(self.raw["real_tokens"]) / float(self.raw["texts"]) * self.texts_a_second(name)
+
+    @property
+    def _texts_of_a_time(self) -> float:
+        """What one time in the JSON is of: the bulk, or a single query."""
+        return 1.0 if self.case == "one-query" else float(self.raw["texts"])
 
     def computed_share(self, name: str) -> float | None:
         """
@@ -214,8 +219,10 @@ class Outcome:
         peak = self.raw["matmul_peak"].get(self.dtype(name))
         if peak is None:
             return None
-        share = self.whole / int(self.raw["whole_depth"])
-        return float(self.raw["flops_of_whole"]) * share / self.middle_seconds(name) / float(peak)
+        of_a_text = (
+            float(self.raw["flops_of_whole"]) / float(self.raw["texts"]) * self.whole / int(self.raw["whole_depth"])
+        )
+        return of_a_text * self.texts_a_second(name) / float(peak)
 
 
 def read_results(path: Path) -> tuple[dict[str, Any], list[Outcome]]:

@@ -64,8 +64,8 @@ class Room:
         self.depths = tuple(sorted({depth or self.whole for depth in self.plan.layers}))
         self.passages = choose(texts.passages, self.plan.passages, options.seed)
         self.queries = choose(texts.queries, self.plan.queries, options.seed)
-        self.sample_passages = [*extremes(texts.passages), *self.passages[:2]]
-        self.sample_queries = [*extremes(texts.queries), *self.queries[:2]]
+        self.sample_passages = list(dict.fromkeys([*extremes(texts.passages), *self.passages[:2]]))
+        self.sample_queries = list(dict.fromkeys([*extremes(texts.queries), *self.queries[:2]]))
         self.all_passages = texts.passages
         self.configs = {depth: config_of(model, depth, options.tiny) for depth in (*self.depths, self.whole)}
         self.tokenizer = write_tokenizer(folder / "tokenizer", self.configs[self.whole].model_type, store)
@@ -161,7 +161,7 @@ def sample_vectors(arm: Arm, room: Room, case: str) -> Vectors:
     :param arm: the contender.
     :param room: holds the texts.
     :param case: "one-query" gives them one at a time.
-    :returns: *Shape:* (5, width) float32
+    :returns: *Shape:* (n, width) float32, n up to 5
     """
     if case == "passages":
         return arm.contender.passages(room.sample_passages)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -46,7 +45,6 @@ def take_turns(arms: Sequence[Arm], number: int, device: str, bar: tqdm) -> None
     first = number % len(arms)
     order = [arm for arm in (*arms[first:], *arms[:first]) if not (arm.rests and number % 2)]
     times: dict[Arm, list[float]] = {arm: [] for arm in order}
-    gc.collect()
     for item in range(max(len(arm.items) for arm in order)):
         for arm in order:
             if item < len(arm.items):

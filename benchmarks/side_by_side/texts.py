@@ -74,16 +74,16 @@ def choose(items: Sequence[Item], count: int, seed: int) -> list[Item]:
     :param seed: of the order in which they are given out.
     :raises ValueError: if there are not as many.
     """
-    if count > len(items):
-        raise ValueError(f"there are {len(items):,} texts of this kind, {count:,} were asked for; ask for fewer")
     ranked = sorted(set(items), key=lambda item: (len("".join(item)), item))
+    spare = len(ranked) - count
+    if spare < 0:
+        raise ValueError(f"there are {len(ranked):,} texts of this kind, {count:,} were asked for; ask for fewer")
     blocks = max(1, round(count / BLOCK))
     taken: list[Item] = []
     for block in range(blocks):
-        size = count // blocks + (block < count % blocks)
-        middle = round((block + 0.5) * len(ranked) / blocks)
-        start = min(max(0, middle - size // 2), len(ranked) - size)
-        taken += ranked[start : start + size]
+        first, last = (edge * count // blocks for edge in (block, block + 1))
+        before = int((block + 0.5) * spare / blocks)
+        taken += ranked[before + first : before + last]
     Random(seed).shuffle(taken)
     return taken
 

@@ -1,0 +1,57 @@
+"""The benchmark's own modules, and one tiny run of everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.append(str(BENCHMARKS))  # as Python does for benchmarks/run.py
+
+WORDS = "heparin lowered mortality in adults with venous thrombosis, as a randomised trial of two doses showed"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What ``benchmarks/run.py`` left."""
+
+    path: Path
+    content: dict
+    printed: str
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """A folder laid out as the one with the real texts: invented abstracts of 10 to 700 words, and questions."""
+    root = tmp_path_factory.mktemp("data")
+    for task in ("scifact", "bioasq-snippets", "medquad"):
+        (root / "eval" / task).mkdir(parents=True)
+    with (root / "eval" / "scifact" / "corpus.jsonl").open("w") as file:
+        for row in range(40):
+            words = WORDS.split()
+            text = " ".join(words[(row + i) % len(words)] for i in range(10 + row * (18 if row > 35 else 3)))
+            file.write(json.dumps({"_id": str(row), "title": f"Trial {row}", "text": text}) + "\n")
+    for task in ("bioasq-snippets", "medquad"):
+        questions = [f"what is the {task} dose of {word} at {age}" for age, word in enumerate(WORDS.split()[:9], 30)]
+        lines = [json.dumps({"_id": str(row), "text": text}) for row, text in enumerate(questions)]
+        (root / "eval" / task / "queries.jsonl").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, data) -> Run:
+    """All cases and contenders on a tiny network of Mistral's kind: a BOS, grouped heads, a sliding window."""
+    path = tmp_path_factory.mktemp("results") / "tiny.json"
+    command = [sys.executable, BENCHMARKS / "run.py", "--tiny", "--models", "7B", "--rounds", "2", "--threads", "1"]
+    command += ["--batch-sizes", "2", "4", "--data", data, "--output", path]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return Run(path, json.loads(path.read_text()), done.stdout)

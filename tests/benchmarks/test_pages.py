@@ -1,0 +1,33 @@
+"""What README and documentation say is what the committed results give."""
+
+from __future__ import annotations
+
+import pytest
+import report
+from side_by_side.results import read_results
+from side_by_side.table import full_tables, short_tables
+
+RESULTS = sorted(report.RESULTS.glob("*.json"))
+
+
+@pytest.mark.skipif(not RESULTS, reason="no result is committed yet")
+@pytest.mark.parametrize(("page", "table"), [("README.md", short_tables), ("docs/benchmarks.md", full_tables)])
+def test_tables_are_those_of_the_results(page, table):
+    text = (report.ROOT / page).read_text(encoding="utf-8")
+    assert report.put_between(text, table([read_results(path) for path in RESULTS])) == text
+
+
+@pytest.mark.skipif(not RESULTS, reason="no result is committed yet")
+def test_every_result_has_its_chart_and_right_vectors():
+    for path in RESULTS:
+        assert (report.ROOT / "docs" / f"benchmarks-{path.stem}.svg").is_file()
+        _, outcomes = read_results(path)
+        for outcome in outcomes:
+            if outcome.case != "memory":
+                assert outcome.right("ours"), (path.name, outcome.model, outcome.case)
+
+
+@pytest.mark.parametrize("text", ["", "<!-- benchmark table -->", "<!-- /benchmark table --><!-- benchmark table -->"])
+def test_pages_without_markers_are_left_alone(text):
+    with pytest.raises(ValueError, match="must be there once each"):
+        report.put_between(text, "table")
