@@ -53,7 +53,7 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
         "padded" on other devices, "plain" for networks of other families.
     :raises ValueError: if the network is of no family that "packed" and "padded" know.
     """
-    known = type(network).__name__ in FAMILIES and getattr(network.config, "is_causal", True)
+    known = knows(network)
     if wanted == "plain" or (wanted == "auto" and not known):
         return PlainForward(network, pad_id)
     if not known:
@@ -69,6 +69,15 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
     if wanted == "padded":
         return FlatForward(network, pad_id, way="grouped", pads=True)
     return FlatForward(network, pad_id, way="varlen" if has_varlen else "grouped", pads=False)
+
+
+def knows(network: Any) -> bool:
+    """
+    Tell whether a network is a causal decoder whose layers are known here.
+
+    :param network: a decoder without head.
+    """
+    return type(network).__name__ in FAMILIES and getattr(network.config, "is_causal", True)
 
 
 def _has_varlen(device: torch.device, dtype: torch.dtype) -> bool:

@@ -140,8 +140,20 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix |
     :param device: where the network is.
     :param prefix: what stands before every row.
     """
-    lengths = tuple(map(len, rows))
-    return Layout(lengths, (max(lengths),) * len(lengths), device, prefix)
+    lengths = list(map(len, rows))
+    return padded_to(max(lengths), lengths, device, prefix)
+
+
+def padded_to(span: int, lengths: Sequence[int], device: torch.device, prefix: Prefix | None = None) -> Layout:
+    """
+    Lay rows out that were padded by somebody else.
+
+    :param span: tokens of each row with its padding.
+    :param lengths: tokens of each row without.
+    :param device: where the network is.
+    :param prefix: what stands before every row.
+    """
+    return Layout(tuple(lengths), (span,) * len(lengths), device, prefix)
 
 
 def flat_ids(rows: Sequence[Sequence[int]], layout: Layout, pad_id: int) -> Tensor:

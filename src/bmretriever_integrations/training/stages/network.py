@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bmretriever_integrations.device import resolve_device, resolve_dtype
-from bmretriever_integrations.forward.last_token import LastTokenLlama, shorten
+from bmretriever_integrations.forward.choose import knows
+from bmretriever_integrations.forward.decoder import FlatDecoder
+from bmretriever_integrations.forward.layout import padded_to
 from bmretriever_integrations.pooling import last_token
 from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
 
@@ -35,8 +37,8 @@ class LastTokenVectors(nn.Module):
     """
     Token ids -> vectors, as the encoder makes them: right padding, the last token's state, no normalisation unless asked.
 
-    The one module of the ``SentenceTransformer`` that is trained. Its own ``Transformer`` and ``Pooling`` would run a Llama's
-    last layer on every token; here it runs on the last one (:mod:`~bmretriever_integrations.forward.last_token`).
+    The one module of the ``SentenceTransformer`` that is trained. Its own ``Transformer`` and ``Pooling`` would run the last
+    layer on every token; here it runs on the last one (:mod:`~bmretriever_integrations.forward.last_layer`).
     """
 
     def __init__(self, network: Any, normalize: bool) -> None:
@@ -45,7 +47,8 @@ class LastTokenVectors(nn.Module):
         :param normalize: scale vectors to length 1.
         """
         super().__init__()
-        self.network = shorten(network)
+        self.network = network
+        self._decoder = FlatDecoder(network, "grouped") if knows(network) and not _drops(network.config) else None
         self.normalize = normalize
 
     def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -56,13 +59,19 @@ class LastTokenVectors(nn.Module):
         :returns: ``sentence_embedding``. *Shape:* (rows, width)
         """
         ids, lengths = features["input_ids"], features["attention_mask"].sum(1)
-        if isinstance(self.network, LastTokenLlama):
-            vectors = self.network.last_states(ids, lengths - 1)
+        if self._decoder is not None:
+            layout = padded_to(ids.shape[1], lengths.tolist(), ids.device)
+            vectors = self._decoder(ids.flatten(), layout)
         else:  # no mask: right padding comes after every real token, and a causal kernel never looks ahead
             vectors = last_token(self.network(input_ids=ids, use_cache=False).last_hidden_state, lengths)
         if self.normalize:
             vectors = nn.functional.normalize(vectors.float(), dim=-1)
         return {"sentence_embedding": vectors}
+
+
+def _drops(config: Any) -> bool:
+    """Whether it is trained with dropout, which the flat decoder has not; no released base is."""
+    return any(getattr(config, name, 0.0) for name in ("attention_dropout", "hidden_dropout"))
 
 
 def open_base(base: str, settings: StageSettings) -> Base:
@@ -125,11 +134,7 @@ def save_network(base: Base, output: Path, settings: StageSettings) -> None:
     :param output: the folder; made if it is not there. The adapter goes to ``adapter`` in it.
     :param settings: the stage.
     """
-    from transformers import LlamaModel
-
     network = base.network
-    if isinstance(network, LastTokenLlama):
-        network.__class__ = LlamaModel
     if base.adapter is not None:
         network = _merged(base, output / "adapter")
     network.config.use_cache = False
