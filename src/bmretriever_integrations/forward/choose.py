@@ -90,7 +90,7 @@ def _has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
 
     from torch.nn.attention.varlen import varlen_attn
 
-    wanted = {"window_size", "enable_gqa"}  # PyTorch 2.12; before, it knew neither
+    wanted = {"window_size", "enable_gqa"}  # PyTorch 2.13 has both; the kernel's first versions had not
     return wanted <= set(inspect.signature(varlen_attn).parameters) and torch.cuda.get_device_capability(device) >= (8,)
 
 
