@@ -8,7 +8,6 @@ from typing import Any
 from tqdm import tqdm
 
 from side_by_side.equality import compare, likeness
-from side_by_side.machine import peak_of_device
 from side_by_side.room import Room, sample_vectors
 from side_by_side.rounds import Arm, take_turns
 from side_by_side.shapes import flops
@@ -27,10 +26,10 @@ def measure(room: Room, case: str, benchmark: Any) -> dict[str, Any]:
     :returns: what was found, as plain values.
     """
     arms = room.fresh_arms()
+    _assign(arms, room, case)
     with tqdm(total=_runs(arms, room), desc=f"{room.model} {case}", unit="run", disable=None, leave=False) as bar:
-        _assign(arms, room, case)
         _tune(arms, room, case)
-        before = [_warm_up(arm, room, case) for arm in arms]
+        equal = [_check(arm, room, case) for arm in arms]
         if room.options.on_cuda:  # graphs and compiled kernels are made for the shapes that will be timed
             take_turns(arms, 0, room.options.device, bar)
             for arm in arms:
@@ -46,10 +45,13 @@ def measure(room: Room, case: str, benchmark: Any) -> dict[str, Any]:
     if case == "one-query":
         lengths = lengths[: room.plan.latency]
     contenders: dict[str, Any] = {}
-    for arm, seen in zip(arms, before, strict=True):
-        of_name = contenders.setdefault(arm.name, _describe(arm))
-        computed = round(arm.computed_tokens * arm.scale) or None
-        of_name["depths"][str(arm.depth)] = {"seconds": arm.seconds, "computed_tokens": computed, **seen}
+    for arm, equality in zip(arms, equal, strict=True):
+        contenders.setdefault(arm.name, _describe(arm))["depths"][str(arm.depth)] = {
+            "seconds": arm.seconds,
+            "equality": equality,
+            "computed_tokens": round(arm.computed_tokens * arm.scale) or None,
+            "peak_device_bytes": arm.device_bytes,
+        }
     return {
         "model": room.model,
         "case": case,
@@ -86,7 +88,7 @@ def _tune(arms: list[Arm], room: Room, case: str) -> None:
         return
     tuned: dict[str, Arm] = {}
     most = len(room.passages if case == "passages" else room.queries)
-    sizes = [size for size in room.options.batch_sizes if size <= most] or [most]
+    sizes = [size for size in room.options.chosen_batch_sizes() if size <= most] or [most]
     for arm in arms:
         if arm.name in tuned:
             arm.contender.like(tuned[arm.name].contender)
@@ -95,19 +97,15 @@ def _tune(arms: list[Arm], room: Room, case: str) -> None:
             tuned[arm.name] = arm
 
 
-def _warm_up(arm: Arm, room: Room, case: str) -> dict[str, Any]:
-    """Embed the texts whose right vectors are known; on a GPU also what will be timed, for its memory."""
+def _check(arm: Arm, room: Room, case: str) -> dict[str, Any]:
+    """Embed the texts whose right vectors are known, which warms the contender up as well."""
     right = room.right[arm.depth]["passages" if case == "passages" else "queries"]
-    found = sample_vectors(arm, room, case)
-    with peak_of_device(room.options.device) as peak:
-        for item in arm.items if room.options.on_cuda else ():
-            item()
-    return {"equality": compare(found, right, arm.contender.dtype()), "peak_device_bytes": peak["bytes"]}
+    return compare(sample_vectors(arm, room, case), right, arm.contender.dtype())
 
 
 def _runs(arms: list[Arm], room: Room) -> int:
     rounds = range(room.options.rounds + room.options.on_cuda)
-    return sum(1 for arm in arms for number in rounds if not (arm.rests and number % 2))
+    return sum(len(arm.items) for arm in arms for number in rounds if not (arm.rests and number % 2))
 
 
 def _describe(arm: Arm) -> dict[str, Any]:

@@ -40,10 +40,10 @@ CPU_PLANS = {
     "7B": Plan(layers=(2, 3), passages=4, queries=16, latency=6, memory=None, contenders=MAIN),
 }
 CUDA_PLANS = {
-    "410M": Plan(layers=(0,), passages=4096, queries=8192, latency=50, memory=(8192, 32768), contenders=CONTENDERS),
-    "1B": Plan(layers=(0,), passages=2048, queries=8192, latency=50, memory=None, contenders=MAIN),
-    "2B": Plan(layers=(0,), passages=2048, queries=4096, latency=50, memory=None, contenders=MAIN[:2]),
-    "7B": Plan(layers=(0,), passages=1024, queries=2048, latency=50, memory=None, contenders=MAIN[:2]),
+    "410M": Plan(layers=(0,), passages=2048, queries=8192, latency=50, memory=(2048, 8192), contenders=CONTENDERS),
+    "1B": Plan(layers=(0,), passages=1024, queries=8192, latency=50, memory=None, contenders=MAIN),
+    "2B": Plan(layers=(0,), passages=1024, queries=4096, latency=50, memory=None, contenders=MAIN[:2]),
+    "7B": Plan(layers=(0,), passages=512, queries=2048, latency=50, memory=None, contenders=MAIN[:2]),
 }
 TINY_PLAN = Plan(layers=(2, 3), passages=6, queries=6, latency=2, memory=(20, 60), contenders=CONTENDERS)
 
@@ -64,8 +64,8 @@ class Options:
     latency: int | None = None
     memory: tuple[int, int] | None = None
     rounds: int = 3
-    batch_sizes: tuple[int, ...] = (1, 4, 8, 16, 32, 64, 128)
-    """Tried for sentence-transformers at its best."""
+    batch_sizes: tuple[int, ...] | None = None
+    """That sentence-transformers at its best may try."""
     threads: int | None = None
     data: str | None = None
     work: str | None = None
@@ -80,6 +80,10 @@ class Options:
     def on_cuda(self) -> bool:
         """Whether the device is a CUDA one."""
         return self.device.startswith("cuda")
+
+    def chosen_batch_sizes(self) -> tuple[int, ...]:
+        """The batch sizes asked for, or those among which a device of this kind has its best."""
+        return self.batch_sizes or ((8, 16, 32, 64, 128, 256, 512) if self.on_cuda else (1, 4, 8, 16, 32, 64, 128))
 
     def chosen_dtype(self) -> str:
         """The dtype asked for, or bfloat16 on a GPU and float32 on a CPU, which every contender can do well."""

@@ -15,22 +15,14 @@ from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode
 from bmretriever_integrations.tokens import PromptTokenizer
 from side_by_side.authors import Authors
-from side_by_side.contenders import (
-    QUERY_PREFIX,
-    Contender,
-    Haystack,
-    LlamaIndex,
-    Ours,
-    STBest,
-    STDefault,
-    Vectors,
-    installed,
-)
+from side_by_side.contenders import QUERY_PREFIX, Contender, Ours, Vectors, installed
+from side_by_side.frameworks import Haystack, LlamaIndex
 from side_by_side.machine import matmul_peak
 from side_by_side.options import MAIN, Options
 from side_by_side.real_tokenizers import write_tokenizer
 from side_by_side.rounds import Arm, share_weights
 from side_by_side.shapes import config_of, write_checkpoint, write_for_peers
+from side_by_side.stock import STBest, STDefault
 from side_by_side.texts import Texts, choose, extremes
 
 KINDS: dict[str, type[Contender]] = {

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from side_by_side.contenders import Contender, Vectors
-from side_by_side.machine import synchronize
+from side_by_side.machine import peak_of_device, synchronize
 
 
 @dataclass(eq=False)
@@ -31,6 +31,8 @@ class Arm:
     """One list a round, one number an item; None for a round that it sat out."""
     computed_tokens: int = 0
     """Counted in the first round."""
+    device_bytes: int | None = None
+    """The most that one of its items took on a GPU beyond what was taken before, in the first round."""
 
 
 def take_turns(arms: Sequence[Arm], number: int, device: str, bar: tqdm) -> None:
@@ -38,9 +40,9 @@ def take_turns(arms: Sequence[Arm], number: int, device: str, bar: tqdm) -> None
     Play one round; whoever was first goes last in the next one. Items go around, too: a query meets all arms in a row.
 
     :param arms: each gets its list of seconds.
-    :param number: of the round, from 0; in that one tokens are counted as well.
+    :param number: of the round, from 0; in that one tokens and memory are counted as well.
     :param device: that must have finished before a clock starts or stops.
-    :param bar: moves by one for each arm.
+    :param bar: moves by one for each item.
     """
     first = number % len(arms)
     order = [arm for arm in (*arms[first:], *arms[:first]) if not (arm.rests and number % 2)]
@@ -48,23 +50,26 @@ def take_turns(arms: Sequence[Arm], number: int, device: str, bar: tqdm) -> None
     for item in range(max(len(arm.items) for arm in order)):
         for arm in order:
             if item < len(arm.items):
-                with counted_tokens(arm) if number == 0 else nullcontext():
+                with counted(arm, device) if number == 0 else nullcontext():
                     synchronize(device)
                     start = time.perf_counter()
                     arm.items[item]()
                     synchronize(device)
                     times[arm].append((time.perf_counter() - start) * arm.scale)
-            bar.update(1 / len(arm.items))
+                bar.update()
     for arm in arms:
         arm.seconds.append(times.get(arm))
 
 
 @contextmanager
-def counted_tokens(arm: Arm) -> Iterator[None]:
+def counted(arm: Arm, device: str) -> Iterator[None]:
     """
     Count the tokens whose word vectors are looked up while the block runs, padding included: what a network is really given.
 
-    :param arm: its ``computed_tokens`` grows. A replayed CUDA graph looks nothing up.
+    A replayed CUDA graph looks nothing up. The GPU's memory is watched, too.
+
+    :param arm: its ``computed_tokens`` grows, its ``device_bytes`` rises to the peak.
+    :param device: where it runs.
     """
 
     def look(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -73,9 +78,12 @@ def counted_tokens(arm: Arm) -> Iterator[None]:
 
     hook = torch.nn.modules.module.register_module_forward_pre_hook(look)
     try:
-        yield
+        with peak_of_device(device) as peak:
+            yield
     finally:
         hook.remove()
+    if peak["bytes"] is not None:
+        arm.device_bytes = max(peak["bytes"], arm.device_bytes or 0)
 
 
 def share_weights(arms: Sequence[Arm]) -> None:

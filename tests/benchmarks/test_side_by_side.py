@@ -7,12 +7,12 @@ import random
 import numpy as np
 import pytest
 import torch
-from side_by_side.contenders import STBest
 from side_by_side.equality import compare, likeness
 from side_by_side.options import CPU_PLANS, CUDA_PLANS, Options
 from side_by_side.results import Outcome, Spread
 from side_by_side.rounds import Arm, take_turns
 from side_by_side.shapes import SHAPES, config_of, flops
+from side_by_side.stock import STBest
 from side_by_side.texts import choose, extremes, read_texts
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
@@ -99,14 +99,36 @@ def test_tokens_are_counted_in_the_first_round():
     assert arm.computed_tokens == 15
 
 
-def test_the_fastest_batch_size_is_kept(monkeypatch):
-    clock = iter([0.0, 5.0, 10.0, 12.0, 20.0, 29.0, 30.0, 34.0, 40.0, 43.0, 50.0, 59.0])
-    monkeypatch.setattr("side_by_side.contenders.time.perf_counter", lambda: next(clock))
-    best = STBest.__new__(STBest)
+def tune(monkeypatch, seconds, sizes):
+    """Sentence-transformers at its best on a clock that knows how long each batch size takes; None is out of memory."""
+    best, now, runs = STBest.__new__(STBest), [0.0], []
     best.models = {"sdpa": None}
-    best.tune(lambda: None, (1, 8, 32))
-    assert best.tried == {"sdpa, batches of 1": 4.0, "sdpa, batches of 8": 2.0, "sdpa, batches of 32": 9.0}
-    assert (best.attention, best.batch_size) == ("sdpa", 8)
+
+    def run():
+        runs.append(best.batch_size)
+        if seconds[best.batch_size] is None:
+            raise torch.OutOfMemoryError
+        now[0] += seconds[best.batch_size]
+
+    monkeypatch.setattr("side_by_side.stock.time.perf_counter", lambda: now[0])
+    best.tune(run, sizes)
+    return best, runs
+
+
+def test_the_fastest_batch_size_is_kept(monkeypatch):
+    best, runs = tune(monkeypatch, {1: 9.0, 8: 9.0, 16: 4.5, 32: 2.25, 64: 2.0, 128: None}, (1, 8, 16, 32, 64, 128))
+    assert best.tried == {"sdpa, batches of 64": 2.0, "sdpa, batches of 32": 2.25, "sdpa, batches of 16": 4.5}
+    assert (best.attention, best.batch_size) == ("sdpa", 64)
+    assert runs == [
+        32,
+        128,
+        64,
+        32,
+        16,
+        64,
+        32,
+    ]  # a warm-up, downwards until it takes twice as long, the near ones again
+    assert tune(monkeypatch, {1: 1.0, 4: 1.5}, (1, 4))[0].batch_size == 1
 
 
 def test_wrong_vectors_are_found(tiny):

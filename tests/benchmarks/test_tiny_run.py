@@ -67,9 +67,9 @@ def test_tokens_given_to_the_network(outcomes):
     assert queries.raw["contenders"]["haystack"]["share_of_texts"] < 1
 
 
-def test_sentence_transformers_at_its_best_tried_every_size(outcomes):
+def test_sentence_transformers_at_its_best_tried_batch_sizes(outcomes):
     settings = outcomes["passages"].raw["contenders"]["st-best"]["settings"]
-    assert list(settings["tried"]) == ["sdpa, batches of 2", "sdpa, batches of 4"]
+    assert set(settings["tried"]) <= {"sdpa, batches of 2", "sdpa, batches of 4"}
     fastest = min(settings["tried"], key=settings["tried"].get)
     assert f"{settings['attention']}, batches of {settings['batch_size']}" == fastest
 
