@@ -39,7 +39,9 @@ def cluster():
         patch.setenv(
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
         )  # what Ray will do from its next version on, without a notice
-        patch.setenv("OMP_NUM_THREADS", "1")  # sums are added up in the same order on a machine with any number of cores
+        patch.setenv(
+            "OMP_NUM_THREADS", "1"
+        )  # sums are added up in the same order on a machine with any number of cores
         patch.delenv("RAY_ADDRESS", raising=False)
         ray.init(
             address="local",

@@ -11,7 +11,8 @@ CHUNKS_A_WORKER = 8
 SMALLEST = 1 / 8
 """Of a batch: below it the way to the worker and back would show."""
 BYTES_A_TOKEN = 4
-"""Rough, of English text (GPT-NeoX's tokenizer makes a token of 4.3 bytes of PubMed abstracts); it only balances the work."""
+"""Rough; it only balances the work. PubMed records with abstract have 4.9 bytes a token with the tokenizers of GPT-NeoX and Gemma,
+4.2 with Mistral's (benchmarks/pubmed_tokens.json)."""
 TEMPLATE_TOKENS = 8
 """Of the passage template and EOS; an empty text costs them, too."""
 
