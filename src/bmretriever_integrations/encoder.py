@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from bmretriever_integrations import loading, memory
 from bmretriever_integrations.batches import longest_first, next_batch, tokens_of
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
-from bmretriever_integrations.device import resolve_device, resolve_dtype
+from bmretriever_integrations.device import resolve_device
 from bmretriever_integrations.forward.choose import choose_forward
 from bmretriever_integrations.forward.prefix import shared_tokens
 from bmretriever_integrations.forward.transfer import Arriving, one_behind
@@ -24,6 +24,7 @@ from bmretriever_integrations.identity import files_sha256
 from bmretriever_integrations.output import Output
 from bmretriever_integrations.pooling import finish
 from bmretriever_integrations.prompts import PASSAGE_PREFIX, passage_prompt, query_prompt, resolve_instruction
+from bmretriever_integrations.quantization import quantize_network, resolve_quantized
 from bmretriever_integrations.runner import Runner
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 from bmretriever_integrations.tokens import PromptTokenizer, check_texts
@@ -46,6 +47,7 @@ class BMRetrieverEncoder:
         revision: str | None = None,
         device: str | None = None,
         dtype: str = "auto",
+        quantization: str | None = None,
         max_length: int = MAX_LENGTH,
         instruction: str | None = None,
         normalize: bool = False,
@@ -64,6 +66,8 @@ class BMRetrieverEncoder:
         :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
         :param device: e.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.
         :param dtype: "auto" (bfloat16 where the device computes with it, else float32), "float32", "bfloat16", "float16".
+        :param quantization: None, or what linear layers are put into, for speed and memory at a small loss: "int8" (on the CPU by
+            PyTorch's own kernels, on CUDA by torchao) or "fp8" (CUDA of compute capability 8.9 or more, by torchao).
         :param max_length: tokens of a sequence, BOS and EOS included; longer texts are cut (paper and eval.py: 512).
         :param instruction: what queries are for: a task key (:data:`TASK_INSTRUCTIONS`) or a sentence; None takes the
             authors' instruction for biomedical questions. :meth:`encode_queries` may override it.
@@ -75,13 +79,15 @@ class BMRetrieverEncoder:
         :param token: access token for the hub.
         :param progress: show a bar while encoding.
         :raises FileNotFoundError: if the model is nowhere to be found.
-        :raises ValueError: if a setting is out of range or the folder is no checkpoint that fits.
+        :raises ValueError: if a setting is out of range, the folder is no checkpoint that fits, or the device cannot quantise so.
+        :raises ImportError: if the quantisation needs torchao and it is not installed.
         """
         self.settings = EncoderSettings(
             model=str(model),
             revision=revision,
             device=device,
             dtype=dtype,
+            quantization=quantization,
             max_length=max_length,
             normalize=normalize,
             truncate_dim=truncate_dim,
@@ -93,7 +99,7 @@ class BMRetrieverEncoder:
         self.instruction = resolve_instruction(instruction)
         self.progress = progress
         self.device = resolve_device(device)
-        self.dtype = resolve_dtype(self.settings.dtype, self.device)
+        self.dtype = resolve_quantized(quantization, self.settings.dtype, self.device)
         loaded = loading.load(self.settings, self.dtype, progress)
         config = loaded.network.config
         _check_limits(self.settings, config)
@@ -103,6 +109,7 @@ class BMRetrieverEncoder:
         self._folders = loaded.folders
         self._tokens = PromptTokenizer(loaded.tokenizer, max_length)
         network = loaded.network.to(self.device)
+        quantize_network(network, quantization)
         self._runner = Runner(choose_forward(network, self._tokens.eos_id, self.settings.forward), self.device)
         self.max_batch_tokens = max_batch_tokens or memory.choose_batch_tokens(network, self.device)
 
@@ -226,7 +233,7 @@ class BMRetrieverEncoder:
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides this engine's passage vectors, as plain values for a manifest."""
-        return {
+        named = {
             "model": self.settings.model,
             "revision": self.revision,
             "files_sha256": files_sha256(self._folders),
@@ -235,6 +242,8 @@ class BMRetrieverEncoder:
             "width": self.width,
             "normalize": self.normalize,
         }
+        # only where it is chosen: manifests and reports of unquantised engines stay as they were
+        return named if self.settings.quantization is None else {**named, "quantization": self.settings.quantization}
 
     def close(self) -> None:
         """Free the model; later calls to encode raise RuntimeError. Closing twice does nothing."""
@@ -251,6 +260,7 @@ class BMRetrieverEncoder:
     def __repr__(self) -> str:
         return (
             f"BMRetrieverEncoder({self.settings.model!r}, device='{self.device}', dtype='{str(self.dtype)[6:]}', "
+            f"quantization={self.settings.quantization!r}, "
             f"width={self.width}, max_length={self.settings.max_length}, normalize={self.normalize}, "
             f"max_batch_tokens={self.max_batch_tokens}, forward={self._runner.name!r}, "
             f"instruction={self.instruction!r})"

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 FORWARDS = ("auto", "packed", "padded", "plain")
 """Ways to run a network: :func:`~bmretriever_integrations.forward.choose.choose_forward` tells what each is."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+QUANTIZATIONS = ("int8", "fp8")
+"""What linear layers may be put into: :mod:`bmretriever_integrations.quantization`."""
 MAX_LENGTH = 512
 """Tokens of a sequence, EOS included (the authors' eval.py: ``max_length=512 - 1``, then EOS)."""
 
@@ -30,6 +32,7 @@ class EncoderSettings:
     revision: str | None = None
     device: str | None = None
     dtype: str = "auto"
+    quantization: str | None = None
     max_length: int = MAX_LENGTH
     normalize: bool = False
     truncate_dim: int | None = None
@@ -46,6 +49,9 @@ class EncoderSettings:
             raise ValueError(f"model must be a hub id, a short name or a folder, got {self.model!r}")
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        if self.quantization not in (None, *QUANTIZATIONS):
+            allowed = ", ".join(map(repr, QUANTIZATIONS))
+            raise ValueError(f"quantization must be None or one of {allowed}, got {self.quantization!r}")
         if self.forward not in FORWARDS:
             raise ValueError(f"forward must be one of {', '.join(FORWARDS)}, got {self.forward!r}")
         _check_count("max_length", self.max_length, smallest=2)
