@@ -70,6 +70,43 @@ def quantize(
     return bits if precision == "ubinary" else (bits ^ _SIGN).view(np.int8)
 
 
+def ranges_of(vectors: NDArray[np.float32]) -> list[list[float]]:
+    """
+    Take the ranges of a sample of vectors, for int8 and uint8.
+
+    :param vectors: some thousands of the vectors to come; what lies beyond their range is cut. *Shape:* (n, width) float32
+    :returns: *Shape:* (2, width) smallest values, largest values.
+    """
+    ranges: list[list[float]] = [vectors.min(axis=0).tolist(), vectors.max(axis=0).tolist()]
+    return ranges
+
+
+def restore(
+    codes: NDArray[Any], precision: Precision, width: int, ranges: Sequence[Sequence[float]] | None = None
+) -> NDArray[np.float32]:
+    """
+    Give back what :func:`quantize` left of the vectors: the middle of each step, or +1 and -1 for a bit.
+
+    :param codes: as :func:`quantize` returned them.
+    :param precision: the same.
+    :param width: of the vectors.
+    :param ranges: the same. *Shape:* (2, width)
+    :returns: *Shape:* (n, width) float32
+    """
+    if precision == "float32":
+        return codes
+    if precision in ("binary", "ubinary"):
+        bits = np.unpackbits(_unsigned(codes), axis=-1, count=width)
+        return bits.astype(np.float32) * 2 - 1
+    low, high = np.asarray(check_ranges(precision, ranges), np.float32)
+    restored: NDArray[np.float32] = low + (_unsigned(codes).astype(np.float32) + 0.5) * ((high - low) / _STEPS)
+    return restored
+
+
+def _unsigned(codes: NDArray[Any]) -> NDArray[np.uint8]:
+    return codes if codes.dtype == np.uint8 else codes.view(np.uint8) ^ _SIGN
+
+
 def _scalar(vectors: NDArray[np.float32], limits: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
     width = vectors.shape[1]
     if limits.shape[1] != width:
