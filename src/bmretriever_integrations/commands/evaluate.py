@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.commands.systems import Baseline, SetPrompt, named_models, open_systems
 from bmretriever_integrations.prompts import resolve_instruction
-from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
+from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS
 
 if TYPE_CHECKING:
     from bmretriever_integrations.evaluation.comparison import Result, System
     from bmretriever_integrations.evaluation.similarity import AnyTask
+    from bmretriever_integrations.evaluation.vectors import VectorChoice
 
 TABLE_COLUMNS = 100
 """Width of the table where there is no terminal to ask."""
@@ -79,6 +80,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"tokens of a text, of every --model (default: {MAX_LENGTH})",
     )
     add("--dtype", choices=DTYPES, default="auto", help="number type of every --model's weights (default: auto)")
+    add("--quantization", choices=QUANTIZATIONS, help="put every --model's linear layers into this (default: none)")
+    add("--truncate-dim", type=int, metavar="D", help="keep the first D dimensions of every --model's vectors")
+    add(
+        "--precision",
+        choices=("float32", "float16", "int8", "binary"),
+        default="float32",
+        help="what is stored of every --model's document vectors (default: float32)",
+    )
+    add(
+        "--rescore",
+        type=int,
+        default=0,
+        metavar="N",
+        help="rank the N documents that the stored vectors put first anew, by the full vectors (default: 0)",
+    )
     add("--device", help="e.g. cuda:1 (default: the fastest there is)")
 
 
@@ -100,6 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("name a task: a BEIR folder, or one of the names that bmretriever evaluate --list shows")
     resolve_instruction(arguments.instruction)
     models, baselines = named_models(arguments)
+    choice = _vector_choice(arguments)
     for path in filter(None, (arguments.json, arguments.markdown, arguments.chart)):
         if not path.absolute().parent.is_dir():
             raise FileNotFoundError(f"{path.parent} is no folder; make it first")
@@ -118,9 +135,15 @@ def run(arguments: argparse.Namespace) -> int:
     earlier = read_results(arguments.json) if arguments.json is not None else []
     silence_libraries()
     tasks = _load_tasks(arguments.tasks, arguments.split)
-    systems = open_systems(models, baselines, arguments.instruction, arguments.device)
+    systems = open_systems(models, baselines, arguments.instruction, arguments.device, choice)
     _show(tasks, _measure(tasks, systems, earlier, arguments.json), arguments.markdown, arguments.chart)
     return 0
+
+
+def _vector_choice(arguments: argparse.Namespace) -> VectorChoice:
+    from bmretriever_integrations.evaluation.vectors import VectorChoice
+
+    return VectorChoice(precision=arguments.precision, rescore=arguments.rescore)
 
 
 def _show_tasks() -> int:

@@ -14,6 +14,7 @@ from bmretriever_integrations.settings import EncoderSettings
 
 if TYPE_CHECKING:
     from bmretriever_integrations.evaluation.comparison import System
+    from bmretriever_integrations.evaluation.vectors import VectorChoice
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,12 @@ def named_models(arguments: argparse.Namespace) -> tuple[dict[str, EncoderSettin
     names = _names([*models, *(baseline.model for baseline in baselines)])
     settings = {
         name: EncoderSettings(
-            model=model, device=arguments.device, dtype=arguments.dtype, max_length=arguments.max_length
+            model=model,
+            device=arguments.device,
+            dtype=arguments.dtype,
+            quantization=arguments.quantization,
+            max_length=arguments.max_length,
+            truncate_dim=arguments.truncate_dim,
         )
         for name, model in zip(names, models, strict=False)
     }
@@ -69,7 +75,11 @@ def _names(models: Sequence[str]) -> list[str]:
 
 
 def open_systems(
-    models: dict[str, EncoderSettings], baselines: dict[str, Baseline], instruction: str | None, device: str | None
+    models: dict[str, EncoderSettings],
+    baselines: dict[str, Baseline],
+    instruction: str | None,
+    device: str | None,
+    choice: VectorChoice,
 ) -> Iterator[System]:
     """
     Open BM25, then each model, then each baseline; a model is closed before the next is loaded.
@@ -78,6 +88,7 @@ def open_systems(
     :param baselines: name -> baseline.
     :param instruction: for the queries of every task, or None.
     :param device: of the baselines.
+    :param choice: what is stored of the models' vectors.
     """
     from bmretriever_integrations.evaluation.bm25 import Bm25
     from bmretriever_integrations.evaluation.dense import DenseRetriever
@@ -86,7 +97,7 @@ def open_systems(
     progress = sys.stderr.isatty()
     for name, settings in models.items():
         with settings.open(progress=progress) as encoder:
-            yield DenseRetriever(name, encoder, instruction)
+            yield DenseRetriever(name, encoder, instruction, choice)
     for name, baseline in baselines.items():
         from bmretriever_integrations.evaluation.baseline import SentenceTransformerBaseline
 

@@ -35,13 +35,15 @@ class TopDocuments:
         self._left_out = left_out
         self._candidates = candidates
         self._keys = np.empty((len(left_out), 0), np.int64)
+        self._better = np.empty((len(left_out), 0), np.float32)
 
-    def add(self, scores: Vectors, first: int) -> None:
+    def add(self, scores: Vectors, first: int, better: Vectors | None = None) -> None:
         """
         Take in the scores of some documents.
 
         :param scores: *Shape:* (queries, documents) float32; -inf is a document that does not match at all.
         :param first: position of the first of these documents in the corpus.
+        :param better: scores that rank the best ones anew in the end; given for all documents or for none. The same shape.
         """
         keys = _keys(scores, first)
         rows = np.flatnonzero((self._left_out >= first) & (self._left_out < first + scores.shape[1]))
@@ -52,14 +54,34 @@ class TopDocuments:
             forbidden[self._candidates[0, low:high], self._candidates[1, low:high] - first] = False
             keys[forbidden] = _LEFT_OUT
         keys = np.concatenate([self._keys, keys], axis=1)
+        if better is not None:
+            better = np.concatenate([self._better, better], axis=1)
         if keys.shape[1] > self._depth:
-            keys = np.partition(keys, -self._depth, axis=1)[:, -self._depth :].copy()
+            if better is not None:
+                places = np.argpartition(keys, -self._depth, axis=1)[:, -self._depth :]
+                better, keys = np.take_along_axis(better, places, axis=1), np.take_along_axis(keys, places, axis=1)
+            else:
+                keys = np.partition(keys, -self._depth, axis=1)[:, -self._depth :].copy()
         self._keys = keys
+        if better is not None:
+            self._better = better
 
-    def best(self) -> list[Positions]:
-        """For each query the positions of its best documents, best first."""
+    def best(self, rescored: int = 0) -> list[Positions]:
+        """
+        Give for each query the positions of its best documents, best first.
+
+        :param rescored: how many of the best are put in the order of their better scores; the others stay behind them.
+        """
+        if rescored:
+            return [self._rescored(*row, rescored) for row in zip(self._keys, self._better, strict=True)]
         ordered = np.sort(self._keys, axis=1)[:, ::-1]
         return [0xFFFF_FFFF - (row[row != _LEFT_OUT] & 0xFFFF_FFFF) for row in ordered]
+
+    def _rescored(self, keys: Positions, better: Vectors, count: int) -> Positions:
+        order = np.argsort(keys)[::-1][: np.count_nonzero(keys != _LEFT_OUT)]
+        positions = 0xFFFF_FFFF - (keys[order] & 0xFFFF_FFFF)
+        anew = np.lexsort((positions[:count], -better[order[:count]]))
+        return np.concatenate([positions[:count][anew], positions[count:]])
 
 
 def rank_by_dot_product(

@@ -58,6 +58,7 @@ class BMRetrieverEmbedding(BaseEmbedding):
     truncate_dim: int | None = Field(default=None, description="Keep this many leading dimensions.")
     device: str | None = Field(default=None, description='E.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.')
     dtype: str = Field(default="auto", description='"auto", "float32", "bfloat16" or "float16".')
+    quantization: str | None = Field(default=None, description='"int8" or "fp8" linear layers; None: as they are.')
     revision: str | None = Field(default=None, description="Commit, branch or tag on the hub.")
     local_files_only: bool = Field(default=False, description="Never ask the hub.")
     token: SecretStr | None = Field(default=None, exclude=True, repr=False, description="Access token for the hub.")
@@ -99,6 +100,7 @@ class BMRetrieverEmbedding(BaseEmbedding):
             revision=self.revision,
             device=self.device,
             dtype=self.dtype,
+            quantization=self.quantization,
             max_length=self.max_length,
             normalize=self.normalize,
             truncate_dim=self.truncate_dim,

@@ -44,6 +44,8 @@ def namespace(settings: EncoderSettings, role: Role, instruction: str) -> str:
         settings.truncate_dim,
         instruction if role == "query" else None,
     ]
+    if settings.quantization is not None:  # else the keys of earlier versions stay good
+        decisive.append(settings.quantization)
     return f"bmretriever:{role}:{hashlib.sha256(json.dumps(decisive).encode()).hexdigest()}:"
 
 

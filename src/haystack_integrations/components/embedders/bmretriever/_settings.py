@@ -15,7 +15,8 @@ from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
 DEFAULT_TOKEN = Secret.from_env_var(["HF_API_TOKEN", "HF_TOKEN"], strict=False)
-MODEL_KEYS = ("dtype", "torch_dtype")
+DTYPE_KEYS = ("dtype", "torch_dtype")
+MODEL_KEYS = (*DTYPE_KEYS, "quantization")
 TOKENIZER_KEYS = ("model_max_length",)
 ADVICE = {
     "model_kwargs": "The engine chooses the attention and the device's layout itself.",
@@ -96,6 +97,7 @@ class EmbedderSettings:
             revision=self.revision,
             device=ComponentDevice.resolve_device(self.device).to_torch_str(),
             dtype=self._dtype(),
+            quantization=(self.model_kwargs or {}).get("quantization"),
             max_length=self._max_length(),
             truncate_dim=self.truncate_dim,
             local_files_only=self.local_files_only,
@@ -104,7 +106,7 @@ class EmbedderSettings:
 
     def _dtype(self) -> str:
         kwargs = self.model_kwargs or {}
-        given = {str(kwargs[key]).removeprefix("torch.") for key in MODEL_KEYS if key in kwargs}
+        given = {str(kwargs[key]).removeprefix("torch.") for key in DTYPE_KEYS if key in kwargs}
         if len(given) > 1:
             raise ValueError(f"model_kwargs names two number types, {' and '.join(sorted(given))}: keep 'dtype' alone")
         return given.pop() if given else "auto"

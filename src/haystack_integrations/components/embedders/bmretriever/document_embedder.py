@@ -81,7 +81,7 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
         :param local_files_only: never ask the hub.
         :param truncate_dim: keep this many leading dimensions.
         :param model_kwargs: ``dtype`` or ``torch_dtype``: "auto" (the default), "float32", "bfloat16" or "float16", or a
-            ``torch.dtype``.
+            ``torch.dtype``; ``quantization``: "int8" or "fp8".
         :param tokenizer_kwargs: ``model_max_length``: another way to write ``max_length``.
         :param config_kwargs: takes no keys.
         :param precision: "float32", "int8", "uint8", "binary" or "ubinary".

@@ -1,0 +1,210 @@
+"""Linear layers in 8 bits: close to the reference, smaller, each row by itself, and never under another engine's name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bmretriever_integrations import BMRetrieverEncoder, quantization
+from bmretriever_integrations.loading import load
+from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
+from bmretriever_integrations.quantization import (
+    Int8Linear,
+    fbgemm,
+    hadamard,
+    onednn,
+    quantize_network,
+    quantize_with_torchao,
+    resolve_quantized,
+    weight_bytes,
+)
+from bmretriever_integrations.settings import EncoderSettings
+from bmretriever_integrations.testing import reference_encode
+
+TEXTS = ["aspirin", "what lowers the risk of colorectal cancer?", "BRCA1 mutations raise the risk " * 12, "ab " * 150]
+CPU = torch.device("cpu")
+
+
+def cosines(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return (left * right).sum(1) / np.linalg.norm(left, axis=1) / np.linalg.norm(right, axis=1)
+
+
+@pytest.fixture
+def spiky() -> tuple[nn.Linear, torch.Tensor]:
+    """A layer and inputs as trained decoders have them: a few values far above the rest."""
+    draw = torch.Generator().manual_seed(0)
+    linear = nn.Linear(192, 80)
+    given = torch.randn(20, 192, generator=draw)
+    given[:, 7] *= 60
+    return linear, given
+
+
+@pytest.mark.parametrize("forward", ["packed", "plain"])
+@pytest.mark.parametrize("architecture", ["gpt_neox", "gemma", "mistral", "llama"])
+def test_close_to_the_reference(tiny, architecture, forward):
+    with BMRetrieverEncoder(tiny(architecture), device="cpu", quantization="int8", forward=forward) as encoder:
+        queries, passages = encoder.encode_queries(TEXTS), encoder.encode_passages(TEXTS)
+    prompts = [query_prompt(DEFAULT_INSTRUCTION, text) for text in TEXTS]
+    assert cosines(queries, reference_encode(tiny(architecture), prompts)).min() > 0.995
+    prompts = [passage_prompt(text) for text in TEXTS]
+    assert cosines(passages, reference_encode(tiny(architecture), prompts)).min() > 0.995
+
+
+def test_mini_keeps_its_vectors():
+    with BMRetrieverEncoder("mini", device="cpu", dtype="float32") as encoder:
+        expected = encoder.encode_passages(TEXTS)
+    with BMRetrieverEncoder("mini", device="cpu", quantization="int8") as encoder:
+        found = encoder.encode_passages(TEXTS)
+    assert cosines(found, expected).min() > 0.999
+    assert not np.array_equal(found, expected)
+
+
+def test_a_row_is_its_own_whatever_stands_beside_it(tiny):
+    with BMRetrieverEncoder(tiny("gpt_neox"), device="cpu", quantization="int8") as encoder:
+        together = encoder.encode_passages(TEXTS)
+        alone = np.concatenate([encoder.encode_passages([text]) for text in TEXTS])
+    assert cosines(together, alone).min() > 1 - 1e-5
+
+
+def test_a_neighbour_with_large_values_coarsens_nothing(spiky):
+    linear, given = spiky
+    layer = Int8Linear(linear, quantization.cpu_kernel())
+    loud = torch.cat([given, 1000 * given])
+    torch.testing.assert_close(layer(loud)[: len(given)], layer(given))
+
+
+def test_rotation_tames_one_large_input(spiky, monkeypatch):
+    linear, given = spiky
+
+    def error() -> float:
+        got, expected = Int8Linear(linear, quantization.cpu_kernel())(given), linear(given)
+        return ((got - expected).norm() / expected.norm()).item()
+
+    rotated = error()
+    monkeypatch.setattr(quantization, "ROTATED", 1)
+    assert rotated < 0.6 * error()
+
+
+def test_hadamard_is_a_rotation():
+    for size in (1, 2, 64):
+        torch.testing.assert_close(hadamard(size) @ hadamard(size).T, torch.eye(size))
+
+
+def test_both_kernels_agree(spiky):
+    linear, given = spiky
+    try:
+        results = [Int8Linear(linear, kernel)(given) for kernel in (fbgemm, onednn)]
+    except (RuntimeError, AttributeError) as error:
+        pytest.skip(f"this PyTorch has one kernel only: {error}")
+    torch.testing.assert_close(*results)
+
+
+def test_kernels_do_not_overflow():
+    """The largest values everywhere: without VNNI, 8 bits on both sides would be cut at 16 bits."""
+    levels = torch.full((16, 256), quantization.WEIGHT_LEVELS, dtype=torch.int8)
+    rows = torch.full((2, 256), float(quantization.ACTIVATION_LEVELS))
+    expected = torch.full((2, 16), 256.0 * quantization.WEIGHT_LEVELS * quantization.ACTIVATION_LEVELS)
+    torch.testing.assert_close(quantization.cpu_kernel()(levels, torch.ones(16))(rows), expected)
+
+
+def test_shapes_biases_and_zeros():
+    for bias in (True, False):
+        linear = nn.Linear(6, 5, bias=bias)
+        layer = Int8Linear(linear, quantization.cpu_kernel())
+        given = torch.randn(2, 3, 6)
+        assert layer(given).shape == (2, 3, 5)
+        assert torch.cosine_similarity(layer(given).flatten(), linear(given).flatten(), dim=0) > 0.99
+        torch.testing.assert_close(layer(torch.zeros(1, 6)), linear(torch.zeros(1, 6)))
+        assert layer(torch.full((1, 6), float("nan"))).isnan().all()
+
+
+def test_weights_are_smaller_and_only_linear_layers_change(tiny):
+    network = load(EncoderSettings(model=str(tiny("llama"))), torch.float32).network
+    embeddings = network.embed_tokens.weight.clone()
+    linears = sum(module.weight.nbytes for module in network.modules() if isinstance(module, nn.Linear))
+    before = weight_bytes(network)
+    quantize_network(network, "int8")
+    assert before - weight_bytes(network) > 0.7 * linears
+    assert not any(isinstance(module, nn.Linear) for module in network.modules())
+    assert torch.equal(network.embed_tokens.weight, embeddings)
+
+
+def test_another_engine_by_settings_and_identity(tiny):
+    settings = EncoderSettings(model=str(tiny("llama")), device="cpu", dtype="float32")
+    other = EncoderSettings(model=str(tiny("llama")), device="cpu", dtype="float32", quantization="int8")
+    assert settings != other
+    with settings.open() as plain, other.open() as small:
+        assert "quantization" not in plain.identity()  # as manifests were before there was a choice
+        assert small.identity() == {**plain.identity(), "quantization": "int8"}
+        assert "quantization='int8'" in repr(small)
+        assert "quantization=None" in repr(plain)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"quantization": "int4"}, "must be None or one of 'int8', 'fp8', got 'int4'"),
+        ({"quantization": "fp8"}, "on the CPU may be 'int8' or None, got 'fp8'"),
+        ({"quantization": "int8", "dtype": "bfloat16"}, "leave dtype at 'auto', got 'bfloat16'"),
+    ],
+)
+def test_what_cannot_be_is_refused(tiny, settings, message):
+    with pytest.raises(ValueError, match=message):
+        BMRetrieverEncoder(tiny("llama"), device="cpu", **settings)
+
+
+def test_other_devices_are_told_what_they_lack(monkeypatch):
+    with pytest.raises(ValueError, match="runs on the CPU or on CUDA, not on mps"):
+        resolve_quantized("int8", "auto", torch.device("mps"))
+    monkeypatch.setattr(quantization.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'bmretriever-integrations\[quantization\]'"):
+        resolve_quantized("int8", "auto", torch.device("cuda:0"))
+    monkeypatch.setattr(quantization.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(quantization, "resolve_dtype", lambda dtype, device: torch.bfloat16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    with pytest.raises(ValueError, match=r"compute capability 8.9 or more .* has 8.0"):
+        resolve_quantized("fp8", "auto", torch.device("cuda:0"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert resolve_quantized("fp8", "auto", torch.device("cuda:0")) == torch.bfloat16
+    monkeypatch.setattr(quantization, "resolve_dtype", lambda dtype, device: torch.float16)
+    with pytest.raises(ValueError, match="computes the rest in bfloat16"):
+        resolve_quantized("fp8", "float16", torch.device("cuda:0"))
+
+
+def test_a_machine_without_kernels_says_so(monkeypatch):
+    def none(levels: torch.Tensor, scales: torch.Tensor) -> None:
+        raise RuntimeError("not in this build")
+
+    monkeypatch.setattr(quantization, "fbgemm", none)
+    monkeypatch.setattr(quantization, "onednn", none)
+    with pytest.raises(ValueError, match="needs a PyTorch with FBGEMM or oneDNN"):
+        quantization.cpu_kernel.__wrapped__()
+
+
+def test_torchao_takes_the_configuration(tiny):
+    """Its int8 runs on a CPU too, slowly: enough to see that the call is right."""
+    pytest.importorskip("torchao")
+    network = load(EncoderSettings(model=str(tiny("llama"))), torch.float32).network
+    ids = torch.arange(3, 20)[None]
+    with torch.inference_mode():
+        expected = network(input_ids=ids).last_hidden_state
+        quantize_with_torchao(network, "int8")
+        found = network(input_ids=ids).last_hidden_state
+    assert not torch.equal(found, expected)
+    assert torch.cosine_similarity(found, expected, dim=-1).min() > 0.99
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+@pytest.mark.parametrize("architecture", ["gpt_neox", "gemma", "mistral", "llama"])
+def test_cuda(tiny, architecture, kind):
+    pytest.importorskip("torchao")
+    if kind == "fp8" and torch.cuda.get_device_capability() < quantization.FP8_CAPABILITY:
+        pytest.skip("this GPU does not multiply fp8")
+    with BMRetrieverEncoder(tiny(architecture), device="cuda", quantization=kind) as encoder:
+        found = encoder.encode_passages(TEXTS)
+    prompts = [passage_prompt(text) for text in TEXTS]
+    assert cosines(found, reference_encode(tiny(architecture), prompts)).min() > 0.98
