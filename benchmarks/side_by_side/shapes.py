@@ -54,6 +54,8 @@ TINY_DEPTH = 4
 TINY = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
 SHARPER = ("query_key_value", "q_proj", "k_proj")
 """Random queries and keys are made larger, so that attention picks words out and a vector depends on its text."""
+OUTWARD = ("attention.dense", "dense_4h_to_h", "o_proj", "down_proj")
+"""What a layer adds is made smaller the more layers there are, as GPT-2 starts, so that rounding does not pile up with depth."""
 
 
 def whole_depth(model: str) -> int:
@@ -142,7 +144,7 @@ def write_checkpoint(folder: Path, config: Any, tokenizer: Path, seed: int, devi
     with torch.device("meta"):
         network = AutoModel.from_config(config)
     draw = torch.Generator(device).manual_seed(seed)
-    state = {name: _random(name, weight, draw) for name, weight in network.state_dict().items()}
+    state = {name: _random(name, weight, config, draw) for name, weight in network.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     config.architectures = [type(network).__name__]
     config.dtype = "float32"  # as the released ones are stored
@@ -152,13 +154,19 @@ def write_checkpoint(folder: Path, config: Any, tokenizer: Path, seed: int, devi
     return folder
 
 
-def _random(name: str, weight: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
-    """Linear maps that keep a vector's size, word vectors of size 1 a component, norms and biases as a fresh network has them."""
+def _random(name: str, weight: torch.Tensor, config: Any, draw: torch.Generator) -> torch.Tensor:
+    """Linear maps that keep a vector's size, words of size 1 a component, norms and biases as a fresh network has them."""
+    gemma = config.model_type == "gemma"
     if weight.ndim == 1:
-        norm = name.endswith("norm.weight")
-        return torch.ones(weight.shape) if norm else torch.zeros(weight.shape)
-    spread = 1.0 if "embed" in name else 1 / math.sqrt(weight.shape[1])
-    spread *= math.sqrt(2) if any(part in name for part in SHARPER) else 1
+        scales = name.endswith("norm.weight") and not gemma  # Gemma's scale by 1 + weight
+        return torch.ones(weight.shape) if scales else torch.zeros(weight.shape)
+    spread = 1 / math.sqrt(weight.shape[1])
+    if "embed" in name and not gemma:  # Gemma multiplies its words by the root of the width
+        spread = 1.0
+    elif any(part in name for part in SHARPER):
+        spread *= math.sqrt(2)
+    elif any(part in name for part in OUTWARD):
+        spread /= math.sqrt(2 * config.num_hidden_layers)
     return (torch.randn(weight.shape, generator=draw, device=draw.device) * spread).cpu()
 
 

@@ -9,17 +9,21 @@ import pytest
 import torch
 from side_by_side.equality import compare, likeness
 from side_by_side.options import CPU_PLANS, CUDA_PLANS, Options
+from side_by_side.real_tokenizers import write_tokenizer
 from side_by_side.results import Outcome, Spread
 from side_by_side.rounds import Arm, take_turns
-from side_by_side.shapes import SHAPES, config_of, flops
+from side_by_side.shapes import SHAPES, config_of, flops, whole_depth, write_checkpoint
 from side_by_side.stock import STBest
 from side_by_side.texts import choose, extremes, read_texts
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer
 
+from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.checkpoints import RELEASED
+from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode
+from bmretriever_integrations.tokens import PromptTokenizer
 
 
 @pytest.mark.parametrize("checkpoint", RELEASED, ids=lambda known: known.name)
@@ -30,6 +34,29 @@ def test_shapes_are_the_released_models(checkpoint):
     with torch.device("meta"):
         network = AutoModel.from_config(config)
     assert sum(weight.numel() for weight in network.parameters()) == checkpoint.parameters
+
+
+@pytest.mark.parametrize("model", ["410M", "2B", "7B"])
+def test_random_weights_tell_texts_apart_and_bear_bfloat16(model, tmp_path):
+    """Else a wrong vector could pass for right, or rounding alone for wrong; all layers, as rounding piles up with depth."""
+    config = config_of(model, whole_depth(model), tiny=True)
+    write_tokenizer(tmp_path / "tokenizer", config.model_type, None)
+    folder = write_checkpoint(tmp_path / "checkpoint", config, tmp_path / "tokenizer", 0, "cpu")
+    texts = ["Aspirin.", "Heparin lowered mortality.", "Does gout follow a diet rich in purines?", "fever " * 300]
+    right = reference_encode(folder, [passage_prompt(text) for text in texts])
+    assert likeness(right) < 0.99
+    with BMRetrieverEncoder(folder, device="cpu", dtype="bfloat16") as encoder:
+        assert compare(encoder.encode_passages(texts), right, "bfloat16")["cosine"] > 0.9995
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neox", "gemma", "mistral"])
+def test_the_tokenizer_at_hand_begins_as_the_backbone_s(architecture, tmp_path):
+    said = write_tokenizer(tmp_path, architecture, None)
+    tokens = PromptTokenizer(AutoTokenizer.from_pretrained(tmp_path), 512)
+    assert "mini" in said
+    assert len(tokens.prefix) == (0 if architecture == "gpt_neox" else 1)
+    (ids,) = tokens(["randomised controlled trials"])
+    assert 4 <= len(ids) <= 9
 
 
 @pytest.mark.parametrize("model", SHAPES)
