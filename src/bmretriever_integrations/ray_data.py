@@ -48,6 +48,7 @@ class BMRetrieverBatchEmbedder:
         revision: str | None = None,
         device: str | None = None,
         dtype: str = "auto",
+        quantization: str | None = None,
         max_length: int = MAX_LENGTH,
         instruction: str | None = None,
         normalize: bool = False,
@@ -70,6 +71,7 @@ class BMRetrieverBatchEmbedder:
         :param revision: commit, branch or tag on the hub.
         :param device: None takes the GPU that Ray gave the actor, else the CPU.
         :param dtype: "auto", "float32", "bfloat16" or "float16".
+        :param quantization: what linear layers are put into: None, "int8" or "fp8".
         :param max_length: tokens of a sequence.
         :param instruction: what queries are for.
         :param normalize: scale vectors to length 1.
@@ -98,6 +100,7 @@ class BMRetrieverBatchEmbedder:
             revision=revision,
             device=device,
             dtype=dtype,
+            quantization=quantization,
             max_length=max_length,
             normalize=normalize,
             truncate_dim=truncate_dim,

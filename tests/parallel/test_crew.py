@@ -31,7 +31,7 @@ class Fake:
     def load(self):
         if self._load is not None:
             raise self._load
-        return Facts(1, 10, {}, 0)
+        return Facts(1, 10, {}, {}, 0)
 
     def do(self, waiting):
         if self._gate is not None:

@@ -113,6 +113,13 @@ def test_the_command_with_a_worker_killed_ends_with_the_same_bytes_and_says_so(
     assert line.endswith("the others do its part")
 
 
+def test_quantised_weights_make_an_index_of_their_own(tmp_path, checkpoint, undisturbed) -> None:
+    command = ["index", str(undisturbed[0]), "--to", str(tmp_path / "i"), "--model", str(checkpoint), "--limit", "20"]
+    assert main([*command, "--device", "cpu", "--quantization", "int8"]) == 0
+    assert json.loads((tmp_path / "i" / "manifest.json").read_text())["encoder"]["quantization"] == "int8"
+    assert main([*command, "--device", "cpu"]) == 2
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

@@ -176,6 +176,33 @@ def test_workers_that_would_disagree_are_refused(checkpoint, monkeypatch):
         EncoderPool(checkpoint, devices=["cpu", "cuda:0"])
 
 
+def test_other_versions_elsewhere_are_refused(checkpoint, monkeypatch):
+    class Old(InThisProcess):
+        def load(self):
+            facts = super().load()
+            return replace(facts, versions={**facts.versions, "torch": "2.5.0"})
+
+    monkeypatch.setattr("bmretriever_integrations.parallel.pool.ProcessWorker", Old)
+    with pytest.raises(ValueError, match=r"cpu has torch 2\.5\.0 and this process .*: install the same version"):
+        EncoderPool(checkpoint, devices=["cpu"])
+
+
+def test_ctrl_c_gives_up_the_call_and_not_the_pool(pool, monkeypatch):
+    worker = pool._crew.workers[0]
+    plain = worker.do
+
+    def do(waiting):
+        os.kill(os.getpid(), signal.SIGINT)
+        return plain(waiting)
+
+    monkeypatch.setattr(worker, "do", do)
+    with pytest.raises(KeyboardInterrupt):
+        [pool.encode_passages(TEXTS) for _ in range(1000)]
+    monkeypatch.undo()
+    assert np.isfinite(pool.encode_passages(TEXTS)).all()
+    assert "workers='2 of 2'" in repr(pool)
+
+
 def test_what_a_lost_worker_had_in_hand_is_done_by_the_others_until_none_is_left(checkpoint, gone):
     corpus = [f"{text} {turn}" for turn in range(8) for text in TEXTS]
     with EncoderPool(checkpoint, devices=["cpu", "cpu"], dtype="float32", max_batch_tokens=1024) as pool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL, find_checkpoint
-from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, EncoderSettings
+from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS, EncoderSettings
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", choices=DTYPES, default="auto", help="number type of the model (default: %(default)s)"
     )
+    parser.add_argument("--quantization", choices=QUANTIZATIONS, help="put the linear layers into this (default: none)")
     parser.add_argument("--device", help="e.g. cuda:1 or cpu (default: the best that is there)")
     parser.add_argument(
         "--devices",
@@ -130,6 +131,7 @@ def _open_engines(arguments: argparse.Namespace) -> BMRetrieverEncoder | Encoder
         model=absolute(arguments.model),
         max_length=arguments.max_length,
         dtype=arguments.dtype,
+        quantization=arguments.quantization,
         device=arguments.device,
     )
     if arguments.engine == "ray":
@@ -144,6 +146,7 @@ def _open_engines(arguments: argparse.Namespace) -> BMRetrieverEncoder | Encoder
             devices=[device.strip() for device in arguments.devices.split(",")],
             max_length=settings.max_length,
             dtype=settings.dtype,
+            quantization=settings.quantization,
         )
     return settings.open()
 

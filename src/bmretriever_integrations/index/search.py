@@ -131,7 +131,7 @@ class SearchIndex:
 
     def open_encoder(self) -> BMRetrieverEncoder:
         """
-        Load the engine that made the vectors.
+        Load the engine that made the vectors; if its weights were quantised, as they are, for that only saved time.
 
         :raises FileNotFoundError: if its model is not where it was.
         :raises IndexMismatch: if the model's files are others now.

@@ -7,11 +7,11 @@ import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from bmretriever_integrations.parallel.crew import LANES, Crew, Worker
 from bmretriever_integrations.parallel.turns import Waiting
-from bmretriever_integrations.parallel.work import Call, Errand, Facts, Progress, Vectors
+from bmretriever_integrations.parallel.work import Call, Errand, Facts, Progress, Vectors, versions_here
 
 
 class WorkerLostWarning(RuntimeWarning):
@@ -31,7 +31,7 @@ class Engines:
 
         :param workers: at least one.
         :raises Exception: the first error of a worker that could not load its model; no worker is left then.
-        :raises ValueError: if two of them would make different vectors.
+        :raises ValueError: if two of them would make different vectors, or one has other versions of packages than this process.
         :raises WorkersLost: if a worker ended while it loaded the model.
         """
         self._warned = 0
@@ -43,16 +43,25 @@ class Engines:
         self.lanes: int = (LANES + 1) * len(workers)  # one more than they work on, so that none waits for the slowest
 
     def _agree(self) -> Facts:
-        (one, first), *others = zip(self._crew.workers, self._crew.facts, strict=True)
-        for other, facts in others:
+        """Nobody may find out by the vectors that two machines were set up differently."""
+        one, first = self._crew.workers[0], self._crew.facts[0]
+        for worker, facts in zip(self._crew.workers, self._crew.facts, strict=True):
+            for name, here in versions_here().items():
+                if facts.versions[name] != here:
+                    self._refuse(
+                        f"{worker.name} has {name} {facts.versions[name]} and this process {here}: install the same version"
+                    )
             for key, value in facts.identity.items():
                 if value != first.identity[key]:
-                    self.close()
-                    raise ValueError(
-                        f"{one.name} and {other.name} would make different vectors: {key}={first.identity[key]!r} and "
+                    self._refuse(
+                        f"{one.name} and {worker.name} would make different vectors: {key}={first.identity[key]!r} and "
                         f"{value!r}. Name a {key} that both have, or use devices of one kind."
                     )
         return first
+
+    def _refuse(self, why: str) -> NoReturn:
+        self.close()
+        raise ValueError(why)
 
     def submit_passages(self, calls: tuple[Call, ...], batch_tokens: int, done: Progress) -> Future[Vectors]:
         """

@@ -37,6 +37,7 @@ class EncoderPool(Engines):
         devices: Sequence[str] | None = None,
         revision: str | None = None,
         dtype: str = "auto",
+        quantization: str | None = None,
         max_length: int = MAX_LENGTH,
         instruction: str | None = None,
         normalize: bool = False,
@@ -57,6 +58,7 @@ class EncoderPool(Engines):
             None takes every CUDA device, or the CPU where there is none.
         :param revision: commit, branch or tag on the hub.
         :param dtype: "auto", "float32", "bfloat16" or "float16".
+        :param quantization: what linear layers are put into: None, "int8" or "fp8".
         :param max_length: tokens of a sequence.
         :param instruction: what queries are for.
         :param normalize: scale vectors to length 1.
@@ -74,6 +76,7 @@ class EncoderPool(Engines):
             model=str(model),
             revision=revision,
             dtype=dtype,
+            quantization=quantization,
             max_length=max_length,
             normalize=normalize,
             truncate_dim=truncate_dim,

@@ -91,9 +91,10 @@ class ProcessWorker:
             if self._over:
                 raise WorkerLost(self._end())
             self._asking[number] = answers
+        content = pickle.dumps((number, question))
         try:
             with self._writing:
-                pickle.dump((number, question), self._process.stdin)  # type: ignore[arg-type]
+                self._process.stdin.write(content)  # type: ignore[union-attr]
                 self._process.stdin.flush()  # type: ignore[union-attr]
         except (OSError, ValueError):  # it has just ended, or was closed: the listener says so
             pass

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -57,6 +58,8 @@ class Facts:
     width: int
     batch_tokens: int
     identity: dict[str, Any]
+    versions: dict[str, str]
+    """Of the packages that take part in making a vector."""
     pid: int
     """Of the worker's process, on its machine."""
 
@@ -67,7 +70,12 @@ def facts_of(encoder: BMRetrieverEncoder) -> Facts:
 
     :param encoder: the engine.
     """
-    return Facts(encoder.width, steady_batch_tokens(encoder), encoder.identity(), os.getpid())
+    return Facts(encoder.width, steady_batch_tokens(encoder), encoder.identity(), versions_here(), os.getpid())
+
+
+def versions_here() -> dict[str, str]:
+    """Name the versions of the packages that take part in making a vector."""
+    return {package: version(package) for package in ("tokenizers", "torch", "transformers")}
 
 
 def steady_batch_tokens(encoder: BMRetrieverEncoder) -> int:
