@@ -128,7 +128,7 @@ def weight_bytes(network: Any) -> int:
 
     :param network: of this module's making, or any other on the CPU.
     """
-    plain = sum(parameter.nbytes for parameter in network.parameters())
+    plain: int = sum(parameter.nbytes for parameter in network.parameters())
     return plain + sum(module.nbytes for module in network.modules() if isinstance(module, Int8Linear))
 
 

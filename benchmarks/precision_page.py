@@ -1,0 +1,129 @@
+"""
+Write the tables of benchmarks/precision.py into a page, between its marks.
+
+    python benchmarks/precision_page.py benchmarks/results/precision.json docs/precision.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bmretriever_integrations.index.files import write_whole
+
+MIB = 2**20
+
+
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heading, ["---"] * len(heading), *rows))
+
+
+def scores(report: dict[str, Any]) -> str:
+    """Bytes and mean nDCG@10 of every plan."""
+    first = report["scores"][0]
+    rows = [
+        (
+            row["weights"],
+            row["vectors"],
+            str(row["width"]),
+            str(row["rescored"] or ""),
+            f"{row['bytes']:,}",
+            f"{first['bytes'] / row['bytes']:.0f}",
+            f"{row['mean']:.3f}",
+            f"{row['mean'] - first['mean']:+.3f}" if row is not first else "",
+        )
+        for row in report["scores"]
+    ]
+    heading = (
+        "weights",
+        "vectors",
+        "dimensions",
+        "rescored",
+        "bytes a vector",
+        "times smaller",
+        "nDCG@10",
+        "difference",
+    )
+    return table(heading, rows)
+
+
+def tasks(report: dict[str, Any]) -> str:
+    """nDCG@10 of every plan on every task."""
+    names = list(report["scores"][0]["ndcg@10"])
+    rows = [(_label(row), *(f"{row['ndcg@10'][name]:.3f}" for name in names)) for row in report["scores"]]
+    return table(("", *names), rows)
+
+
+def weights(report: dict[str, Any]) -> str:
+    """Cosines and memory of int8 weights."""
+    rows = [
+        (
+            row["network"],
+            f"{row['lowest cosine']:.4f}",
+            f"{row['median cosine']:.4f}",
+            f"{row['bytes float32'] / MIB:,.0f}",
+            f"{row['bytes int8'] / MIB:,.0f}",
+        )
+        for row in report["weights"]
+    ]
+    return table(("network", "lowest cosine", "median", "MiB, float32", "MiB, int8"), rows)
+
+
+def speed(report: dict[str, Any]) -> str:
+    """Times of one query."""
+    rows = [
+        (
+            str(row["tokens"]),
+            f"{row['float32 ms']:,.0f}",
+            f"{row['int8 ms']:,.0f}",
+            f"{row['times faster'][1]:.1f} ({row['times faster'][0]:.1f} to {row['times faster'][2]:.1f})",
+        )
+        for row in report["speed"]
+    ]
+    return table(("tokens", "float32, ms", "int8, ms", "times faster: median (quartiles)"), rows)
+
+
+def where(report: dict[str, Any]) -> str:
+    """Machine, versions, commit."""
+    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
+    return f"Measured on {report['cpu']}; {versions}; commit {report['commit'][:12]}."
+
+
+PARTS = {"scores": scores, "tasks": tasks, "weights": weights, "speed": speed, "where": where}
+
+
+def filled(page: str, report: dict[str, Any]) -> str:
+    """The page with every part between its marks made anew."""
+    for name, part in PARTS.items():
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
+        page, count = re.subn(
+            pattern, lambda found, part=part: f"{found[1]}{part(report)}\n{found[2]}", page, flags=re.S
+        )
+        if count != 1:
+            raise ValueError(f"the page must have one <!-- {name} --> ... <!-- end of {name} -->, has {count}")
+    return page
+
+
+def _label(row: dict[str, Any]) -> str:
+    parts = [f"{row['weights']} weights" if row["weights"] != "float32" else "", row["vectors"]]
+    parts += [f"{row['width']} dimensions" if row["width"] != 576 else ""]
+    parts += [f"{row['rescored']} rescored" if row["rescored"] else ""]
+    return ", ".join(filter(None, parts))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("report", type=Path, help="what benchmarks/precision.py wrote")
+    parser.add_argument("page", type=Path, help="the Markdown page")
+    arguments = parser.parse_args()
+    page = filled(arguments.page.read_text(encoding="utf-8"), json.loads(arguments.report.read_bytes()))
+    write_whole(arguments.page, page.encode())
+
+
+if __name__ == "__main__":
+    main()

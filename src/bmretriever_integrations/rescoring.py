@@ -1,0 +1,107 @@
+"""Search in vectors of a quarter or a thirty-second of the size, then score the best anew with better ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmretriever_integrations.precision import quantize, ranges_of, restore
+
+Small = Literal["float16", "int8", "binary"]
+Kept = Literal["float32", "float16"]
+
+
+class SmallVectors:
+    """
+    Documents' vectors in few bytes, searched whole by FAISS, and better copies of them to score the best anew.
+
+    float16 and int8 documents are compared with the full query by inner product; int8 by the same steps as
+    :func:`~bmretriever_integrations.precision.quantize`. Binary documents are compared by how many signs differ from the query's:
+    an angle, roughly, and no length, so that rescoring by the inner product matters most there.
+    """
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        precision: Small = "int8",
+        *,
+        ranges: Sequence[Sequence[float]] | None = None,
+        kept: Kept | None = "float16",
+    ) -> None:
+        """
+        Take in documents.
+
+        :param vectors: *Shape:* (n, width) float32
+        :param precision: what is searched: "float16", "int8" or "binary".
+        :param ranges: for int8, of a sample; None takes those of ``vectors``. *Shape:* (2, width)
+        :param kept: what the best are scored anew with: a copy in "float32" or "float16", which may as well lie on a disk (see
+            ``copies``), or None: for binary, the signs against the full query; for float16 and int8 the first score again.
+        :raises ValueError: if ``vectors`` is no such array, or a choice is unknown.
+        :raises ImportError: if FAISS is missing; says how to install it.
+        """
+        if find_spec("faiss") is None:
+            raise ImportError("SmallVectors searches with FAISS: pip install 'bmretriever-integrations[faiss]'")
+        if vectors.ndim != 2 or not len(vectors) or vectors.dtype != np.float32:
+            raise ValueError(f"vectors must be (n, width) float32, n at least 1, got {vectors.shape} {vectors.dtype}")
+        for name, value, known in (("precision", precision, get_args(Small)), ("kept", kept, (*get_args(Kept), None))):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+        self.precision, self.width = precision, vectors.shape[1]
+        self.copies: NDArray[Any] | None = None if kept is None else vectors.astype(kept)
+        """*Shape:* (n, width). Write it to a file and put ``numpy.load(file, mmap_mode="r")`` here to spare the memory."""
+        self._index = _index(vectors, precision, ranges)
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """Of what is searched, the better copies aside."""
+        return int(self._index.code_size)
+
+    def search(
+        self, queries: NDArray[np.float32], top_k: int = 10, rescore_multiplier: int = 4
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """
+        Find the best documents of each query.
+
+        :param queries: full vectors. *Shape:* (queries, width) float32
+        :param top_k: how many documents; fewer where there are not so many.
+        :param rescore_multiplier: how many times as many the first search gives, for the second score to choose from.
+        :returns: scores and row numbers, best first; equal scores in the order of the rows. *Shape:* (queries, top_k) each
+        :raises ValueError: if the queries are of another width or a number is below 1.
+        """
+        if queries.ndim != 2 or queries.shape[1] != self.width:
+            raise ValueError(f"queries must be (n, {self.width}), as the documents are, got {queries.shape}")
+        if min(top_k, rescore_multiplier) < 1:
+            raise ValueError(f"top_k and rescore_multiplier must be at least 1, got {top_k} and {rescore_multiplier}")
+        count = min(top_k * rescore_multiplier, self._index.ntotal)
+        asked = quantize(queries, "ubinary") if self.precision == "binary" else queries
+        _, rows = self._index.search(np.ascontiguousarray(asked), count)
+        rows.sort(axis=1)  # so that the stable sort below puts the earlier of two equals first
+        scores = np.stack([self._better(found) @ query for query, found in zip(queries, rows, strict=True)])
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+        return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
+
+    def _better(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        if self.copies is not None:
+            return self.copies[rows].astype(np.float32, copy=False)
+        found = [self._index.reconstruct(int(row)) for row in rows]
+        return restore(np.stack(found), "ubinary", self.width) if self.precision == "binary" else np.stack(found)
+
+
+def _index(vectors: NDArray[np.float32], precision: Small, ranges: Sequence[Sequence[float]] | None) -> Any:
+    import faiss
+
+    width = vectors.shape[1]
+    if precision == "binary":
+        index = faiss.IndexBinaryFlat(-(-width // 8) * 8)
+        index.add(quantize(vectors, "ubinary"))
+        return index
+    kind = faiss.ScalarQuantizer.QT_8bit if precision == "int8" else faiss.ScalarQuantizer.QT_fp16
+    index = faiss.IndexScalarQuantizer(width, kind, faiss.METRIC_INNER_PRODUCT)
+    # FAISS takes each dimension's smallest and largest value of what it is trained on: the two rows of the ranges
+    index.train(np.ascontiguousarray(ranges_of(vectors) if ranges is None else ranges, dtype=np.float32))
+    index.add(np.ascontiguousarray(vectors))
+    return index
