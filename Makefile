@@ -6,8 +6,10 @@
 PYTHON ?= python3
 VENV := .venv
 OLD := .venv-transformers4
-# -qq: errors only. torch goes first and by its pin, so that no looser requirement picks another build.
-PIP_INSTALL = install -qq --disable-pip-version-check -c constraints.txt
+# -qq: errors only. --no-compile: Python compiles what is imported, pip would compile everything, which takes longer than the rest.
+# torch goes first and by its pin, so that no looser requirement picks another build.
+QUICKLY = install -qq --no-compile --disable-pip-version-check
+PIP_INSTALL = $(QUICKLY) -c constraints.txt
 
 .PHONY: demo test test-transformers4 lint types check docs build clean
 
@@ -28,7 +30,7 @@ types: $(VENV)/.dev
 
 # The oldest transformers that the package supports: the engine's tests only, without the frameworks.
 test-transformers4: $(OLD)/.installed
-	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py tests/core/test_mini.py tests/export/test_sentence_transformer.py tests/export/test_other_transformers.py
+	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py tests/core/test_mini.py tests/forward tests/export/test_sentence_transformer.py tests/export/test_other_transformers.py
 
 docs: $(VENV)/.dev
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"
@@ -58,6 +60,6 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(OLD)/.installed: pyproject.toml
 	@echo "Installing transformers 4.57 into $(OLD) (a minute, once) ..."
 	@$(PYTHON) -m venv $(OLD)
-	@$(OLD)/bin/python -m pip install -qq --disable-pip-version-check torch==2.13.0
-	@$(OLD)/bin/python -m pip install -qq --disable-pip-version-check -e . "transformers==4.57.*" "sentence-transformers>=5.6" pytest pytest-asyncio sentencepiece "protobuf>=5"
+	@$(OLD)/bin/python -m pip $(QUICKLY) torch==2.13.0
+	@$(OLD)/bin/python -m pip $(QUICKLY) -e . "transformers==4.57.*" "sentence-transformers>=5.6" pytest pytest-asyncio sentencepiece "protobuf>=5"
 	@touch $@
