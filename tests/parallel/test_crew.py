@@ -194,6 +194,14 @@ def test_shared_rows_are_written_by_path_and_leave_nothing(memfd, monkeypatch, t
         rows.map()
 
 
+def test_what_the_package_has() -> None:
+    from bmretriever_integrations import parallel
+
+    assert all(getattr(parallel, name).__name__ == name for name in parallel.__all__)
+    with pytest.raises(AttributeError, match=r"no attribute 'Pool'; it has EncoderPool"):
+        parallel.Pool  # noqa: B018
+
+
 class Local(Exception):
     def __init__(self, one, two):
         super().__init__(f"{one} {two}")

@@ -243,6 +243,28 @@ def test_more_workers_than_there_is_room_for_are_refused() -> None:
         _plan(Cluster({"CPU": 8}, {"CPU": 4}), EncoderSettings(), 13)
 
 
+def test_a_cluster_that_was_entered_is_left_again(monkeypatch) -> None:
+    class Empty(Cluster):
+        said: list = []  # noqa: RUF012
+
+        def is_initialized(self):
+            return False
+
+        def init(self, **named):
+            self.said.append(named)
+
+        def shutdown(self):
+            self.said.append("left")
+
+    monkeypatch.setitem(sys.modules, "ray", Empty())
+    with pytest.raises(ValueError, match="2 workers need a core each, and the cluster has 0"):
+        RayEngines(EncoderSettings(), workers=2, address="ray://head:10001")
+    entered, left = Empty.said
+    assert entered["address"] == "ray://head:10001"
+    assert (entered["log_to_driver"], entered["include_dashboard"]) == (False, False)
+    assert left == "left"
+
+
 def test_without_ray_the_command_says_what_to_install(undisturbed, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["index", str(undisturbed[0]), "--to", str(tmp_path / "i"), "--engine", "ray"]) == 2

@@ -162,7 +162,7 @@ def _plain_warnings() -> Iterator[None]:
         warnings.simplefilter("always", WorkerLostWarning)
         shown = warnings.showwarning
 
-        def show(
+        def show(  # noqa: PLR0917  the signature is the module's
             message: Warning | str,
             category: type[Warning],
             filename: str,

@@ -1,6 +1,24 @@
-"""Several engines as one: a process for each device of this machine, or Ray actors on many machines."""
+"""Several engines as one: a process for each device of this machine, or Ray actors on many machines.
 
-from bmretriever_integrations.parallel.crew import WorkersLost
-from bmretriever_integrations.parallel.pool import EncoderPool
+Each name below is loaded when it is first used, as the index needs a few types of this package and no pool.
+"""
 
-__all__ = ["EncoderPool", "WorkersLost"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.parallel.crew import WorkersLost
+    from bmretriever_integrations.parallel.engines import WorkerLostWarning
+    from bmretriever_integrations.parallel.pool import EncoderPool
+
+__all__ = ["EncoderPool", "WorkerLostWarning", "WorkersLost"]
+
+_HOMES = {"EncoderPool": "pool", "WorkerLostWarning": "engines", "WorkersLost": "crew"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -11,8 +11,8 @@ CHUNKS_A_WORKER = 8
 SMALLEST = 1 / 8
 """Of a batch: below it the way to the worker and back would show."""
 BYTES_A_TOKEN = 4
-"""Rough; it only balances the work. PubMed records with abstract have 4.9 bytes a token with GPT-NeoX's tokenizer and Gemma's, 4.2
-with Mistral's (benchmarks/pubmed_tokens.json)."""
+"""Rough; it only balances the work. PubMed records with abstract have 4.9 bytes a token with GPT-NeoX's and Gemma's tokenizers,
+4.2 with Mistral's (benchmarks/pubmed_tokens.json)."""
 TEMPLATE_TOKENS = 8
 """Of the passage template and EOS; an empty text costs them, too."""
 

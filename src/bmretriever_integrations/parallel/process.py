@@ -43,8 +43,8 @@ class ProcessWorker:
         self._order = Load(settings, sharers)
         self._numbers = itertools.count()
         self._lock = threading.Lock()  # of the two below
+        self._end: str | None = None
         self._asking: dict[int, SimpleQueue[Answer | None]] = {}
-        self._over = False
         self._writing = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
         self._process = subprocess.Popen(
@@ -88,8 +88,8 @@ class ProcessWorker:
         answers: SimpleQueue[Answer | None] = SimpleQueue()
         number = next(self._numbers)
         with self._lock:
-            if self._over:
-                raise WorkerLost(self._end())
+            if self._end is not None:
+                raise WorkerLost(self._end)
             self._asking[number] = answers
         content = pickle.dumps((number, question))
         try:
@@ -101,7 +101,7 @@ class ProcessWorker:
         while isinstance(answer := answers.get(), Embedded):
             done(answer.texts)
         if answer is None:
-            raise WorkerLost(self._end())
+            raise WorkerLost(self._end)
         if isinstance(answer, Failed):
             raise answer.error
         return answer.facts
@@ -113,19 +113,17 @@ class ProcessWorker:
                 with self._lock:
                     asking = self._asking[number] if isinstance(answer, Embedded) else self._asking.pop(number)
                 asking.put(answer)
-        except (
-            Exception
-        ):  # it ended, perhaps in the middle of an answer; and whatever else it is, nobody may wait for ever
+        except Exception:  # it ended, perhaps within an answer; whatever else it is, nobody may wait for ever
             self._process.kill()
         self._process.wait()
         with self._lock:
-            self._over = True
+            self._end = self._last_words()
             left = list(self._asking.values())
             self._asking.clear()
         for asking in left:
             asking.put(None)
 
-    def _end(self) -> str:
+    def _last_words(self) -> str:
         status = self._process.returncode
         how = f"with status {status}"
         if status < 0:

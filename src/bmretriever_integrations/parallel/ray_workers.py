@@ -28,8 +28,8 @@ class RayEngines(Engines):
 
         :param settings: of every engine. A device of None takes a GPU of its own for each worker where the cluster has GPUs.
         :param workers: None takes one for each GPU, or for each machine of a cluster without.
-        :param address: of the cluster, e.g. "auto" or "ray://head:10001"; None starts one on this machine, unless RAY_ADDRESS
-            names another.
+        :param address: of the cluster, e.g. "auto" or "ray://head:10001"; None takes RAY_ADDRESS, else the cluster that runs on
+            this machine, else starts one on it.
         :raises ImportError: if Ray is not installed.
         :raises ConnectionError: if there is no cluster at the address.
         :raises ValueError: if the cluster has too little for that many workers, or as the engine's constructor does.
@@ -176,7 +176,7 @@ def _plan(ray: Any, settings: EncoderSettings, workers: int | None) -> tuple[int
 
 
 def _plain(error: Any, name: str) -> BaseException:
-    cause: BaseException = error.cause
+    cause = error.cause if isinstance(error.cause, BaseException) else RuntimeError(str(error))
     cause.add_note(f"Raised in {name}.")
     return cause
 
