@@ -18,7 +18,7 @@ os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
-from side_by_side.machine import hardware, versions
+from side_by_side.machine import hardware, load_average, versions
 from side_by_side.options import Options
 from side_by_side.results import SCHEMA
 from side_by_side.room import Room
@@ -33,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     options = Options.from_json(config.getoption("--side-by-side"))
     config.stash[OPTIONS] = options
+    config.stash[LOAD] = load_average()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     if options.threads is not None:
@@ -41,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 OPTIONS = pytest.StashKey[Options]()
 SOURCE = pytest.StashKey[str]()
+LOAD = pytest.StashKey[float | None]()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -87,14 +89,15 @@ def room(request: pytest.FixtureRequest, options: Options, texts: Texts, pytestc
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """A description of the machine in place of its name and everything else that it tells of itself."""
-    described = hardware(config.stash[OPTIONS].device, machine_info["cpu"])
+    described = hardware(config.stash[OPTIONS].device, machine_info["cpu"], config.stash[LOAD])
     machine_info.clear()
     machine_info.update(described)
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """What was asked for, on which texts, with which versions."""
-    asked = asdict(config.stash[OPTIONS])
+    options = config.stash[OPTIONS]
+    asked = {**asdict(options), "rounds": options.chosen_rounds(), "dtype": options.chosen_dtype()}
     for place in ("data", "work"):
         asked.pop(place)
     output_json |= {"schema": SCHEMA, "options": asked, "versions": versions(), "texts": config.stash[SOURCE]}

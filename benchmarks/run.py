@@ -44,7 +44,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--memory", type=int, nargs=2, metavar="N", help="passages of the two corpora in the case memory"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="of taking turns, after a warm-up (default: 3)")
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="of taking turns, after a warm-up (default: 3, on CUDA 5)"
+    )
     parser.add_argument("--batch-sizes", type=int, nargs="+", metavar="N", help="that sentence-transformers may try")
     parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own choice)")
     parser.add_argument("--data", default=os.environ.get(VARIABLE), help=f"BEIR tasks; or set {VARIABLE}")

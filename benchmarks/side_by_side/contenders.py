@@ -57,6 +57,11 @@ class Contender:
     def like(self, other: Contender) -> None:
         """Take over what another of the same kind found."""
 
+    def close(self) -> None:
+        """Let the weights go, whoever may hold the network yet: Haystack keeps every one that it ever loaded."""
+        for network in self.networks():
+            network.to("meta")
+
 
 class Ours(Contender):
     """The engine as it is by default, warmed up as its documentation says; what that cost is in the record."""
@@ -82,6 +87,10 @@ class Ours(Contender):
     def dtype(self) -> str:
         """Of its weights."""
         return str(self.encoder.dtype).removeprefix("torch.")
+
+    def close(self) -> None:
+        """As a user would."""
+        self.encoder.close()
 
 
 def installed(kind: type[Contender]) -> bool:

@@ -33,12 +33,13 @@ SPECIAL = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_int8", "bf16", "as
 """Flags of a CPU that decide how fast it multiplies."""
 
 
-def hardware(device: str, cpu: dict[str, Any]) -> dict[str, Any]:
+def hardware(device: str, cpu: dict[str, Any], load: float | None) -> dict[str, Any]:
     """
     Describe the machine without its name.
 
     :param device: that the benchmark ran on.
     :param cpu: what ``cpuinfo`` found.
+    :param load: of the last minute before the benchmark began.
     """
     found = {
         "cpu": cpu.get("brand_raw", platform.processor()),
@@ -49,12 +50,17 @@ def hardware(device: str, cpu: dict[str, Any]) -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "load_before": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "load_before": load,
     }
     if device.startswith("cuda"):
         gpu = torch.cuda.get_device_properties(device)
         found |= {"gpu": gpu.name, "gpu_memory_gib": round(gpu.total_memory / 2**30, 1), "cuda": torch.version.cuda}
     return found
+
+
+def load_average() -> float | None:
+    """Processes that waited for a core in the last minute, on average; None where the system does not tell."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
 def versions() -> dict[str, str | None]:

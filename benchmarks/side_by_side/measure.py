@@ -34,13 +34,14 @@ def measure(room: Room, case: str, benchmark: Any) -> dict[str, Any]:
             take_turns(arms, 0, room.options.device, bar)
             for arm in arms:
                 arm.seconds.clear()
-        numbers = iter(range(int(room.options.on_cuda), room.options.rounds + 1))
+        rounds = room.options.chosen_rounds()
+        numbers = iter(range(int(room.options.on_cuda), rounds + 1))
 
         def set_up() -> tuple[tuple[Any, ...], dict[str, Any]]:
             gc.collect()
             return (arms, next(numbers), room.options.device, bar), {}
 
-        benchmark.pedantic(take_turns, setup=set_up, rounds=room.options.rounds, iterations=1)
+        benchmark.pedantic(take_turns, setup=set_up, rounds=rounds, iterations=1)
     lengths = room.lengths(case)
     if case == "one-query":
         lengths = lengths[: room.plan.latency]
@@ -104,7 +105,7 @@ def _check(arm: Arm, room: Room, case: str) -> dict[str, Any]:
 
 
 def _runs(arms: list[Arm], room: Room) -> int:
-    rounds = range(room.options.rounds + room.options.on_cuda)
+    rounds = range(room.options.chosen_rounds() + room.options.on_cuda)
     return sum(len(arm.items) for arm in arms for number in rounds if not (arm.rests and number % 2))
 
 

@@ -40,9 +40,9 @@ CPU_PLANS = {
     "7B": Plan(layers=(2, 3), passages=4, queries=16, latency=6, memory=None, contenders=MAIN),
 }
 CUDA_PLANS = {
-    "410M": Plan(layers=(0,), passages=2048, queries=8192, latency=50, memory=(2048, 8192), contenders=CONTENDERS),
-    "1B": Plan(layers=(0,), passages=1024, queries=8192, latency=50, memory=None, contenders=MAIN),
-    "2B": Plan(layers=(0,), passages=1024, queries=4096, latency=50, memory=None, contenders=MAIN[:2]),
+    "410M": Plan(layers=(0,), passages=2048, queries=4096, latency=50, memory=(2048, 8192), contenders=CONTENDERS),
+    "1B": Plan(layers=(0,), passages=1024, queries=4096, latency=50, memory=None, contenders=MAIN),
+    "2B": Plan(layers=(0,), passages=1024, queries=2048, latency=50, memory=None, contenders=MAIN[:2]),
     "7B": Plan(layers=(0,), passages=512, queries=2048, latency=50, memory=None, contenders=MAIN[:2]),
 }
 TINY_PLAN = Plan(layers=(2, 3), passages=6, queries=6, latency=2, memory=(20, 60), contenders=CONTENDERS)
@@ -63,7 +63,7 @@ class Options:
     queries: int | None = None
     latency: int | None = None
     memory: tuple[int, int] | None = None
-    rounds: int = 3
+    rounds: int | None = None
     batch_sizes: tuple[int, ...] | None = None
     """That sentence-transformers at its best may try."""
     threads: int | None = None
@@ -80,6 +80,10 @@ class Options:
     def on_cuda(self) -> bool:
         """Whether the device is a CUDA one."""
         return self.device.startswith("cuda")
+
+    def chosen_rounds(self) -> int:
+        """The rounds asked for, or three on a CPU, where they are long, and five on a GPU."""
+        return self.rounds or (5 if self.on_cuda else 3)
 
     def chosen_batch_sizes(self) -> tuple[int, ...]:
         """The batch sizes asked for, or those among which a device of this kind has its best."""

@@ -103,7 +103,9 @@ class Room:
         return [name for name in self.plan.contenders if not installed(KINDS[name])]
 
     def close(self) -> None:
-        """Forget the contenders and delete the folders."""
+        """Close the contenders and delete the folders."""
+        for arm in self.arms:
+            arm.contender.close()
         self.arms.clear()
         gc.collect()
         if self.options.on_cuda:

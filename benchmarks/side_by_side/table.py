@@ -159,6 +159,7 @@ def _full(outcome: Outcome) -> str:
     for name in outcome.names():
         given, peak = outcome.computed_share(name), outcome.device_bytes(name)
         ours = "ours-auto" if name == "st-best-auto" else "ours"
+        compared = ours in outcome.names() and not name.startswith("ours")
         body.append(
             [
                 outcome.label(name),
@@ -170,7 +171,7 @@ def _full(outcome: Outcome) -> str:
                 "-" if peak is None else f"{peak / 1e6:,.0f} MB",
                 f"{outcome.error(name):.1e}",
                 f"{outcome.cosine(name):.6f}",
-                "" if name.startswith("ours") else _ratio(outcome, name, ours),
+                _ratio(outcome, name, ours) if compared else "",
             ]
         )
     return rows(header, body)

@@ -14,6 +14,8 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))  # as Python does for benchmarks/run.py
 
+from side_by_side.texts import QUESTIONS  # noqa: E402
+
 WORDS = "heparin lowered mortality in adults with venous thrombosis, as a randomised trial of two doses showed"
 
 
@@ -30,14 +32,14 @@ class Run:
 def data(tmp_path_factory) -> Path:
     """A folder laid out as the one with the real texts: invented abstracts of 10 to 700 words, and questions."""
     root = tmp_path_factory.mktemp("data")
-    for task in ("scifact", "bioasq-snippets", "medquad"):
+    for task in QUESTIONS:
         (root / "eval" / task).mkdir(parents=True)
     with (root / "eval" / "scifact" / "corpus.jsonl").open("w") as file:
         for row in range(40):
             words = WORDS.split()
             text = " ".join(words[(row + i) % len(words)] for i in range(10 + row * (18 if row > 35 else 3)))
             file.write(json.dumps({"_id": str(row), "title": f"Trial {row}", "text": text}) + "\n")
-    for task in ("bioasq-snippets", "medquad"):
+    for task in QUESTIONS:
         questions = [f"what is the {task} dose of {word} at {age}" for age, word in enumerate(WORDS.split()[:9], 30)]
         lines = [json.dumps({"_id": str(row), "text": text}) for row, text in enumerate(questions)]
         (root / "eval" / task / "queries.jsonl").write_text("\n".join(lines) + "\n")

