@@ -79,7 +79,9 @@ def test_close_frees_the_weights(pair):
 
     _, embedder = pair
     embedder.warm_up()
-    weights = {id(parameter) for parameter in embedder.embedding_backend.lease.engine._runner.forward.network.parameters()}
+    weights = {
+        id(parameter) for parameter in embedder.embedding_backend.lease.engine._runner.forward.network.parameters()
+    }
     embedder.close()
     gc.collect()
     assert not weights & {id(thing) for thing in gc.get_objects() if type(thing) is torch.nn.Parameter}

@@ -51,6 +51,15 @@ async def test_every_entry_point_equals_the_reference(tiny, architecture):
     model.close()
 
 
+def test_warm_up_gets_the_instruction_ready(embedding):
+    report = embedding.warm_up()
+    assert report.steps[0][0].startswith("instruction of ")
+    prefixes = embedding._engine.get(embedding._encoder_settings())._runner.forward.prefixes
+    assert len(prefixes) == 1
+    embedding.get_query_embedding("aspirin")
+    assert len(prefixes) == 1
+
+
 def test_each_setting_changes_the_vector_as_it_says(tiny, embedding):
     folder = str(tiny("gemma"))
 

@@ -26,6 +26,7 @@ from bmretriever_integrations.llama_index.lazy_engine import LazyEngine
 from bmretriever_integrations.llama_index.vector_cache import Role, arecall, namespace, recall
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+from bmretriever_integrations.warming import WarmUp
 
 dispatcher = get_dispatcher(__name__)
 
@@ -113,6 +114,16 @@ class BMRetrieverEmbedding(BaseEmbedding):
     def width(self) -> int:
         """Length of a vector; loads the model."""
         return self._engine.get(self._encoder_settings()).width
+
+    def warm_up(self, *, compile_layers: bool = False) -> WarmUp:
+        """
+        Load the model and do what the first query would wait for; see the encoder's ``warm_up``.
+
+        :param compile_layers: have PyTorch compile the layers, which takes half a minute or more.
+        :returns: what was done and how long it took, loading aside; ``print`` it.
+        """
+        engine = self._engine.get(self._encoder_settings())
+        return engine.warm_up(resolve_instruction(self.instruction), compile_layers=compile_layers)
 
     def close(self) -> None:
         """Let go of the model; the next call loads it again. Closing twice does nothing."""
