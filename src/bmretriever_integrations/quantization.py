@@ -165,8 +165,9 @@ class Int8Linear(nn.Module):
         :returns: *Shape:* (..., outputs) float32
         """
         rows = self._rotate(given.reshape(-1, self.in_features))
-        scales = torch.linalg.vector_norm(rows, float("inf"), dim=1, keepdim=True) / ACTIVATION_LEVELS
-        scales.clamp_min_(torch.finfo(torch.float32).tiny)
+        scales = (
+            rows.abs().amax(dim=1, keepdim=True).div_(ACTIVATION_LEVELS).clamp_min_(torch.finfo(torch.float32).tiny)
+        )
         result = self._product(rows / scales).mul_(scales)
         if self.bias is not None:
             result += self.bias
