@@ -37,6 +37,7 @@ from bmretriever_integrations.quantization import quantize_network, weight_bytes
 
 MAX_LENGTH = 256
 WEIGHTS: dict[str, dict[str, str]] = {"float32": {"dtype": "float32"}, "int8": {"quantization": "int8"}}
+QUERIES_ONLY = "int8, queries only"
 AS_BYTES = "int8, bytes by bytes"
 PLANS = [
     *(("float32", vectors, 576, rescored) for vectors, rescored in (
@@ -46,6 +47,7 @@ PLANS = [
     *(("float32", vectors, width, rescored) for width in (288, 144) for vectors, rescored in (
         ("float32", 0), ("int8", 0),
     )),
+    (QUERIES_ONLY, "float32", 576, 0),
     *(("int8", vectors, 576, rescored) for vectors, rescored in (("float32", 0), ("int8", 0), ("binary", 100))),
 ]  # fmt: skip
 """Weights, vectors, leading dimensions, documents ranked anew by the full vectors."""
@@ -92,6 +94,7 @@ def scores(tasks: list[Task], folder: Path) -> list[dict[str, Any]]:
     rows: dict[int, dict[str, float]] = {number: {} for number in range(len(PLANS))}
     for task in tasks:
         arrays = {weights: embedded(task, weights, folder) for weights in WEIGHTS}
+        arrays[QUERIES_ONLY] = arrays["int8"][0], arrays["float32"][1]
         for number, (weights, *plan) in enumerate(PLANS):
             rows[number][task.name] = round(ndcg(task, arrays[weights], *plan), 4)
     return [

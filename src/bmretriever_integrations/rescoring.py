@@ -96,9 +96,9 @@ def _index(vectors: NDArray[np.float32], precision: Small, ranges: Sequence[Sequ
 
     width = vectors.shape[1]
     if precision == "binary":
-        index = faiss.IndexBinaryFlat(-(-width // 8) * 8)
-        index.add(quantize(vectors, "ubinary"))
-        return index
+        bits = faiss.IndexBinaryFlat(-(-width // 8) * 8)
+        bits.add(quantize(vectors, "ubinary"))
+        return bits
     kind = faiss.ScalarQuantizer.QT_8bit if precision == "int8" else faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexScalarQuantizer(width, kind, faiss.METRIC_INNER_PRODUCT)
     # FAISS takes each dimension's smallest and largest value of what it is trained on: the two rows of the ranges
