@@ -1,7 +1,7 @@
 """
 Measures this engine beside what a user would otherwise run, and writes one JSON.
 
-    python benchmarks/run.py                                        # 410M and 1B in slices on a CPU, about ten minutes
+    python benchmarks/run.py                                        # 410M and 1B in slices on a CPU, a quarter of an hour
     python benchmarks/run.py --data FOLDER --output benchmarks/results/laptop.json
     python benchmarks/run.py --device cuda --output benchmarks/results/h100.json          # all four models, whole
     python benchmarks/run.py --models 410M --cases queries --layers 0 --rounds 5          # one case of the whole model
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ from side_by_side.texts import VARIABLE
 HERE = Path(__file__).resolve().parent
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     several = {"nargs": "+", "metavar": "NAME"}
     parser.add_argument("--output", type=Path, default=Path("build/benchmark.json"), help="default: %(default)s")
@@ -55,21 +54,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, help="of weights and order (default: 0)")
     parser.add_argument("--tiny", action="store_true", help="tiny networks and a few texts: does everything run?")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def main() -> int:
-    given = vars(parse())
+    parser = make_parser()
+    given = vars(parser.parse_args())
     output = given.pop("output").resolve()
+    asked = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
+    }
+    try:
+        options = Options(**asked)
+        options.check()
+    except (ValueError, FileNotFoundError) as error:
+        parser.error(str(error))
     output.parent.mkdir(parents=True, exist_ok=True)
-    known = {field.name for field in fields(Options)}
-    options = Options(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in given.items()
-            if name in known and value is not None
-        }
-    )
     code = pytest.main(
         [
             str(HERE / "test_side_by_side.py"),

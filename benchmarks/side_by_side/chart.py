@@ -29,7 +29,7 @@ def draw_chart(path: Path, result: Result) -> None:
     content, outcomes = result
     timed = [outcome for outcome in outcomes if outcome.case != "memory" and "ours" in outcome.names()]
     peers = [peer for peer in PEERS if any(_drawn(outcome, peer) for outcome in timed)]
-    height = 1.3 + len(timed) * (len(peers) + 1) * BAR_INCHES
+    height = 1.6 + len(timed) * (len(peers) + 1) * BAR_INCHES
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
         axes = figure.add_subplot()
@@ -58,10 +58,12 @@ def draw_chart(path: Path, result: Result) -> None:
             axes.spines[side].set_visible(False)
         figure.legend(
             loc="outside upper left",
-            ncols=3,
+            ncols=2,
             frameon=False,
             fontsize=9,
-            title=f"This engine beside, on {machine(content)}",
+            title=f"How many times faster this engine is, on {machine(content)}",
+            title_fontproperties={"size": 11, "weight": "bold"},
+            alignment="left",
         )
         drawn = io.BytesIO()
         kind = path.suffix[1:].lower()

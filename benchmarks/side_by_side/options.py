@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
-from bmretriever_integrations.device import cpu_has_bfloat16
+from bmretriever_integrations.device import cpu_has_bfloat16, resolve_device
 
 CASES = ("passages", "queries", "one-query", "memory")
 MAIN = ("ours", "st-best", "st-default")
@@ -71,6 +72,26 @@ class Options:
     work: str | None = None
     tiny: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("passages", "queries", "latency", "rounds", "threads"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def check(self) -> None:
+        """
+        Refuse what cannot run, before anything is loaded.
+
+        :raises FileNotFoundError: if a folder is missing.
+        :raises ValueError: if the device is not there, or a model's plan does not fit together.
+        """
+        resolve_device(self.device)
+        for model in self.chosen_models():
+            self.plan(model)
+        for name in ("data", "work"):
+            folder = getattr(self, name)
+            if folder is not None and not Path(folder).is_dir():
+                raise FileNotFoundError(f"{name}: {folder} is no folder")
 
     def chosen_models(self) -> tuple[str, ...]:
         """The models asked for, or those that suit the device: slices of two on a CPU, all four on a GPU."""

@@ -9,7 +9,7 @@ from side_by_side.results import Outcome
 
 PEERS = {
     "st-best": "sentence-transformers at its best",
-    "st-default": "as users run it",
+    "st-default": "sentence-transformers as users run it",
     "haystack": "Haystack",
     "llama-index": "LlamaIndex",
     "authors": "the authors' loop",
@@ -54,7 +54,8 @@ def machine(content: dict[str, Any]) -> str:
     found = content["machine_info"]
     if "gpu" in found:
         return f"{found['gpu']}, {found['gpu_memory_gib']:.0f} GiB"
-    return f"{found['cpu']}, {found['threads_used']} threads"
+    threads = found["threads_used"]
+    return f"{found['cpu']}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def conditions(content: dict[str, Any]) -> str:

@@ -226,8 +226,20 @@ def test_options_go_through_pytest_and_plans_take_them():
     assert Options().plan("410M") == CPU_PLANS["410M"]
     assert (Options().chosen_dtype(), options.chosen_dtype()) == ("float32", "bfloat16")
     assert Options(device="cuda").chosen_models() == ("410M", "1B", "2B", "7B")
-    with pytest.raises(ValueError, match="layers must be 0"):
-        Options(layers=(1, 3)).plan("410M")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"layers": (1, 3)}, "layers must be 0"),
+        ({"rounds": 0}, "rounds must be at least 1, got 0"),
+        ({"device": "cuda:99"}, "device 'cuda:99' is not there"),
+        ({"data": "nowhere"}, "data: nowhere is no folder"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_anything_is_loaded(asked, said):
+    with pytest.raises((ValueError, FileNotFoundError), match=said):
+        Options(**asked).check()
 
 
 def test_the_second_dtype_is_for_cpus_that_have_it(monkeypatch):
