@@ -11,20 +11,24 @@ Each task is embedded once for each weight setting; all vector options are ranke
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import platform
 import statistics
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 
-from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations import BMRetrieverEncoder, quantization
 from bmretriever_integrations.evaluation.dense import DenseRetriever
 from bmretriever_integrations.evaluation.metrics import DEPTH, score
 from bmretriever_integrations.evaluation.ranking import rank_by_dot_product
@@ -36,7 +40,11 @@ from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt
 from bmretriever_integrations.quantization import quantize_network, weight_bytes
 
 MAX_LENGTH = 256
-WEIGHTS: dict[str, dict[str, str]] = {"float32": {"dtype": "float32"}, "int8": {"quantization": "int8"}}
+WEIGHTS: dict[str, dict[str, str]] = {
+    "float32": {"dtype": "float32"},
+    "bfloat16": {"dtype": "bfloat16"},
+    "int8": {"quantization": "int8"},
+}
 QUERIES_ONLY = "int8, queries only"
 AS_BYTES = "int8, bytes by bytes"
 PLANS = [
@@ -47,6 +55,7 @@ PLANS = [
     *(("float32", vectors, width, rescored) for width in (288, 144) for vectors, rescored in (
         ("float32", 0), ("int8", 0),
     )),
+    ("bfloat16", "float32", 576, 0),
     (QUERIES_ONLY, "float32", 576, 0),
     *(("int8", vectors, 576, rescored) for vectors, rescored in (("float32", 0), ("int8", 0), ("binary", 100))),
 ]  # fmt: skip
@@ -134,10 +143,37 @@ def weight_cost(name: str, network: Any, rows: list[list[int]]) -> dict[str, Any
     return {
         "network": name,
         "texts": len(rows),
-        "lowest cosine": round(cosines.min().item(), 5),
-        "median cosine": round(cosines.median().item(), 5),
+        **_summary(cosines),
         "bytes float32": before,
         "bytes int8": weight_bytes(network),
+    }
+
+
+def compared(network: Any, rows: list[list[int]]) -> list[dict[str, Any]]:
+    """Cosines of other ways to make the same weights smaller; the network is left as it was."""
+
+    def without_rotation(copied: Any) -> Any:
+        with mock.patch.object(quantization, "ROTATED", 1):
+            quantize_network(copied, "int8")
+        return copied
+
+    ways: dict[str, Callable[[Any], Any]] = {
+        "PyTorch's quantize_dynamic: one scale a batch": partial(torch.ao.quantization.quantize_dynamic, inplace=True),
+        "a scale for each token": without_rotation,
+        "bfloat16": lambda copied: copied.to(torch.bfloat16),
+    }
+    expected = last_states(network, rows)
+    found = []
+    for name, change in ways.items():
+        cosines = torch.cosine_similarity(last_states(change(copy.deepcopy(network)), rows), expected)
+        found.append({"way": name, **_summary(cosines)})
+    return found
+
+
+def _summary(cosines: torch.Tensor) -> dict[str, float]:
+    return {
+        "lowest cosine": round(cosines.min().item(), 5),
+        "median cosine": round(cosines.median().item(), 5),
     }
 
 
@@ -148,8 +184,8 @@ def weight_costs(task: Task, gguf: Path | None) -> list[dict[str, Any]]:
     from bmretriever_integrations.loading import load
     from bmretriever_integrations.settings import EncoderSettings
 
-    prompts = [query_prompt(DEFAULT_INSTRUCTION, text) for text in islice(task.queries.values(), 20)]
-    prompts += [passage_prompt(record.text, record.title) for record in islice(task.passages(), 20)]
+    prompts = [query_prompt(DEFAULT_INSTRUCTION, text) for text in islice(task.queries.values(), 15)]
+    prompts += [passage_prompt(record.text, record.title) for record in islice(task.passages(), 15)]
     mini = load(EncoderSettings(model="mini"), torch.float32)
     rows = [[*mini.tokenizer(text)["input_ids"][:127], mini.tokenizer.eos_token_id] for text in prompts]
     costs = [weight_cost("mini, trained", mini.network, rows)]
@@ -160,7 +196,9 @@ def weight_costs(task: Task, gguf: Path | None) -> list[dict[str, Any]]:
         tokenizer = AutoTokenizer.from_pretrained(**place)
         rows = [[*tokenizer(text)["input_ids"][:127], tokenizer.eos_token_id] for text in prompts]
         network = AutoModel.from_pretrained(**place, dtype=torch.float32).eval()
+        others = compared(network, rows)
         costs.append(weight_cost("SmolLM2-135M-Instruct, 30 layers, trained, no retriever", network, rows))
+        costs[-1]["compared"] = others
     return costs
 
 

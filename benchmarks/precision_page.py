@@ -35,7 +35,7 @@ def scores(report: dict[str, Any]) -> str:
             f"{row['bytes']:,}",
             f"{first['bytes'] / row['bytes']:.0f}",
             f"{row['mean']:.3f}",
-            f"{row['mean'] - first['mean']:+.3f}" if row is not first else "",
+            _signed(row["mean"] - first["mean"]) if row is not first else "",
         )
         for row in report["scores"]
     ]
@@ -74,6 +74,17 @@ def weights(report: dict[str, Any]) -> str:
     return table(("network", "lowest cosine", "median", "MiB, float32", "MiB, int8"), rows)
 
 
+def compared(report: dict[str, Any]) -> str:
+    """Cosines of other ways to quantise the same network."""
+    network = next(row for row in report["weights"] if "compared" in row)
+    chosen = {**network, "way": "the same, rotated: what is built"}
+    rows = [
+        (row["way"], f"{row['lowest cosine']:.4f}", f"{row['median cosine']:.4f}")
+        for row in (*network["compared"][:2], chosen, *network["compared"][2:])
+    ]
+    return table((network["network"], "lowest cosine", "median"), rows)
+
+
 def speed(report: dict[str, Any]) -> str:
     """Times of one query."""
     rows = [
@@ -94,7 +105,7 @@ def where(report: dict[str, Any]) -> str:
     return f"Measured on {report['cpu']}; {versions}; commit {report['commit'][:12]}."
 
 
-PARTS = {"scores": scores, "tasks": tasks, "weights": weights, "speed": speed, "where": where}
+PARTS = {"scores": scores, "tasks": tasks, "weights": weights, "compared": compared, "speed": speed, "where": where}
 
 
 def filled(page: str, report: dict[str, Any]) -> str:
@@ -109,8 +120,12 @@ def filled(page: str, report: dict[str, Any]) -> str:
     return page
 
 
+def _signed(difference: float) -> str:
+    return f"{difference:+.3f}" if abs(difference) >= 0.0005 else "0.000"
+
+
 def _label(row: dict[str, Any]) -> str:
-    parts = [f"{row['weights']} weights" if row["weights"] != "float32" else "", row["vectors"]]
+    parts = [f"weights {row['weights']}" if row["weights"] != "float32" else "", row["vectors"]]
     parts += [f"{row['width']} dimensions" if row["width"] != 576 else ""]
     parts += [f"{row['rescored']} rescored" if row["rescored"] else ""]
     return ", ".join(filter(None, parts))
