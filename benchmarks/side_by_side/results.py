@@ -15,13 +15,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Spread:
-    """A median with the quartiles and the ends."""
+    """A median with the quartiles."""
 
     middle: float
     low: float
     high: float
-    least: float
-    most: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -31,7 +29,7 @@ class Spread:
         :param values: one or more.
         """
         low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
-        return cls(median(values), low, high, min(values), max(values))
+        return cls(median(values), low, high)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
 import report
+import run
 from side_by_side.results import read_results
 from side_by_side.table import full_tables, short_tables
 
@@ -31,3 +35,12 @@ def test_every_result_has_its_chart_and_right_vectors():
 def test_pages_without_markers_are_left_alone(text):
     with pytest.raises(ValueError, match="must be there once each"):
         report.put_between(text, "table")
+
+
+def test_every_command_of_the_page_is_one():
+    pages = (report.ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8") + run.__doc__
+    commands = re.findall(r"^ *python benchmarks/run\.py(.*)$", pages, flags=re.MULTILINE)
+    assert len(commands) >= 9
+    for command in commands:
+        if "--help" not in command:
+            run.make_parser().parse_args(shlex.split(command, comments=True))
