@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import torch
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.cli import main
 from bmretriever_integrations.commands.index import _plain_warnings
+from bmretriever_integrations.corpus import DamagedSource
 from bmretriever_integrations.index import build_index
 from bmretriever_integrations.parallel import EncoderPool
 from bmretriever_integrations.parallel.engines import WorkerLostWarning
@@ -81,6 +83,18 @@ def test_shards_are_finished_in_order_and_an_error_leaves_the_first_ones(tmp_pat
     manifest = json.loads((tmp_path / "i" / "manifest.json").read_text())
     assert [shard["records"] for shard in manifest["shards"]] == [SHARD_SIZE] * 6
     assert not manifest["complete"]
+
+
+def test_a_source_that_breaks_off_leaves_what_one_engine_would(tmp_path, checkpoint, pool, undisturbed) -> None:
+    whole = gzip.compress(undisturbed[0].read_bytes(), mtime=0)
+    source = tmp_path / "c.jsonl.gz"
+    source.write_bytes(whole[: len(whole) // 2])
+    with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder, pytest.raises(DamagedSource):
+        build_index(encoder, [source], tmp_path / "one", shard_size=SHARD_SIZE)
+    with pytest.raises(DamagedSource):
+        build_index(pool, [source], tmp_path / "many", shard_size=SHARD_SIZE)
+    shards = [json.loads((tmp_path / name / "manifest.json").read_text())["shards"] for name in ("one", "many")]
+    assert len(shards[0]) == len(shards[1]) >= 4
 
 
 def test_the_command_with_a_worker_killed_ends_with_the_same_bytes_and_says_so(

@@ -18,7 +18,7 @@ from bmretriever_integrations.index.manifest import IndexMismatch, Manifest
 from bmretriever_integrations.index.progress import RecordBar
 from bmretriever_integrations.index.supersession import Supersession
 from bmretriever_integrations.parallel.work import PassageEngines
-from bmretriever_integrations.records import CorpusReport, Record
+from bmretriever_integrations.records import CorpusReport, DamagedSource, Record
 
 TOKENS_A_ROW = 32
 """A call takes ``batch_tokens / 32`` records: about ten batches, so that sorting by length pays and the bar still moves."""
@@ -94,6 +94,7 @@ class Builder:
         :param records: of the whole corpus, from its start.
         :returns: what was done.
         :raises IndexMismatch: if the folder holds other records.
+        :raises DamagedSource: if a source breaks off; the shards before the damage are written.
         :raises ValueError: if there is no record.
         """
         number = 0
@@ -111,6 +112,9 @@ class Builder:
                 self._put_down_to(self._engines.lanes - 1)
                 number += 1
             self._put_down_to(0)
+        except DamagedSource:  # what was read before the damage is whole
+            self._put_down_to(0)
+            raise
         finally:
             for begun in self._begun:  # after an error or Ctrl-C
                 begun.vectors.cancel()

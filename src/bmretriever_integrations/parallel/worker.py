@@ -11,7 +11,7 @@ import pickle
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from bmretriever_integrations.parallel.crew import LANES
 from bmretriever_integrations.parallel.messages import (
@@ -26,6 +26,9 @@ from bmretriever_integrations.parallel.messages import (
 )
 from bmretriever_integrations.parallel.views import Engine
 
+if TYPE_CHECKING:
+    import torch
+
 
 class Desk:
     """Does what it is asked, several things at once, and answers each under its number."""
@@ -36,6 +39,7 @@ class Desk:
         """
         self._answers, self._writing = answers, threading.Lock()
         self._engine: Engine | None = None
+        self._device: torch.device | None = None
         self._name = "?"
 
     def handle(self, number: int, question: Question) -> None:
@@ -57,19 +61,26 @@ class Desk:
 
         from bmretriever_integrations.device import resolve_device
 
-        device = resolve_device(order.settings.device)
+        self._device = resolve_device(order.settings.device)
         if order.sharers:
             torch.set_num_threads(max(1, torch.get_num_threads() // order.sharers))
-        if device.type == "cuda":
-            torch.cuda.set_device(device)  # else what names no device makes a context of its own on the first
+        self._enter_device()
         self._engine = Engine(order.settings)
         return Finished(self._engine.facts)
 
     def _work(self, number: int, work: Work) -> Finished:
         if self._engine is None:
             raise RuntimeError("no engine was loaded")
+        self._enter_device()
         work.rows.map()[:] = self._engine.run(work.errand, lambda texts: self._say(number, Embedded(texts)))
         return Finished()
+
+    def _enter_device(self) -> None:
+        """Make it this thread's; else what names no device would make a context of its own on the first GPU."""
+        if self._device is not None and self._device.type == "cuda":
+            import torch
+
+            torch.cuda.set_device(self._device)
 
     def _say(self, number: int, answer: Answer) -> None:
         with self._writing:
