@@ -23,6 +23,9 @@ ones large so that sorting by length leaves little padding."""
 PROBES = ("", "a", "The", "What", "1", "(")
 """Beginnings of texts that tokenizers merge, or do not merge, with a space before them."""
 
+TEMPLATES_KEPT = 256
+"""Templates whose ids are remembered: each instruction is one."""
+
 
 class PromptTokenizer:
     """A private, unchanging copy of a checkpoint's tokenizer; safe to call from many threads."""
@@ -50,6 +53,7 @@ class PromptTokenizer:
         self.eos_id = int(tokenizer.eos_token_id)
         self.prefix = self._special_ids_before_text()
         self.max_length = max_length
+        self._templates: dict[str, list[int]] = {}
         if max_length < len(self.prefix) + 2:
             raise ValueError(f"max_length must be at least {len(self.prefix) + 2} for this tokenizer, got {max_length}")
 
@@ -83,7 +87,13 @@ class PromptTokenizer:
         :param text: a prompt without its text.
         :returns: its ids, BOS included where there is one, without EOS.
         """
-        return common_start([ids[:-1] for ids in self([text + probe for probe in PROBES])])
+        known = self._templates.get(text)
+        if known is None:
+            known = common_start([ids[:-1] for ids in self([text + probe for probe in PROBES])])
+            if len(self._templates) >= TEMPLATES_KEPT:
+                self._templates.clear()
+            self._templates[text] = known
+        return known
 
     def ahead(self, prompts: Sequence[str]) -> Iterator[tuple[int, list[list[int]]]]:
         """

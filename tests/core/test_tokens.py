@@ -90,3 +90,17 @@ def test_texts_that_no_tokenizer_can_take_are_refused():
         check_texts(["a", None], "texts")  # type: ignore[list-item]
     with pytest.raises(ValueError, match=r"texts\[0\] holds a lone surrogate \(U\+D83D at character 3\)"):
         check_texts(["abc\ud83d"], "texts")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_template_is_what_stays_of_it_before_other_texts(tiny, architecture, monkeypatch):
+    monkeypatch.setattr("bmretriever_integrations.tokens.TEMPLATES_KEPT", 2)
+    tokens = PromptTokenizer(AutoTokenizer.from_pretrained(tiny(architecture)), 64)
+    for _ in range(2):  # computed, forgotten, computed again
+        for instruction in ("Find what helps", "Answer", "Refute it"):
+            template = f"{instruction}\nQuery: "
+            ids = tokens.template(template)
+            for text in ("Metformin", "does", "7 days", "αβγ"):
+                assert tokens([template + text])[0][: len(ids)] == ids
+            assert len(tokens([template])[0]) - 1 - len(ids) <= 1  # nothing but the last space is given up
+    assert len(tokens._templates) <= 2
