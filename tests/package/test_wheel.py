@@ -75,7 +75,16 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
 def test_wheel_in_a_fresh_environment(wheel, pytestconfig, tmp_path):
     run(sys.executable, "-m", "venv", "fresh", cwd=tmp_path)
     python = str(tmp_path / "fresh" / "bin" / "python")
-    install = [python, "-m", "pip", "install", "-qq", "--no-compile", "-c", str(pytestconfig.rootpath / "constraints.txt")]
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--no-compile",
+        "-c",
+        str(pytestconfig.rootpath / "constraints.txt"),
+    ]
     run(*install, "torch==2.13.0", cwd=tmp_path)
     run(*install, str(wheel), cwd=tmp_path)
     light = "import sys, time; s = time.perf_counter(); import bmretriever_integrations as b; print(time.perf_counter() - s)"
