@@ -66,8 +66,8 @@ class BMRetrieverEncoder:
         :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
         :param device: e.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.
         :param dtype: "auto" (bfloat16 where the device computes with it, else float32), "float32", "bfloat16", "float16".
-        :param quantization: None, or what linear layers are put into, for speed and memory at a small loss: "int8" (on the CPU by
-            PyTorch's own kernels, on CUDA by torchao) or "fp8" (CUDA of compute capability 8.9 or more, by torchao).
+        :param quantization: None, or what linear layers are put into, for speed and memory at a small loss: "int8" (on the CPU
+            and on CUDA) or "fp8" (CUDA of compute capability 8.9 or more, with torchao). docs/precision.md tells the price.
         :param max_length: tokens of a sequence, BOS and EOS included; longer texts are cut (paper and eval.py: 512).
         :param instruction: what queries are for: a task key (:data:`TASK_INSTRUCTIONS`) or a sentence; None takes the
             authors' instruction for biomedical questions. :meth:`encode_queries` may override it.

@@ -1,8 +1,9 @@
 """Linear layers in 8 bits: fewer bytes to read for a query, more products a second for a batch, and vectors that move a little.
 
-Embeddings and norms stay as they are. On CUDA the work is torchao's. On a CPU it is done by PyTorch's own int8 kernels, because
-torchao 0.18 was slower than float32 there (one core of an AVX2 machine, six layers of the 410M's shapes, milliseconds for 12
-rows: float32 70, torchao weight-only 95, torchao dynamic 762, FBGEMM 18).
+Embeddings and norms stay as they are. int8 is done here with PyTorch's own products, fp8 by torchao. torchao 0.18's int8 was
+slower than float32 on a CPU (one core of an AVX2 machine, six layers of the 410M's shapes, milliseconds for 12 rows: float32 70,
+torchao weight-only 95, torchao dynamic 762, FBGEMM 18), and on CUDA its dynamic one prints each layer's input, which waits for
+the device, unless it is compiled.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bmretriever_integrations.device import resolve_dtype
 
@@ -34,11 +36,15 @@ Inputs that are rotated together before they are rounded, so that a single large
 over them (QuaRot, arXiv:2404.00456). Measured on SmolLM2-135M, 30 texts: median cosine 0.9964 with it, 0.9887 without
 (docs/precision.md); 128 and 512 gave no more.
 """
+FEWEST_ROWS = 32
+"""``torch._int_mm`` on CUDA wants more than 16 rows; fewer are padded."""
 FP8_CAPABILITY = (8, 9)
 """CUDA compute capability of the first GPUs that multiply fp8: Ada (8.9) and Hopper (9.0)."""
 
 Product = Callable[[Tensor], Tensor]
 """Activations in units of their levels -> product with the weights. *Shape:* (rows, inputs) -> (rows, outputs)"""
+Kernel = Callable[[Tensor, Tensor], Product]
+"""int8 weights and their scales -> the product with them. *Shape:* (outputs, inputs) and (outputs,)"""
 
 _engine_lock = threading.Lock()
 
@@ -55,36 +61,35 @@ def resolve_quantized(quantization: str | None, dtype: str, device: torch.device
     """
     if quantization is None:
         return resolve_dtype(dtype, device)
-    if device.type == "cpu":
-        return _resolve_on_cpu(quantization, dtype)
-    if device.type != "cuda":
+    if device.type not in KERNELS:
         raise ValueError(f"quantization={quantization!r} runs on the CPU or on CUDA, not on {device}: use None")
+    if quantization == "int8":
+        int8_kernel(device.type)
+        if device.type == "cuda":
+            return resolve_dtype(dtype, device)
+        if dtype not in ("auto", "float32"):
+            raise ValueError(
+                f"quantization='int8' on the CPU computes the rest in float32: leave dtype at 'auto', got {dtype!r}"
+            )
+        return torch.float32
+    return _resolve_fp8(dtype, device)
+
+
+def _resolve_fp8(dtype: str, device: torch.device) -> torch.dtype:
+    if device.type == "cpu":
+        raise ValueError("quantization on the CPU may be 'int8' or None, got 'fp8', which needs a CUDA GPU")
     if importlib.util.find_spec("torchao") is None:
-        raise ImportError(
-            f"quantization={quantization!r} on CUDA needs torchao: pip install 'bmretriever-integrations[quantization]'"
+        raise ImportError("quantization='fp8' needs torchao: pip install 'bmretriever-integrations[quantization]'")
+    capability = torch.cuda.get_device_capability(device)
+    if capability < FP8_CAPABILITY:
+        raise ValueError(
+            f"quantization='fp8' needs a GPU of compute capability 8.9 or more (Ada, Hopper, Blackwell); {device} has "
+            f"{capability[0]}.{capability[1]}: use 'int8' or None"
         )
     chosen = resolve_dtype(dtype, device)
-    if quantization == "fp8":
-        capability = torch.cuda.get_device_capability(device)
-        if capability < FP8_CAPABILITY:
-            raise ValueError(
-                f"quantization='fp8' needs a GPU of compute capability 8.9 or more (Ada, Hopper, Blackwell); {device} has "
-                f"{capability[0]}.{capability[1]}: use 'int8' or None"
-            )
-        if chosen != torch.bfloat16:
-            raise ValueError(f"quantization='fp8' computes the rest in bfloat16: leave dtype at 'auto', got {dtype!r}")
+    if chosen != torch.bfloat16:
+        raise ValueError(f"quantization='fp8' computes the rest in bfloat16: leave dtype at 'auto', got {dtype!r}")
     return chosen
-
-
-def _resolve_on_cpu(quantization: str, dtype: str) -> torch.dtype:
-    if quantization != "int8":
-        raise ValueError(f"quantization on the CPU may be 'int8' or None, got {quantization!r}; fp8 needs a CUDA GPU")
-    if dtype not in ("auto", "float32"):
-        raise ValueError(
-            f"quantization='int8' on the CPU computes the rest in float32: leave dtype at 'auto', got {dtype!r}"
-        )
-    cpu_kernel()
-    return torch.float32
 
 
 def quantize_network(network: Any, quantization: str | None) -> None:
@@ -96,30 +101,21 @@ def quantize_network(network: Any, quantization: str | None) -> None:
     """
     if quantization is None:
         return
-    if next(network.parameters()).device.type == "cpu":
-        _replace_linears(network, cpu_kernel())
+    if quantization == "int8":
+        _replace_linears(network, int8_kernel(next(network.parameters()).device.type))
     else:
-        quantize_with_torchao(network, quantization)
+        quantize_to_fp8(network)
 
 
-def quantize_with_torchao(network: Any, quantization: str) -> None:
+def quantize_to_fp8(network: Any) -> None:
     """
     Let torchao quantise: weights once, a scale for each output; activations at each call, a scale for each token.
 
-    :param network: on a CUDA device.
-    :param quantization: "int8" or "fp8".
+    :param network: in bfloat16 on a CUDA device.
     """
-    from torchao.quantization import (
-        Float8DynamicActivationFloat8WeightConfig,
-        Int8DynamicActivationInt8WeightConfig,
-        PerRow,
-        quantize_,
-    )
+    from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
 
-    config = (
-        Float8DynamicActivationFloat8WeightConfig if quantization == "fp8" else Int8DynamicActivationInt8WeightConfig
-    )
-    quantize_(network, config(granularity=PerRow(), set_inductor_config=False))
+    quantize_(network, Float8DynamicActivationFloat8WeightConfig(granularity=PerRow(), set_inductor_config=False))
 
 
 def weight_bytes(network: Any) -> int:
@@ -141,14 +137,14 @@ class Int8Linear(nn.Module):
     stands beside it. Weights and inputs are rotated alike before they are rounded, which leaves their product as it is.
     """
 
-    def __init__(self, linear: nn.Linear, kernel: Callable[[Tensor, Tensor], Product]) -> None:
+    def __init__(self, linear: nn.Linear, kernel: Kernel) -> None:
         """
-        :param linear: whose weights to take, on the CPU; it is not changed.
+        :param linear: whose weights to take, on its device; it is not changed.
         :param kernel: int8 weights and their scales -> product.
         """
         super().__init__()
         weight = linear.weight.detach().float()
-        self._rotation = hadamard(math.gcd(ROTATED, linear.in_features))
+        self._rotation = hadamard(math.gcd(ROTATED, linear.in_features)).to(linear.weight.device)
         weight = self._rotate(weight)
         scales = (weight.abs().amax(dim=1) / WEIGHT_LEVELS).clamp_min(torch.finfo(torch.float32).tiny)
         levels = torch.round(weight / scales[:, None]).to(torch.int8)
@@ -161,17 +157,17 @@ class Int8Linear(nn.Module):
         """
         Multiply.
 
-        :param given: *Shape:* (..., inputs) float32
-        :returns: *Shape:* (..., outputs) float32
+        :param given: *Shape:* (..., inputs) float32, or the network's number type on CUDA
+        :returns: *Shape:* (..., outputs) of the same type
         """
-        rows = self._rotate(given.reshape(-1, self.in_features))
+        rows = self._rotate(given.reshape(-1, self.in_features).float())
         scales = (
             rows.abs().amax(dim=1, keepdim=True).div_(ACTIVATION_LEVELS).clamp_min_(torch.finfo(torch.float32).tiny)
         )
         result = self._product(rows / scales).mul_(scales)
         if self.bias is not None:
             result += self.bias
-        return result.view(*given.shape[:-1], self.out_features)
+        return result.view(*given.shape[:-1], self.out_features).to(given.dtype)
 
     def _rotate(self, rows: Tensor) -> Tensor:
         return (rows.view(len(rows), -1, len(self._rotation)) @ self._rotation).view(len(rows), -1)
@@ -194,7 +190,7 @@ def hadamard(size: int) -> Tensor:
     return matrix / math.sqrt(size)
 
 
-def _replace_linears(module: nn.Module, kernel: Callable[[Tensor, Tensor], Product]) -> None:
+def _replace_linears(module: nn.Module, kernel: Kernel) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             setattr(module, name, Int8Linear(child, kernel))
@@ -243,22 +239,45 @@ def onednn(levels: Tensor, scales: Tensor) -> Product:
     return product
 
 
-@lru_cache
-def cpu_kernel() -> Callable[[Tensor, Tensor], Product]:
+def int_mm(levels: Tensor, scales: Tensor) -> Product:
     """
-    Find the kernel that this machine's PyTorch multiplies int8 with, by trying.
+    Multiply with cuBLAS, on CUDA; on a CPU for tests.
 
+    :param levels: *Shape:* (outputs, inputs) int8
+    :param scales: *Shape:* (outputs,) float32
+    """
+    columns = levels.t()
+
+    def product(rows: Tensor) -> Tensor:
+        whole = torch.round(rows).to(torch.int8)
+        if len(rows) < FEWEST_ROWS:
+            whole = functional.pad(whole, (0, 0, 0, FEWEST_ROWS - len(rows)))
+        return torch._int_mm(whole, columns)[: len(rows)] * scales
+
+    return product
+
+
+KERNELS: dict[str, tuple[Kernel, ...]] = {"cpu": (fbgemm, onednn), "cuda": (int_mm,)}
+"""Type of device -> what multiplies int8 there, the fastest first."""
+
+
+@lru_cache
+def int8_kernel(device: str) -> Kernel:
+    """
+    Find what this machine's PyTorch multiplies int8 with, by trying.
+
+    :param device: "cpu" or "cuda".
     :raises ValueError: if it has none.
     """
     draw = torch.Generator().manual_seed(0)
     levels = torch.randint(-WEIGHT_LEVELS, WEIGHT_LEVELS + 1, (32, 48), generator=draw, dtype=torch.int8)
     rows = torch.randint(-ACTIVATION_LEVELS, ACTIVATION_LEVELS + 1, (3, 48), generator=draw).float()
-    for kernel in (fbgemm, onednn):
+    for kernel in KERNELS[device]:
         try:
-            if torch.equal(kernel(levels, torch.ones(32))(rows), rows @ levels.float().T):
+            product = kernel(levels.to(device), torch.ones(32, device=device))
+            if torch.equal(product(rows.to(device)).cpu(), rows @ levels.float().T):
                 return kernel
         except (RuntimeError, AttributeError):
             continue
-    raise ValueError(
-        "quantization='int8' on the CPU needs a PyTorch with FBGEMM or oneDNN, and this one has neither: use None"
-    )
+    tried = ", ".join(kernel.__name__ for kernel in KERNELS[device])
+    raise ValueError(f"quantization='int8' on {device}: this PyTorch and this machine run none of {tried}: use None")

@@ -14,9 +14,10 @@ from bmretriever_integrations.quantization import (
     Int8Linear,
     fbgemm,
     hadamard,
+    int_mm,
     onednn,
     quantize_network,
-    quantize_with_torchao,
+    quantize_to_fp8,
     resolve_quantized,
     weight_bytes,
 )
@@ -70,7 +71,7 @@ def test_a_row_is_its_own_whatever_stands_beside_it(tiny):
 
 def test_a_neighbour_with_large_values_coarsens_nothing(spiky):
     linear, given = spiky
-    layer = Int8Linear(linear, quantization.cpu_kernel())
+    layer = Int8Linear(linear, quantization.int8_kernel("cpu"))
     loud = torch.cat([given, 1000 * given])
     torch.testing.assert_close(layer(loud)[: len(given)], layer(given))
 
@@ -79,7 +80,7 @@ def test_rotation_tames_one_large_input(spiky, monkeypatch):
     linear, given = spiky
 
     def error() -> float:
-        got, expected = Int8Linear(linear, quantization.cpu_kernel())(given), linear(given)
+        got, expected = Int8Linear(linear, quantization.int8_kernel("cpu"))(given), linear(given)
         return ((got - expected).norm() / expected.norm()).item()
 
     rotated = error()
@@ -92,13 +93,23 @@ def test_hadamard_is_a_rotation():
         torch.testing.assert_close(hadamard(size) @ hadamard(size).T, torch.eye(size))
 
 
-def test_both_kernels_agree(spiky):
+@pytest.mark.parametrize("kernel", [fbgemm, onednn, int_mm])
+@pytest.mark.parametrize("rows", [20, 40])  # fewer and more than CUDA wants
+def test_kernels_agree(spiky, kernel, rows):
     linear, given = spiky
+    given = given.repeat(2, 1)[:rows]
     try:
-        results = [Int8Linear(linear, kernel)(given) for kernel in (fbgemm, onednn)]
+        found = Int8Linear(linear, kernel)(given)
     except (RuntimeError, AttributeError) as error:
-        pytest.skip(f"this PyTorch has one kernel only: {error}")
-    torch.testing.assert_close(*results)
+        pytest.skip(f"not in this PyTorch: {error}")
+    torch.testing.assert_close(found, Int8Linear(linear, quantization.int8_kernel("cpu"))(given))
+
+
+def test_number_type_is_kept(spiky):
+    linear, given = spiky
+    found = Int8Linear(linear, int_mm)(given.bfloat16())
+    assert found.dtype == torch.bfloat16
+    assert torch.cosine_similarity(found.float(), linear(given)).min() > 0.999
 
 
 def test_kernels_do_not_overflow():
@@ -106,13 +117,13 @@ def test_kernels_do_not_overflow():
     levels = torch.full((16, 256), quantization.WEIGHT_LEVELS, dtype=torch.int8)
     rows = torch.full((2, 256), float(quantization.ACTIVATION_LEVELS))
     expected = torch.full((2, 16), 256.0 * quantization.WEIGHT_LEVELS * quantization.ACTIVATION_LEVELS)
-    torch.testing.assert_close(quantization.cpu_kernel()(levels, torch.ones(16))(rows), expected)
+    torch.testing.assert_close(quantization.int8_kernel("cpu")(levels, torch.ones(16))(rows), expected)
 
 
 def test_shapes_biases_and_zeros():
     for bias in (True, False):
         linear = nn.Linear(6, 5, bias=bias)
-        layer = Int8Linear(linear, quantization.cpu_kernel())
+        layer = Int8Linear(linear, quantization.int8_kernel("cpu"))
         given = torch.randn(2, 3, 6)
         assert layer(given).shape == (2, 3, 5)
         assert torch.cosine_similarity(layer(given).flatten(), linear(given).flatten(), dim=0) > 0.99
@@ -160,7 +171,7 @@ def test_other_devices_are_told_what_they_lack(monkeypatch):
         resolve_quantized("int8", "auto", torch.device("mps"))
     monkeypatch.setattr(quantization.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'bmretriever-integrations\[quantization\]'"):
-        resolve_quantized("int8", "auto", torch.device("cuda:0"))
+        resolve_quantized("fp8", "auto", torch.device("cuda:0"))
     monkeypatch.setattr(quantization.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(quantization, "resolve_dtype", lambda dtype, device: torch.bfloat16)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
@@ -174,26 +185,23 @@ def test_other_devices_are_told_what_they_lack(monkeypatch):
 
 
 def test_a_machine_without_kernels_says_so(monkeypatch):
-    def none(levels: torch.Tensor, scales: torch.Tensor) -> None:
+    def broken(levels: torch.Tensor, scales: torch.Tensor) -> None:
         raise RuntimeError("not in this build")
 
-    monkeypatch.setattr(quantization, "fbgemm", none)
-    monkeypatch.setattr(quantization, "onednn", none)
-    with pytest.raises(ValueError, match="needs a PyTorch with FBGEMM or oneDNN"):
-        quantization.cpu_kernel.__wrapped__()
+    def wrong(levels: torch.Tensor, scales: torch.Tensor) -> quantization.Product:
+        return lambda rows: rows @ levels.float().T + 1
+
+    monkeypatch.setitem(quantization.KERNELS, "cpu", (broken, wrong))
+    with pytest.raises(ValueError, match="run none of broken, wrong: use None"):
+        quantization.int8_kernel.__wrapped__("cpu")
 
 
-def test_torchao_takes_the_configuration(tiny):
-    """Its int8 runs on a CPU too, slowly: enough to see that the call is right."""
+def test_torchao_knows_the_configuration(tiny):
+    """On a CPU it gets as far as asking for the GPU."""
     pytest.importorskip("torchao")
-    network = load(EncoderSettings(model=str(tiny("llama"))), torch.float32).network
-    ids = torch.arange(3, 20)[None]
-    with torch.inference_mode():
-        expected = network(input_ids=ids).last_hidden_state
-        quantize_with_torchao(network, "int8")
-        found = network(input_ids=ids).last_hidden_state
-    assert not torch.equal(found, expected)
-    assert torch.cosine_similarity(found, expected, dim=-1).min() > 0.99
+    network = load(EncoderSettings(model=str(tiny("llama"))), torch.bfloat16).network
+    with pytest.raises((AssertionError, RuntimeError), match=r"8\.9|capability"):
+        quantize_to_fp8(network)
 
 
 @pytest.mark.gpu
