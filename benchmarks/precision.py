@@ -4,8 +4,8 @@ Measure what fewer bits cost: nDCG@10 of mini on the evaluation tasks, cosines a
 Each task is embedded once for each weight setting; all vector options are ranked from the same vectors. Example:
 
     python benchmarks/precision.py --data data/eval --gguf SmolLM2-135M-Instruct.Q4_1.gguf --vectors build/vectors \\
-        --to benchmarks/results/precision.json
-    python benchmarks/precision_page.py benchmarks/results/precision.json docs/precision.md
+        --to benchmarks/precision.json
+    python benchmarks/precision_page.py benchmarks/precision.json docs/precision.md
 """
 
 from __future__ import annotations

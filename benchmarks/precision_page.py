@@ -1,7 +1,7 @@
 """
 Write the tables of benchmarks/precision.py into a page, between its marks.
 
-    python benchmarks/precision_page.py benchmarks/results/precision.json docs/precision.md
+    python benchmarks/precision_page.py benchmarks/precision.json docs/precision.md
 """
 
 from __future__ import annotations

@@ -207,5 +207,6 @@ def _memory(outcome: Outcome) -> str:
                 continue
             each = (large[key] - small[key]) / (large["passages"] - small["passages"])
             cells = [f"{run['passages']:,} passages: {run[key] / 1e6:,.1f} MB" for run in (small, large)]
-            body.append([name, kind, *cells, f"{each * MILLION / 1e6:,.0f} MB"])
+            grown = f"{each * MILLION / 1e6:,.0f} MB" if each > 0 else "none: flat"
+            body.append([name, kind, *cells, grown])
     return f"{head}\n\n{rows(['', 'memory', 'small corpus', 'large corpus', 'growth by a million passages'], body)}"

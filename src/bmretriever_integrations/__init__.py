@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
+    from bmretriever_integrations.parallel.pool import EncoderPool
     from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
 
 __version__ = "0.1.0"
-__all__ = ["TASK_INSTRUCTIONS", "BMRetrieverEncoder", "__version__"]
+__all__ = ["TASK_INSTRUCTIONS", "BMRetrieverEncoder", "EncoderPool", "__version__"]
 
-_HOMES = {"BMRetrieverEncoder": "encoder", "TASK_INSTRUCTIONS": "prompts"}
+_HOMES = {"BMRetrieverEncoder": "encoder", "EncoderPool": "parallel.pool", "TASK_INSTRUCTIONS": "prompts"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from bmretriever_integrations.evaluation.tasks import load_task
 
 ROOT = Path(__file__).resolve().parents[2]
-REPORT = ROOT / "benchmarks" / "results" / "precision.json"
+REPORT = ROOT / "benchmarks" / "precision.json"
 
 
 def script(name):

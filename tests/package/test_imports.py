@@ -19,6 +19,8 @@ FRAMEWORKS = (
     "datasets",
     "peft",
     "bm25s",
+    "ray",
+    "torchao",
 )
 
 
@@ -40,7 +42,7 @@ def test_import_is_light_and_reaches_no_framework():
 
 
 @pytest.mark.parametrize(
-    "module", ["encoder", "corpus", "index.search", "checkpoints", "sharing", "stores", "cli", "testing"]
+    "module", ["encoder", "corpus", "index.search", "checkpoints", "sharing", "stores", "cli", "testing", "parallel", "ray_data"]
 )
 def test_core_works_with_every_framework_blocked(module):
     blocked = f"import sys; [sys.modules.__setitem__(name, None) for name in {FRAMEWORKS}]; "

@@ -127,6 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bmretriever_integrations.evaluation.baseline import check_installed
     from bmretriever_integrations.evaluation.chart import check_format
     from bmretriever_integrations.evaluation.report import read_results
+    from bmretriever_integrations.memory import keep_freed_memory
 
     if arguments.chart is not None:
         check_format(arguments.chart)
@@ -134,6 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_installed()
     earlier = read_results(arguments.json) if arguments.json is not None else []
     silence_libraries()
+    keep_freed_memory()  # this process is ours
     tasks = _load_tasks(arguments.tasks, arguments.split)
     systems = open_systems(models, baselines, arguments.instruction, arguments.device, choice)
     _show(tasks, _measure(tasks, systems, earlier, arguments.json), arguments.markdown, arguments.chart)

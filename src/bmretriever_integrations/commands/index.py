@@ -93,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
     silence_libraries()
     from bmretriever_integrations.index import build_index
     from bmretriever_integrations.index.manifest import read_manifest
+    from bmretriever_integrations.memory import keep_freed_memory
 
+    keep_freed_memory()  # this process is ours
     try:
         with _plain_warnings(), _open_engines(arguments) as engines:
             report = build_index(

@@ -60,8 +60,10 @@ class Desk:
         import torch
 
         from bmretriever_integrations.device import resolve_device
+        from bmretriever_integrations.memory import keep_freed_memory
 
         self._device = resolve_device(order.settings.device)
+        keep_freed_memory()  # this process is ours
         if order.sharers:
             torch.set_num_threads(max(1, torch.get_num_threads() // order.sharers))
         self._enter_device()
