@@ -73,7 +73,7 @@ def keep_freed_memory() -> bool:
     Let the C library keep what PyTorch frees on the CPU, for the whole process.
 
     glibc gives every block above 32 MB back to the kernel and asks for it again, zeroed page by page. The activations of a large
-    batch are such blocks, and all are freed in every layer. For programs of their own; a library must not decide this for its host.
+    batch are such blocks, and all are freed in every layer. For programs of their own: a library must not decide this for others.
 
     :returns: whether the C library is glibc, which was told; others are left as they are.
     """

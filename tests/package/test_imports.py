@@ -42,7 +42,8 @@ def test_import_is_light_and_reaches_no_framework():
 
 
 @pytest.mark.parametrize(
-    "module", ["encoder", "corpus", "index.search", "checkpoints", "sharing", "stores", "cli", "testing", "parallel", "ray_data"]
+    "module",
+    ["encoder", "corpus", "index.search", "checkpoints", "sharing", "stores", "cli", "testing", "parallel", "ray_data"],
 )
 def test_core_works_with_every_framework_blocked(module):
     blocked = f"import sys; [sys.modules.__setitem__(name, None) for name in {FRAMEWORKS}]; "
