@@ -45,7 +45,7 @@ def test_help_has_an_example_and_is_quick(arguments: list[str]) -> None:
     )
     after = os.times()
     took = after.children_user + after.children_system - before.children_user - before.children_system
-    assert took < 0.5, f"{took:.2f} s of computing"  # so that a busy machine does not count
+    assert took < 1, f"{took:.2f} s of computing"  # half of it on an idle machine; torch alone would take two
     assert done.stderr == ""
     for word in [COMMANDS[name].example for name in arguments] or COMMANDS:
         assert word in done.stdout
