@@ -6,9 +6,11 @@
 PYTHON ?= python3
 VENV := .venv
 OLD := .venv-transformers4
-# -qq: errors only. --no-compile: Python compiles what is imported, pip would compile everything, which takes longer than the rest.
+# -qq: errors only. --no-compile: Python compiles what is imported, pip would compile everything, which takes longer than the rest;
+# so Python must be let to keep what it compiled.
 # torch goes first and by its pin, so that no looser requirement picks another build.
 QUICKLY = install -qq --no-compile --disable-pip-version-check
+unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL = $(QUICKLY) -c constraints.txt
 
 .PHONY: demo test test-transformers4 lint types check docs build clean
