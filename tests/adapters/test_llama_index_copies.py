@@ -93,6 +93,7 @@ def test_every_setting_that_changes_a_vector_is_written(embedding):
         "truncate_dim": 32,
         "device": None,
         "dtype": "auto",
+        "quantization": None,
         "revision": None,
         "local_files_only": False,
         "max_batch_tokens": None,

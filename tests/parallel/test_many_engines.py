@@ -36,18 +36,21 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as a worker has, so that sums are added up in the same order
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, checkpoint) -> tuple[Path, dict[str, bytes]]:
+def undisturbed(tmp_path_factory, checkpoint, one_thread) -> tuple[Path, dict[str, bytes]]:
     """A corpus, and the files of an index that one engine made of it."""
     home = tmp_path_factory.mktemp("many")
     source = write_corpus(home / "c.jsonl", RECORDS)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as a worker has, so that sums are added up in the same order
-    try:
-        with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder:
-            build_index(encoder, [source], home / "i", shard_size=SHARD_SIZE)
-    finally:
-        torch.set_num_threads(threads)
+    with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder:
+        build_index(encoder, [source], home / "i", shard_size=SHARD_SIZE)
     return source, contents(home / "i")
 
 

@@ -55,8 +55,16 @@ def cluster():
         ray.shutdown()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as an actor with one core has
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, checkpoint):
+def undisturbed(tmp_path_factory, checkpoint, one_thread):
     """A corpus, and the files of an index that one engine made of it."""
     home = tmp_path_factory.mktemp("ray")
     source = home / "c.jsonl"
@@ -65,13 +73,8 @@ def undisturbed(tmp_path_factory, checkpoint):
     source.write_text(
         "\n".join(json.dumps({"_id": f"r{i}", "title": f"T {i}", "text": text}) for i, text in enumerate(texts))
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as an actor with one core has
-    try:
-        with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder:
-            build_index(encoder, [source], home / "i", shard_size=SHARD_SIZE)
-    finally:
-        torch.set_num_threads(threads)
+    with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder:
+        build_index(encoder, [source], home / "i", shard_size=SHARD_SIZE)
     return source, contents(home / "i")
 
 
