@@ -27,7 +27,7 @@ from bmretriever_integrations.prompts import PASSAGE_PREFIX, passage_prompt, que
 from bmretriever_integrations.quantization import quantize_network, resolve_quantized
 from bmretriever_integrations.runner import Runner
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
-from bmretriever_integrations.tokens import PromptTokenizer, check_texts
+from bmretriever_integrations.tokens import PromptTokenizer, check_passages, check_texts
 from bmretriever_integrations.warming import WarmUp, check_spans, timed
 
 Vectors = NDArray[np.float32]
@@ -143,10 +143,7 @@ class BMRetrieverEncoder:
         :raises TypeError: if ``texts`` or ``titles`` is no list of strings.
         :raises ValueError: if the lists differ in length, a text holds a lone surrogate, or ``out`` is of another shape or type.
         """
-        checked = check_texts(texts, "texts")
-        heads = [""] * len(checked) if titles is None else check_texts([title or "" for title in titles], "titles")
-        if len(heads) != len(checked):
-            raise ValueError(f"titles must be as many as texts: got {len(heads)} titles for {len(checked)} texts")
+        checked, heads = check_passages(texts, titles)
         prompts = [passage_prompt(text, head) for text, head in zip(checked, heads, strict=True)]
         return self._encode(prompts, PASSAGE_PREFIX, "passages", out)
 
@@ -225,7 +222,7 @@ class BMRetrieverEncoder:
         Give the same engine, with the same weights and the same turns at the device, a bar and a budget of its own.
 
         :param progress: show a bar while encoding.
-        :param max_batch_tokens: padded tokens of a batch; the engine's own budget is not exceeded.
+        :param max_batch_tokens: tokens of a batch; the engine's own budget is not exceeded.
         """
         same = copy.copy(self)
         same.progress, same.max_batch_tokens = progress, min(max_batch_tokens, self.max_batch_tokens)

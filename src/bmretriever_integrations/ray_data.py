@@ -76,7 +76,7 @@ class BMRetrieverBatchEmbedder:
         :param instruction: what queries are for.
         :param normalize: scale vectors to length 1.
         :param truncate_dim: keep this many leading dimensions.
-        :param max_batch_tokens: padded tokens of an engine's batch; None chooses by the device's free memory.
+        :param max_batch_tokens: tokens of an engine's batch; None chooses by the device's free memory.
         :param forward: how the network is run.
         :param local_files_only: never ask the hub.
         :param token: access token for the hub; it travels in the pickle. Better set HF_TOKEN on the machines.

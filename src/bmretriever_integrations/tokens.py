@@ -167,3 +167,20 @@ def check_texts(texts: Sequence[str], name: str) -> list[str]:
                 "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
             ) from None
     return checked
+
+
+def check_passages(texts: Sequence[str], titles: Sequence[str | None] | None) -> tuple[list[str], list[str]]:
+    """
+    Refuse passages that no engine can take, before any work is done.
+
+    :param texts: the passages.
+    :param titles: a title, "" or None for each; None where no passage has one.
+    :returns: texts, and as many titles, "" where there is none.
+    :raises TypeError: if one of them is no list of strings.
+    :raises ValueError: if they differ in length or a text holds a lone surrogate.
+    """
+    checked = check_texts(texts, "texts")
+    heads = [""] * len(checked) if titles is None else check_texts([title or "" for title in titles], "titles")
+    if len(heads) != len(checked):
+        raise ValueError(f"titles must be as many as texts: got {len(heads)} titles for {len(checked)} texts")
+    return checked, heads

@@ -68,7 +68,7 @@ class Engines:
         Begin to embed passages with one engine, as a single engine would, to the byte; for building an index.
 
         :param calls: each a list of texts and a list of their titles; the engine makes one call of each.
-        :param batch_tokens: padded tokens of a batch.
+        :param batch_tokens: tokens of a batch.
         :param done: told as texts are embedded, from any thread.
         :returns: the vectors, in order. *Shape:* (n, width) float32
         :raises WorkersLost: if no worker is left.

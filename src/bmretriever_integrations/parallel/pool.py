@@ -18,7 +18,7 @@ from bmretriever_integrations.parallel.turns import Waiting, no_report
 from bmretriever_integrations.parallel.work import Errand, Vectors
 from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
-from bmretriever_integrations.tokens import check_texts
+from bmretriever_integrations.tokens import check_passages, check_texts
 
 
 class EncoderPool(Engines):
@@ -63,7 +63,7 @@ class EncoderPool(Engines):
         :param instruction: what queries are for.
         :param normalize: scale vectors to length 1.
         :param truncate_dim: keep this many leading dimensions.
-        :param max_batch_tokens: padded tokens of a batch on each device; None takes what the one with the least memory holds.
+        :param max_batch_tokens: tokens of a batch on each device; None takes what the one with the least memory holds.
         :param forward: how the network is run.
         :param local_files_only: never ask the hub.
         :param token: access token for the hub.
@@ -132,10 +132,7 @@ class EncoderPool(Engines):
         :raises ValueError: if the lists differ in length, a text holds a lone surrogate, or ``out`` is of another shape or type.
         :raises WorkersLost: if no worker is left.
         """
-        checked = check_texts(texts, "texts")
-        heads = [""] * len(checked) if titles is None else check_texts([title or "" for title in titles], "titles")
-        if len(heads) != len(checked):
-            raise ValueError(f"titles must be as many as texts: got {len(heads)} titles for {len(checked)} texts")
+        checked, heads = check_passages(texts, titles)
 
         def errand(rows: list[int]) -> Errand:
             call = ([checked[row] for row in rows], [heads[row] for row in rows])

@@ -85,7 +85,7 @@ def steady_batch_tokens(encoder: BMRetrieverEncoder) -> int:
     By default an engine's budget follows the memory that happens to be free; on a CPU the upper bound costs little.
 
     :param encoder: the engine.
-    :returns: padded tokens of a batch.
+    :returns: tokens of a batch.
     """
     from bmretriever_integrations.memory import CPU_TOKENS
 
@@ -117,7 +117,7 @@ class PassageEngines(Protocol):
         Begin to embed passages.
 
         :param calls: each a list of texts and a list of their titles; one engine makes them all.
-        :param batch_tokens: padded tokens of a batch, exactly.
+        :param batch_tokens: tokens of a batch, exactly.
         :param done: told as texts are embedded, from any thread.
         :returns: their vectors, in order. *Shape:* (n, width) float32
         """
