@@ -7,15 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from bmretriever_integrations import BMRetrieverEncoder, quantization
+from bmretriever_integrations import BMRetrieverEncoder, int8_products, quantization
+from bmretriever_integrations.int8_products import fbgemm, int_mm, onednn
 from bmretriever_integrations.loading import load
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
 from bmretriever_integrations.quantization import (
     Int8Linear,
-    fbgemm,
     hadamard,
-    int_mm,
-    onednn,
     quantize_network,
     quantize_to_fp8,
     resolve_quantized,
@@ -71,7 +69,7 @@ def test_a_row_is_its_own_whatever_stands_beside_it(tiny):
 
 def test_a_neighbour_with_large_values_coarsens_nothing(spiky):
     linear, given = spiky
-    layer = Int8Linear(linear, quantization.int8_kernel("cpu"))
+    layer = Int8Linear(linear, int8_products.int8_kernel("cpu"))
     loud = torch.cat([given, 1000 * given])
     torch.testing.assert_close(layer(loud)[: len(given)], layer(given))
 
@@ -80,7 +78,7 @@ def test_rotation_tames_one_large_input(spiky, monkeypatch):
     linear, given = spiky
 
     def error() -> float:
-        got, expected = Int8Linear(linear, quantization.int8_kernel("cpu"))(given), linear(given)
+        got, expected = Int8Linear(linear, int8_products.int8_kernel("cpu"))(given), linear(given)
         return ((got - expected).norm() / expected.norm()).item()
 
     rotated = error()
@@ -102,7 +100,7 @@ def test_kernels_agree(spiky, kernel, rows):
         found = Int8Linear(linear, kernel)(given)
     except (RuntimeError, AttributeError) as error:
         pytest.skip(f"not in this PyTorch: {error}")
-    torch.testing.assert_close(found, Int8Linear(linear, quantization.int8_kernel("cpu"))(given))
+    torch.testing.assert_close(found, Int8Linear(linear, int8_products.int8_kernel("cpu"))(given))
 
 
 def test_number_type_is_kept(spiky):
@@ -117,13 +115,13 @@ def test_kernels_do_not_overflow():
     levels = torch.full((16, 256), quantization.WEIGHT_LEVELS, dtype=torch.int8)
     rows = torch.full((2, 256), float(quantization.ACTIVATION_LEVELS))
     expected = torch.full((2, 16), 256.0 * quantization.WEIGHT_LEVELS * quantization.ACTIVATION_LEVELS)
-    torch.testing.assert_close(quantization.int8_kernel("cpu")(levels, torch.ones(16))(rows), expected)
+    torch.testing.assert_close(int8_products.int8_kernel("cpu")(levels, torch.ones(16))(rows), expected)
 
 
 def test_shapes_biases_and_zeros():
     for bias in (True, False):
         linear = nn.Linear(6, 5, bias=bias)
-        layer = Int8Linear(linear, quantization.int8_kernel("cpu"))
+        layer = Int8Linear(linear, int8_products.int8_kernel("cpu"))
         given = torch.randn(2, 3, 6)
         assert layer(given).shape == (2, 3, 5)
         assert torch.cosine_similarity(layer(given).flatten(), linear(given).flatten(), dim=0) > 0.99
@@ -191,9 +189,9 @@ def test_a_machine_without_kernels_says_so(monkeypatch):
     def wrong(levels: torch.Tensor, scales: torch.Tensor) -> quantization.Product:
         return lambda rows: rows @ levels.float().T + 1
 
-    monkeypatch.setitem(quantization.KERNELS, "cpu", (broken, wrong))
+    monkeypatch.setitem(int8_products.KERNELS, "cpu", (broken, wrong))
     with pytest.raises(ValueError, match="run none of broken, wrong: use None"):
-        quantization.int8_kernel.__wrapped__("cpu")
+        int8_products.int8_kernel.__wrapped__("cpu")
 
 
 def test_torchao_knows_the_configuration(tiny):
