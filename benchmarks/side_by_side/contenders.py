@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,7 @@ Vectors = NDArray[np.float32]
 QUERY_PREFIX = query_prompt(DEFAULT_INSTRUCTION, "")
 
 
-class Contender:
+class Contender(ABC):
     """One way to embed. ``checkpoint`` is a folder as the released ones, ``exported`` the one for sentence-transformers."""
 
     label: ClassVar[str]
@@ -28,16 +29,17 @@ class Contender:
     one_by_one: ClassVar[bool] = False
     """Whether a user has to give it queries one at a time."""
 
+    @abstractmethod
     def __init__(self, checkpoint: Path, exported: Path, device: str, dtype: str) -> None:
-        raise NotImplementedError
+        """Load the model."""
 
+    @abstractmethod
     def passages(self, passages: Sequence[Passage]) -> Vectors:
         """Embed titles and texts. *Shape:* (n, width) float32."""
-        raise NotImplementedError
 
+    @abstractmethod
     def queries(self, texts: Sequence[str]) -> Vectors:
         """Embed queries. *Shape:* (n, width) float32."""
-        raise NotImplementedError
 
     def networks(self) -> list[torch.nn.Module]:
         """Its networks, whose equal weights contenders may share; ours keeps its own."""
@@ -51,10 +53,10 @@ class Contender:
         """Number type that it computes in."""
         return str(next(self.networks()[0].parameters()).dtype).removeprefix("torch.")
 
-    def tune(self, run: Callable[[], Vectors], sizes: Sequence[int]) -> None:
+    def tune(self, run: Callable[[], Vectors], sizes: Sequence[int]) -> None:  # noqa: B027  # most have nothing to find
         """Find the best settings for what is to be measured, if it has any to find."""
 
-    def like(self, other: Contender) -> None:
+    def like(self, other: Contender) -> None:  # noqa: B027
         """Take over what another of the same kind found."""
 
     def close(self) -> None:
