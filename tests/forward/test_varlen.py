@@ -66,6 +66,21 @@ def test_equals_one_row_at_a_time(tiny, kernel, architecture, layers, window):
         torch.testing.assert_close(forward(rows, shared), alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_fixed_shape_longer_than_its_row_is_right_too(tiny, kernel, architecture):
+    """What a graph records where the kernel is: the padding behind the row must not be seen."""
+    torch.manual_seed(0)
+    network = AutoModel.from_config(AutoConfig.from_pretrained(tiny(architecture), num_hidden_layers=3)).eval()
+    prefix = torch.randint(5, 100, (9,)).tolist()
+    rows = [[*prefix, *torch.randint(5, 100, (length,)).tolist()] for length in (7, 16, 1)]
+    with torch.inference_mode():
+        alone = torch.stack([network(input_ids=torch.tensor([row])).last_hidden_state[0, -1] for row in rows])
+    forward = FlatForward(network, 0, way="varlen", pads=False)
+    forward.record(prefix, 16)
+    for row, wanted in zip(rows, alone, strict=True):
+        torch.testing.assert_close(forward([row], len(prefix))[0], wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_a_kernel_that_aligns_otherwise_is_not_taken(monkeypatch):
     """Before it is used, the kernel is tried on the device; one that counts from the first key would give plausible vectors."""
 

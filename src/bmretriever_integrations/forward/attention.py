@@ -90,7 +90,9 @@ def _mask_of_last(group: Group, keys: int, window: int | None, layout: Layout) -
 
 
 def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
-    """Attend in one call of the variable-length kernel; packed layouts only; see :data:`Attention`."""
+    """Attend in one call of the variable-length kernel, which knows no padding: a padded layout goes by groups."""
+    if scope.layout.spans != scope.layout.lengths:  # a recorded graph's fixed shape, for one
+        return grouped(query, key, value, scope)
     from torch.nn.attention.varlen import varlen_attn
 
     layout, before = scope.layout, scope.before
