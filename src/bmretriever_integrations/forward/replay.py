@@ -36,7 +36,8 @@ class Replay:
         self._run = run
         self._graph: torch.cuda.CUDAGraph | None = None
         if device.type == "cuda":
-            self._record(device)
+            with torch.cuda.device(device):  # a graph is recorded on the current one
+                self._record(device)
 
     def _record(self, device: torch.device) -> None:
         aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
