@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bmretriever_integrations.index.build import build_index
-from bmretriever_integrations.loading import bar_of_transformers
+from bmretriever_integrations.process_wide import transformers_alone
 from side_by_side.contenders import Contender, Ours
 from side_by_side.machine import peak_of_device, peak_of_process
 from side_by_side.room import KINDS
@@ -28,7 +28,7 @@ def index_and_watch(job: dict[str, Any]) -> dict[str, Any]:
     if job["threads"] is not None:
         torch.set_num_threads(job["threads"])
     checkpoint, exported = map(Path, job["where"])
-    with bar_of_transformers(False):
+    with transformers_alone(bars=False):
         contender = KINDS[job["name"]](checkpoint, exported, job["device"], job["dtype"])
     contender.passages([("Aspirin", "prevents strokes.")] * 2)
     gc.collect()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.checkpoints import CHECKPOINTS, find_checkpoint
 from bmretriever_integrations.embedded import embedded_folder, open_embedded
+from bmretriever_integrations.process_wide import transformers_alone
 from bmretriever_integrations.settings import EncoderSettings
 
 WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
@@ -43,11 +42,12 @@ def load(settings: EncoderSettings, dtype: Any, progress: bool = False) -> Loade
     """
     known = find_checkpoint(settings.model)
     if known is not None and known.hub_id is None:
-        network, tokenizer = open_embedded(embedded_folder())
+        with transformers_alone(bars=progress):
+            network, tokenizer = open_embedded(embedded_folder())
         return Loaded(network.to(dtype), tokenizer, (embedded_folder(),), None)
     folder = Path(settings.model).expanduser()
     if folder.is_dir():
-        with bar_of_transformers(progress):
+        with transformers_alone(bars=progress):
             return _load_folder(folder, dtype, settings, None)
     hub_id = known.hub_id if known and known.hub_id else settings.model
     if hub_id.count("/") != 1 or hub_id.startswith((".", "/", "~")):
@@ -55,27 +55,8 @@ def load(settings: EncoderSettings, dtype: Any, progress: bool = False) -> Loade
         raise FileNotFoundError(f"model {settings.model!r} is no folder, no hub id (owner/name) and none of {names}")
     revision = settings.revision or (known.revision if known else None)
     folder = _download(hub_id, revision, settings)
-    with bar_of_transformers(progress):
+    with transformers_alone(bars=progress):
         return _load_folder(folder, dtype, settings, folder.name)  # a snapshot's folder is named by its commit
-
-
-@contextmanager
-def bar_of_transformers(shown: bool) -> Iterator[None]:
-    """
-    Hide transformers' bars for reading and writing weights, unless they are wanted; downloads keep theirs.
-
-    :param shown: whether they are wanted.
-    """
-    from transformers.utils import logging
-
-    if shown or not logging.is_progress_bar_enabled():
-        yield
-        return
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.enable_progress_bar()
 
 
 def _download(hub_id: str, revision: str | None, settings: EncoderSettings) -> Path:

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.settings import EncoderSettings
@@ -96,3 +97,23 @@ def test_nan_is_an_error_not_a_vector(tiny, watch):
     watch(encoder, lambda run, lengths: run() * float("nan"))
     with pytest.raises(FloatingPointError, match=r"2 of 2 vectors .* \(rows 0, 1\)"):
         encoder.encode_passages(["a", "b", "a"])
+
+
+@pytest.mark.parametrize("second", ["mini", "a folder"])
+def test_networks_are_read_one_at_a_time(tiny, monkeypatch, second):
+    """Otherwise bfloat16, PyTorch's default type while transformers makes the network, would stay the whole process's."""
+    real, entered = torch.set_default_dtype, threading.Event()
+
+    def slowly(dtype):
+        real(dtype)
+        entered.set()
+        time.sleep(0.1)
+
+    monkeypatch.setattr(torch, "set_default_dtype", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        loads = [pool.submit(BMRetrieverEncoder, tiny("llama"), dtype="bfloat16")]
+        assert entered.wait(10)
+        loads.append(pool.submit(BMRetrieverEncoder, "mini" if second == "mini" else tiny("llama"), dtype="bfloat16"))
+        for load in loads:
+            assert str(load.result().dtype) == "torch.bfloat16"
+    assert torch.get_default_dtype() == torch.float32

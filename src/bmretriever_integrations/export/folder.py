@@ -98,12 +98,12 @@ def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize:
     """
     from safetensors import SafetensorError
 
-    from bmretriever_integrations.loading import bar_of_transformers
+    from bmretriever_integrations.process_wide import transformers_alone
 
     _write_tokenizer(tokenizer, folder, max_length)
     _write_modules(folder, network.config.hidden_size, max_length, normalize)
     try:
-        with bar_of_transformers(False):
+        with transformers_alone(bars=False):
             network.save_pretrained(folder)
     except SafetensorError as error:
         raise OSError(f"{folder.parent}: the weights could not be written: {error}") from error

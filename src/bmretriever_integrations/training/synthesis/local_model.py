@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bmretriever_integrations.device import resolve_device, resolve_dtype
-from bmretriever_integrations.loading import bar_of_transformers
+from bmretriever_integrations.process_wide import transformers_alone
 from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
 
 TOP_P = 0.95
@@ -163,7 +163,7 @@ def _load(model: str, gguf_file: str | None, number_type: torch.dtype) -> tuple[
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = {"gguf_file": gguf_file} if gguf_file else {}
-    with bar_of_transformers(shown=False):
+    with transformers_alone(bars=False):
         tokenizer = AutoTokenizer.from_pretrained(model, padding_side="left", **source)
         return tokenizer, AutoModelForCausalLM.from_pretrained(model, dtype=number_type, **source)
 
