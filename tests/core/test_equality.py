@@ -63,7 +63,7 @@ def test_queries_equal_the_reference(tiny, architecture, dtype):
 @pytest.mark.parametrize("max_length", [16, 40, 600])
 def test_other_lengths_equal_the_reference(tiny, max_length):
     reference = reference_encode(tiny("mistral"), [passage_prompt(text) for text in TEXTS], max_length)
-    vectors = BMRetrieverEncoder(tiny("mistral"), max_length=max_length).encode_passages(TEXTS)
+    vectors = BMRetrieverEncoder(tiny("mistral"), dtype="float32", max_length=max_length).encode_passages(TEXTS)
     assert relative_error(vectors, reference) <= 1e-5
 
 
@@ -73,13 +73,13 @@ def test_sliding_window_narrower_than_the_text(tmp_path):
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"sliding_window": 4096', '"sliding_window": 24'))
     reference = reference_encode(folder, [passage_prompt(text) for text in TEXTS])
-    assert relative_error(BMRetrieverEncoder(folder).encode_passages(TEXTS), reference) <= 1e-5
+    assert relative_error(BMRetrieverEncoder(folder, dtype="float32").encode_passages(TEXTS), reference) <= 1e-5
     wide = reference_encode(write_tiny_checkpoint(tmp_path / "wide", "mistral", seed=3), [passage_prompt(TEXTS[8])])
     assert not np.allclose(wide[0], reference[8], atol=1e-3)  # the window does matter here
 
 
 def test_a_row_depends_on_nothing_but_its_text(tiny):
-    encoder = BMRetrieverEncoder(tiny("gemma"), max_batch_tokens=700)
+    encoder = BMRetrieverEncoder(tiny("gemma"), dtype="float32", max_batch_tokens=700)
     together = encoder.encode_passages(TEXTS)
     alone = np.concatenate([encoder.encode_passages([text]) for text in TEXTS])
     backwards = encoder.encode_passages(TEXTS[::-1])[::-1]
@@ -89,7 +89,7 @@ def test_a_row_depends_on_nothing_but_its_text(tiny):
 
 
 def test_five_thousand_mixed_texts_cross_the_tokenizer_windows(tiny):
-    encoder = BMRetrieverEncoder(tiny("llama"), max_length=64)
+    encoder = BMRetrieverEncoder(tiny("llama"), dtype="float32", max_length=64)
     texts = [f"patient {number} " + "fever " * (number % 40) for number in range(5500)]
     vectors = encoder.encode_passages(texts)
     chosen = [0, 255, 256, 1279, 1280, 5375, 5376, 5499]

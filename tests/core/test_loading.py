@@ -80,12 +80,12 @@ def test_a_lora_adapter_is_merged(tiny, tmp_path, headed):
     (merged.model if headed else merged).save_pretrained(tmp_path / "merged")
     shutil.copy(tiny("llama") / "tokenizer.json", tmp_path / "merged")
     shutil.copy(tiny("llama") / "tokenizer_config.json", tmp_path / "merged")
-    encoder = BMRetrieverEncoder(tmp_path / "adapter")
+    encoder = BMRetrieverEncoder(tmp_path / "adapter", dtype="float32")
     expected = reference_encode(
         tmp_path / "merged", [f"Represent this passage\npassage: {text.strip()}" for text in TEXTS]
     )
     np.testing.assert_allclose(encoder.encode_passages(TEXTS), expected, rtol=1e-4, atol=1e-5)
-    base = BMRetrieverEncoder(tiny("llama"))
+    base = BMRetrieverEncoder(tiny("llama"), dtype="float32")
     assert not np.allclose(base.encode_passages(TEXTS), expected, atol=1e-3)
     assert encoder.identity()["files_sha256"] != base.identity()["files_sha256"]
 

@@ -76,7 +76,7 @@ def test_a_prefix_is_computed_once_and_the_oldest_goes(monkeypatch):
 
 
 def test_many_threads_with_many_instructions(tiny):
-    encoder = BMRetrieverEncoder(tiny("llama"))
+    encoder = BMRetrieverEncoder(tiny("llama"), dtype="float32")
     jobs = [(f"Task number {number % 25} of many", f"question {number}") for number in range(200)]
     reference = reference_encode(tiny("llama"), [query_prompt(*job) for job in jobs])
     with ThreadPoolExecutor(16) as pool:
@@ -87,7 +87,7 @@ def test_many_threads_with_many_instructions(tiny):
 
 def test_what_is_kept_does_not_grow_with_the_batch(tiny):
     """Keys and values of the prefix alone: views into a whole batch would keep all of it."""
-    encoder = BMRetrieverEncoder(tiny("mistral"))
+    encoder = BMRetrieverEncoder(tiny("mistral"), dtype="float32")
     encoder.encode_queries([f"question {number}" for number in range(300)])
     (kept,) = encoder._runner.forward.prefixes._kept.values()
     assert len(kept.layers) == 2

@@ -76,7 +76,7 @@ def test_lengths_from_one_to_beyond_the_window_of_512(unseen, way):
     passages = texts(10, 900, seed=4)
     for max_length in (3, 16, 512, 700):
         reference = reference_encode(unseen["mistral"], [passage_prompt(text) for text in passages], max_length)
-        encoder = BMRetrieverEncoder(unseen["mistral"], forward=way, max_length=max_length)
+        encoder = BMRetrieverEncoder(unseen["mistral"], forward=way, max_length=max_length, dtype="float32")
         assert relative_error(encoder.encode_passages(passages), reference) <= 1e-5
 
 

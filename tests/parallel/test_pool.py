@@ -196,6 +196,7 @@ def test_ctrl_c_gives_up_the_call_and_not_the_pool(pool, monkeypatch):
         return plain(waiting)
 
     monkeypatch.setattr(worker, "do", do)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     with pytest.raises(KeyboardInterrupt):
         [pool.encode_passages(TEXTS) for _ in range(1000)]
     monkeypatch.undo()
