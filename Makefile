@@ -1,5 +1,6 @@
 # make demo   the main job on the embedded model, offline after installation
-# make test   all tests            make check   lint, types, tests
+# make test   all tests (PROCESSES=4 for more at once)
+# make check  lint, types, tests
 # make docs   the site, in site/   make build   wheel and sdist, in dist/
 # Each sets up what it needs in .venv; PYTHON=python3.12 chooses another interpreter (3.11 or newer).
 
@@ -12,6 +13,8 @@ OLD := .venv-transformers4
 QUICKLY = install -qq --no-compile --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL = $(QUICKLY) -c constraints.txt
+# Tests run in this many processes, each on one thread; a file's tests stay together.
+PROCESSES ?= 2
 
 .PHONY: demo test test-transformers4 lint types check docs build clean
 
@@ -19,7 +22,7 @@ demo: $(VENV)/.demo
 	@$(VENV)/bin/bmretriever demo
 
 test: $(VENV)/.dev
-	@$(VENV)/bin/python -m pytest
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: lint types test
 

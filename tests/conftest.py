@@ -21,6 +21,11 @@ import pytest
 from bmretriever_integrations.testing import Architecture, write_tiny_checkpoint
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slow ones start first: while one process runs them, the others do the rest."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def default_number_type() -> Iterator[None]:
     """Two loads at once, of whoever's, can leave another default number type: later tests would compute in it."""
@@ -75,15 +80,17 @@ class Backbone:
 HELLO_WORLD = {"gpt_neox": [12092, 1533, 0], "mistral": [1, 22557, 1526, 2], "gemma": [2, 4521, 2134, 1]}
 
 
-@pytest.fixture(params=HELLO_WORLD)
-def real(request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path: Path) -> Backbone:
+@pytest.fixture(scope="session", params=HELLO_WORLD)
+def real(
+    request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Backbone:
     """The real Pythia, Mistral and Gemma tokenizers, taken out of packages that registries carry; none is kept here."""
     sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # which use them, too
     try:
         from side_by_side.real_tokenizers import write_tokenizer
     finally:
         sys.path.pop()
-    folder = write_tiny_checkpoint(tmp_path / "model", request.param)
+    folder = write_tiny_checkpoint(tmp_path_factory.mktemp("real"), request.param)
     source = write_tokenizer(folder, request.param, pytestconfig.cache.mkdir("packages"))
     if source.startswith("mini"):
         pytest.skip("the registry is out of reach")

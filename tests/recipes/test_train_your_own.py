@@ -51,6 +51,7 @@ def desk(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_runs_in_its_order(desk, pytestconfig):
     root = pytestconfig.rootpath
     (desk / "training").symlink_to(root / "training")
