@@ -15,6 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL = $(QUICKLY) -c constraints.txt
 # Tests run in this many processes, each on one thread; a file's tests stay together.
 PROCESSES ?= 2
+SHARED = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+test test-transformers4: export OMP_NUM_THREADS = 1
 
 .PHONY: demo test test-transformers4 lint types check docs build clean
 
@@ -22,7 +24,7 @@ demo: $(VENV)/.demo
 	@$(VENV)/bin/bmretriever demo
 
 test: $(VENV)/.dev
-	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+	@$(VENV)/bin/python -m pytest $(SHARED)
 
 check: lint types test
 
@@ -35,7 +37,7 @@ types: $(VENV)/.dev
 
 # The oldest transformers that the package supports: the engine's tests only, without the frameworks.
 test-transformers4: $(OLD)/.installed
-	@$(OLD)/bin/python -m pytest tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py tests/core/test_mini.py tests/forward tests/export/test_sentence_transformer.py tests/export/test_other_transformers.py
+	@$(OLD)/bin/python -m pytest $(SHARED) tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py tests/core/test_mini.py tests/forward tests/export/test_sentence_transformer.py tests/export/test_other_transformers.py
 
 docs: $(VENV)/.dev
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"
@@ -66,5 +68,5 @@ $(OLD)/.installed: pyproject.toml
 	@echo "Installing transformers 4.57 into $(OLD) (a minute, once) ..."
 	@$(PYTHON) -m venv $(OLD)
 	@$(OLD)/bin/python -m pip $(QUICKLY) torch==2.13.0
-	@$(OLD)/bin/python -m pip $(QUICKLY) -e . "transformers==4.57.*" "sentence-transformers>=5.6" pytest pytest-asyncio sentencepiece "protobuf>=5"
+	@$(OLD)/bin/python -m pip $(QUICKLY) -e . "transformers==4.57.*" "sentence-transformers>=5.6" pytest pytest-asyncio pytest-xdist sentencepiece "protobuf>=5"
 	@touch $@
