@@ -43,8 +43,8 @@ class Assumed:
     """FLOP/s of one GPU: NVIDIA's data sheet of the H100 SXM, dense bfloat16."""
     share_of_peak: float = 0.5
     """What an engine reaches of it."""
-    price: float = 1.0
-    """Of one GPU-hour."""
+    price: float | None = None
+    """Of one GPU-hour; None says nothing of cost."""
 
 
 def measure(files: Sequence[Path], store: Path | None) -> dict[str, Any]:
@@ -158,9 +158,10 @@ def tables(measured: dict[str, Any], assumed: Assumed) -> dict[str, str]:
         "tokens of all records": lambda c: f"{total(c, 'tokens') / 1e9:.1f} billion",
         "GFLOP of a record with abstract": lambda c: f"{groups[c.name]['abstract']['gflop']:,.0f}",
         "FLOP of all records": lambda c: f"{total(c, 'gflop') / 1e9:.1f} x 10^18",
-        "GPU-hours": lambda c: f"{hours(c):,.1f}",
-        f"cost at {assumed.price:g} a GPU-hour": lambda c: f"{hours(c) * assumed.price:,.1f}",
+        f"GPU-hours at an assumed {assumed.share_of_peak:.0%} of peak": lambda c: f"{hours(c):,.1f}",
     }
+    if (price := assumed.price) is not None:
+        tokens[f"cost at {price:g} a GPU-hour"] = lambda c: f"{hours(c) * price:,.1f}"
     disk = {name: (lambda c, size=size: _gb(assumed.records * c.width * size)) for name, size in BYTES.items()}
     kinds = index_bytes(1, 1)
     memory = {name: (lambda c, name=name: _gb(index_bytes(c.width, assumed.records)[name])) for name in kinds}

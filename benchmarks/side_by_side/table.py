@@ -191,7 +191,8 @@ def _memory_lines(outcome: Outcome) -> list[str]:
         if small[key] is not None
     ]
     sizes = f"{small['passages']:,} and {large['passages']:,} passages"
-    return [f"Memory beyond the weights while {sizes} are indexed: {'; '.join(parts)}."]
+    network = f"{outcome.raw['layers']} layers of width {outcome.raw['width']}, titles"
+    return [f"Memory beyond the weights ({network}) while {sizes} are indexed: {'; '.join(parts)}."]
 
 
 def _memory(outcome: Outcome) -> str:

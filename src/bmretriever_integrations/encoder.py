@@ -194,7 +194,8 @@ class BMRetrieverEncoder:
         """
         Do now what the first query would wait for, so that single queries are fast from the start.
 
-        The instruction's keys and values are computed; on CUDA, graphs for single queries are recorded. Vectors stay the same
+        The instruction's keys and values are computed; on CUDA, graphs for single queries are recorded, but
+        not for "mini" and ``forward="plain"``, which have none. Vectors stay the same
         within the tolerance of their number type.
 
         :param instruction: of the queries to come, as in :meth:`encode_queries`; call once for each.
@@ -213,7 +214,7 @@ class BMRetrieverEncoder:
             self._runner.compile()
             steps.append(("compile the layers", partial(self.encode_queries, ["a", "b b"], task)))
         steps.append((f"instruction of {len(common)} tokens", partial(self.encode_queries, ["a"], task)))
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and self._runner.open_forward().is_recordable:
             steps += [(f"graph for {span} tokens", partial(self._runner.record, common, span)) for span in chosen]
         return timed([*steps, ("one query, ready", partial(self.encode_queries, ["a"], task))])
 

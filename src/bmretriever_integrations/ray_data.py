@@ -30,7 +30,7 @@ class BMRetrieverBatchEmbedder:
             BMRetrieverBatchEmbedder,
             fn_constructor_kwargs={"model": "410M", "title_column": "title"},
             batch_size=4096,
-            concurrency=8,
+            compute=ray.data.ActorPoolStrategy(size=8),
             num_gpus=1,
         )
 

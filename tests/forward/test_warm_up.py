@@ -81,9 +81,15 @@ def test_a_row_takes_the_shortest_graph_that_holds_it(tiny, monkeypatch):
 
 def test_a_network_of_one_layer_is_not_recorded(tiny):
     network = AutoModel.from_config(AutoConfig.from_pretrained(tiny("llama"), num_hidden_layers=1)).eval()
-    forward = choose_forward(network, 0)
-    forward.record([], 16)
-    assert "graphs" not in forward.name
+    assert not choose_forward(network, 0).is_recordable
+
+
+@pytest.mark.parametrize(("model", "way", "graphs"), [("llama", "auto", 8), ("llama", "plain", 0), ("mini", "auto", 0)])
+def test_graphs_are_recorded_where_there_can_be_any(tiny, monkeypatch, model, way, graphs):
+    encoder = BMRetrieverEncoder(model if model == "mini" else tiny(model), device="cpu", forward=way)
+    monkeypatch.setattr(encoder, "device", torch.device("cuda"))  # recorded on the CPU all the same, which only pads
+    steps = [name for name, _ in encoder.warm_up().steps]
+    assert sum(name.startswith("graph for") for name in steps) == graphs
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="compiling for the CPU needs a C++ compiler")

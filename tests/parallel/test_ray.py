@@ -145,7 +145,7 @@ def test_map_batches_adds_a_column_of_float32(cluster, checkpoint) -> None:
             "title_column": "title",
         },
         batch_size=5,
-        concurrency=1,
+        compute=ray.data.ActorPoolStrategy(size=1),
     )
     found = dataset.take_batch(100)
     assert found["vector"].dtype == np.float32

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from bmretriever_integrations.index.build import SHARD_SIZE
 
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="PubMed .xml(.gz) or BEIR .jsonl(.gz)")
-    parser.add_argument("--to", required=True, metavar="DIR", help="the index; an unfinished one is gone on with")
+    parser.add_argument("--to", required=True, metavar="DIR", help="output folder; an unfinished index is resumed")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="short name, hub id or folder (default: %(default)s)")
     parser.add_argument("--limit", type=positive, metavar="N", help="index the first N records only")
     parser.add_argument(
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--devices",
         metavar="D,D",
-        help="several devices of this machine at once, e.g. cuda:0,cuda:1; the bytes are the same",
+        help="several devices of this machine at once, e.g. cuda:0,cuda:1; same bytes as with one of their kind",
     )
     parser.add_argument(
         "--engine",
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard-size",
         type=positive,
         default=SHARD_SIZE,
-        help="records that a stop can cost at most (default: %(default)s)",
+        help="records of a shard; a stop costs one shard at most, three for each of several engines (default: %(default)s)",
     )
 
 

@@ -26,6 +26,8 @@ class Forward(Protocol):
     """Whether a batch costs its longest row times its rows; else the sum of its rows."""
     reuses_prefix: bool
     """Whether it makes use of ``shared``."""
+    is_recordable: bool
+    """Whether single rows can run as one graph."""
 
     @property
     def name(self) -> str:
@@ -38,7 +40,7 @@ class Forward(Protocol):
         """Have PyTorch compile the network at its next use."""
 
     def record(self, common: Sequence[int], span: int) -> None:
-        """Get ready for single rows of up to ``span`` tokens behind the prefix ``common``."""
+        """Get ready for single rows of up to ``span`` tokens behind the prefix ``common``; only where ``is_recordable``."""
 
 
 def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
@@ -124,12 +126,15 @@ def _varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_head
                 found = attention.varlen(query, key, value, scope)
             except RuntimeError as error:
                 warnings.warn(
-                    f"variable-length attention does not run on {device} ({error}); batches are padded", stacklevel=4
+                    f"variable-length attention does not run on {device} ({error}); another attention is taken",
+                    stacklevel=4,
                 )
                 return False
             if not torch.allclose(
                 found.float(), attention.grouped(query, key, value, scope).float(), atol=0.05, rtol=0.05
             ):
-                warnings.warn(f"variable-length attention is not right on {device}; batches are padded", stacklevel=4)
+                warnings.warn(
+                    f"variable-length attention is not right on {device}; another attention is taken", stacklevel=4
+                )
                 return False
     return True

@@ -48,6 +48,11 @@ class FlatForward:
             parts.append(f"{sum(map(len, self._replays.values()))} graphs")
         return ", ".join(parts)
 
+    @property
+    def is_recordable(self) -> bool:
+        """Whether single rows can run as one graph."""
+        return self._decoder.is_recordable
+
     @torch.inference_mode()
     def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:
         """
@@ -85,8 +90,6 @@ class FlatForward:
         :param common: ids of the prefix that the rows have in common; may be empty.
         :param span: tokens of the longest row, without those of the prefix; at least 2.
         """
-        if not self._decoder.is_recordable:
-            return
         prefix = self._prefix(tuple(common))
         replay = Replay(self._decoder, span, self._device, prefix)
         self._replays.setdefault(tuple(common), {})[span] = replay

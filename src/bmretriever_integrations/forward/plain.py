@@ -22,6 +22,7 @@ class PlainForward:
 
     pads = True
     reuses_prefix = False
+    is_recordable = False
 
     def __init__(self, network: Any, pad_id: int) -> None:
         """
@@ -44,7 +45,8 @@ class PlainForward:
         self._is_compiled = True
 
     def record(self, common: Sequence[int], span: int) -> None:
-        """Do nothing: single rows are run like all others."""
+        """Refuse: single rows are run like all others."""
+        raise NotImplementedError("the plain way records nothing")
 
     @torch.inference_mode()
     def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:

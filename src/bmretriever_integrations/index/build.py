@@ -45,7 +45,7 @@ def build_index(
     :param sources: see :func:`~bmretriever_integrations.corpus.read_corpus`.
     :param folder: made if it is not there.
     :param limit: index the first records only; what comes after them in the sources is not read.
-    :param shard_size: records of a shard, of which one at most is lost when a run stops.
+    :param shard_size: records of a shard; when a run stops, one at most is lost, of a pool three for each engine.
     :param progress: show a bar, if standard error is a terminal.
     :raises IndexMismatch: if the folder was made with another model, setting, or other records.
     :raises DamagedIndex: if the folder holds other files, or its manifest is damaged.
