@@ -26,12 +26,14 @@ class Forward(Protocol):
     """Whether a batch costs its longest row times its rows; else the sum of its rows."""
     reuses_prefix: bool
     """Whether it makes use of ``shared``."""
-    is_recordable: bool
-    """Whether single rows can run as one graph."""
 
     @property
     def name(self) -> str:
         """What ``repr`` shows."""
+
+    @property
+    def is_recordable(self) -> bool:
+        """Whether single rows can run as one graph."""
 
     def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:
         """Embed a batch of token ids, of which the first ``shared`` are the same in all rows. *Shape:* (rows, width)"""
