@@ -77,6 +77,8 @@ class Options:
         for name in ("passages", "queries", "latency", "rounds", "threads"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.on_cuda and self.rounds == 1:
+            raise ValueError("rounds must be at least 2 on CUDA: the slow contenders sit the first one out")
 
     def check(self) -> None:
         """

@@ -24,6 +24,8 @@ def resolve_device(device: str | None) -> torch.device:
         ) from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {device!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    if chosen.type == "cuda" and chosen.index is None:  # some of PyTorch's functions take no device without a number
+        return torch.device("cuda", torch.cuda.current_device())
     return chosen
 
 

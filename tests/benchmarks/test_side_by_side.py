@@ -224,6 +224,8 @@ def test_options_go_through_pytest_and_plans_take_them():
     assert (plan.passages, plan.memory, plan.contenders) == (5, (3, 9), ("ours",))
     assert (plan.layers, plan.queries) == (CUDA_PLANS["7B"].layers, CUDA_PLANS["7B"].queries)
     assert Options().plan("410M") == CPU_PLANS["410M"]
+    with pytest.raises(ValueError, match="rounds must be at least 2 on CUDA"):
+        Options(device="cuda", rounds=1)
     assert (Options().chosen_dtype(), options.chosen_dtype()) == ("float32", "bfloat16")
     assert Options(device="cuda").chosen_models() == ("410M", "1B", "2B", "7B")
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.checkpoints import RELEASED, find_checkpoint
+from bmretriever_integrations.device import resolve_device
 from bmretriever_integrations.embedded import pack
 from bmretriever_integrations.testing import reference_encode, write_tiny_checkpoint
 
@@ -173,6 +174,13 @@ def test_close_frees_the_weights(tiny):
     encoder.close()
     gc.collect()
     assert network() is None
+
+
+def test_cuda_without_a_number_is_the_current_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert resolve_device("cuda") == torch.device("cuda", 1)
+    assert resolve_device("cuda:0") == torch.device("cuda", 0)
 
 
 def test_auto_dtype_is_bfloat16_where_the_cpu_has_it(tiny, monkeypatch):

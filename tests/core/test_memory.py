@@ -46,7 +46,7 @@ def short_of_memory(watch):
     ],
 )
 def test_halves_the_budget_and_goes_on(tiny, short_of_memory, error):
-    encoder = BMRetrieverEncoder(tiny("llama"), max_batch_tokens=4000)
+    encoder = BMRetrieverEncoder(tiny("llama"), dtype="float32", max_batch_tokens=4000)
     expected = encoder.encode_passages(TEXTS)
     sizes = short_of_memory(encoder, 700, error)
     vectors = encoder.encode_passages(TEXTS)

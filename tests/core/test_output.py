@@ -12,7 +12,7 @@ TEXTS = ["fever", "stroke", "fever", "", "stroke", "fever"]
 
 
 def test_equal_texts_are_run_once(tiny, watch):
-    encoder = BMRetrieverEncoder(tiny("llama"))
+    encoder = BMRetrieverEncoder(tiny("llama"), dtype="float32")
     rows = []
     watch(encoder, lambda run, lengths: rows.append(len(lengths)) or run())
     vectors = encoder.encode_passages(TEXTS)

@@ -122,3 +122,12 @@ def test_on_cuda_equals_the_plain_way(tiny, architecture):
     assert forward.name == "packed, varlen attention"
     for shared in (0, 9):
         assert functional.cosine_similarity(forward(rows, shared).float(), plain).min() >= 0.999
+
+
+def test_want_of_memory_says_nothing_of_the_kernel(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(attention, "varlen", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        choose._varlen_agrees.__wrapped__(torch.device("cpu"), torch.float32, 4, 4, 16)

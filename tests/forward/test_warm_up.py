@@ -79,6 +79,17 @@ def test_a_row_takes_the_shortest_graph_that_holds_it(tiny, monkeypatch):
     assert tokens == [4, 4, 8, 9, 6]
 
 
+def test_a_graph_is_recorded_once_and_not_kept_beyond_compiling(tiny):
+    """One that goes would take the workspace of the others' matrix products with it."""
+    forward = choose_forward(AutoModel.from_pretrained(tiny("gemma")).eval(), 0)
+    forward.record([], 8)
+    kept = forward._replays[()][8]
+    forward.record([], 8)
+    assert forward._replays[()][8] is kept
+    forward.compile()
+    assert "graphs" not in forward.name
+
+
 def test_a_network_of_one_layer_is_not_recorded(tiny):
     network = AutoModel.from_config(AutoConfig.from_pretrained(tiny("llama"), num_hidden_layers=1)).eval()
     assert not choose_forward(network, 0).is_recordable

@@ -37,6 +37,7 @@ class FlatForward:
         self._pad_id = pad_id
         self.prefixes = PrefixCache()
         self._replays: dict[tuple[int, ...], dict[int, Replay]] = {}
+        self._stream: torch.cuda.Stream | None = None  # of all its graphs
 
     @property
     def name(self) -> str:
@@ -80,6 +81,7 @@ class FlatForward:
 
     def compile(self) -> None:
         """Compile the layers at their next use: PyTorch fuses what lies between the matrix products and the attention."""
+        self._replays.clear()  # they hold the layers as they were
         self._decoder.compile()
 
     @torch.inference_mode()
@@ -90,6 +92,9 @@ class FlatForward:
         :param common: ids of the prefix that the rows have in common; may be empty.
         :param span: tokens of the longest row, without those of the prefix; at least 2.
         """
-        prefix = self._prefix(tuple(common))
-        replay = Replay(self._decoder, span, self._device, prefix)
-        self._replays.setdefault(tuple(common), {})[span] = replay
+        recorded = self._replays.setdefault(tuple(common), {})
+        if span in recorded:
+            return
+        if self._device.type == "cuda" and self._stream is None:
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        recorded[span] = Replay(self._decoder, span, self._device, self._prefix(tuple(common)), self._stream)

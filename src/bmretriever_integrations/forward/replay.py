@@ -6,6 +6,7 @@ A graph has fixed shapes and addresses, so it is recorded for a length; shorter 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,18 +18,27 @@ WARM_UPS = 2
 """Runs before recording, in which libraries choose their kernels and take their memory (three in PyTorch's own examples,
 for training, where gradients come in the second)."""
 
+_recording = threading.Lock()  # PyTorch: "only one capture may be underway at a time in the process"
+
 
 class Replay:
     """The network for one row of up to ``span`` tokens. On other devices than CUDA nothing is recorded and it simply runs."""
 
     def __init__(
-        self, run: Callable[[Tensor, Layout], Tensor], span: int, device: torch.device, prefix: Prefix | None
+        self,
+        run: Callable[[Tensor, Layout], Tensor],
+        span: int,
+        device: torch.device,
+        prefix: Prefix | None,
+        stream: torch.cuda.Stream | None = None,
     ) -> None:
         """
         :param run: (ids, layout) -> *Shape:* (1, width)
         :param span: tokens, without those of the prefix; at least 2.
         :param device: where the network is.
         :param prefix: what stands before the row.
+        :param stream: on CUDA, the device's stream to record on. A graph that goes frees the workspace of its stream's matrix
+            products, so graphs of one stream must go together; PyTorch's own default is one stream for the whole process.
         """
         # length 1 where the span is more: the layout then reads the row's end from ``last``, which is set before each run
         self._layout = Layout((1,), (span,), device, prefix)
@@ -36,18 +46,20 @@ class Replay:
         self._run = run
         self._graph: torch.cuda.CUDAGraph | None = None
         if device.type == "cuda":
-            with torch.cuda.device(device):  # a graph is recorded on the current one
-                self._record(device)
+            aside = stream or torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            with _recording, torch.cuda.device(device):  # a graph is recorded on the current one
+                self._record(device, aside)
 
-    def _record(self, device: torch.device) -> None:
-        aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    def _record(self, device: torch.device, aside: torch.cuda.Stream) -> None:
         aside.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(aside):
             for _ in range(WARM_UPS):
                 self._run(self._ids, self._layout)
         torch.cuda.current_stream(device).wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may go on with other engines
+        with torch.cuda.graph(
+            graph, stream=aside, capture_error_mode="thread_local"
+        ):  # other threads may go on with other engines
             self._output = self._run(self._ids, self._layout)
         self._graph = graph
 
