@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
+from bmretriever_integrations.forward import attention
 from bmretriever_integrations.forward.choose import _varlen_agrees, choose_forward
 from bmretriever_integrations.forward.flat import FlatForward
 from bmretriever_integrations.testing import ARCHITECTURES
@@ -130,4 +131,4 @@ def test_want_of_memory_says_nothing_of_the_kernel(monkeypatch):
 
     monkeypatch.setattr(attention, "varlen", full)
     with pytest.raises(torch.OutOfMemoryError):
-        choose._varlen_agrees.__wrapped__(torch.device("cpu"), torch.float32, 4, 4, 16)
+        _varlen_agrees.__wrapped__(torch.device("cpu"), torch.float32, 4, 4, 16)
