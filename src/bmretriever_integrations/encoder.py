@@ -194,9 +194,8 @@ class BMRetrieverEncoder:
         """
         Do now what the first query would wait for, so that single queries are fast from the start.
 
-        The instruction's keys and values are computed; on CUDA, graphs for single queries are recorded, but
-        not for "mini" and ``forward="plain"``, which have none. Vectors stay the same
-        within the tolerance of their number type.
+        The instruction's keys and values are computed; on CUDA, graphs for single queries are recorded, but not for "mini" and
+        ``forward="plain"``, which have none. Vectors stay the same within the tolerance of their number type.
 
         :param instruction: of the queries to come, as in :meth:`encode_queries`; call once for each.
         :param compile_layers: have PyTorch compile the layers (needs a C++ compiler, or Triton on CUDA; half a minute or more).

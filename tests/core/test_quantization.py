@@ -209,8 +209,8 @@ def test_torchao_knows_the_configuration(tiny):
 def test_cuda(tiny, architecture, kind):
     if kind == "fp8":
         pytest.importorskip("torchao")
-    if kind == "fp8" and torch.cuda.get_device_capability() < quantization.FP8_CAPABILITY:
-        pytest.skip("this GPU does not multiply fp8")
+        if torch.cuda.get_device_capability() < quantization.FP8_CAPABILITY:
+            pytest.skip("this GPU does not multiply fp8")
     with BMRetrieverEncoder(tiny(architecture), device="cuda", quantization=kind) as encoder:
         found = encoder.encode_passages(TEXTS)
     prompts = [passage_prompt(text) for text in TEXTS]

@@ -30,14 +30,14 @@ class Replay:
         span: int,
         device: torch.device,
         prefix: Prefix | None,
-        stream: torch.cuda.Stream | None = None,
+        stream: torch.cuda.Stream | None,
     ) -> None:
         """
         :param run: (ids, layout) -> *Shape:* (1, width)
         :param span: tokens, without those of the prefix; at least 2.
         :param device: where the network is.
         :param prefix: what stands before the row.
-        :param stream: on CUDA, the device's stream to record on. A graph that goes frees the workspace of its stream's matrix
+        :param stream: the device's stream to record on; None on other devices than CUDA. A graph that goes frees the workspace of its stream's matrix
             products, so graphs of one stream must go together; PyTorch's own default is one stream for the whole process.
         """
         # length 1 where the span is more: the layout then reads the row's end from ``last``, which is set before each run
@@ -45,20 +45,19 @@ class Replay:
         self._ids = torch.zeros(span, dtype=torch.int64, device=device)
         self._run = run
         self._graph: torch.cuda.CUDAGraph | None = None
-        if device.type == "cuda":
-            aside = stream or torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        if stream is not None:
             with _recording, torch.cuda.device(device):  # a graph is recorded on the current one
-                self._record(device, aside)
+                self._record(stream)
 
-    def _record(self, device: torch.device, aside: torch.cuda.Stream) -> None:
-        aside.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(aside):
+    def _record(self, stream: torch.cuda.Stream) -> None:
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
             for _ in range(WARM_UPS):
                 self._run(self._ids, self._layout)
-        torch.cuda.current_stream(device).wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(
-            graph, stream=aside, capture_error_mode="thread_local"
+            graph, stream=stream, capture_error_mode="thread_local"
         ):  # other threads may go on with other engines
             self._output = self._run(self._ids, self._layout)
         self._graph = graph
