@@ -37,8 +37,9 @@ class Replay:
         :param span: tokens, without those of the prefix; at least 2.
         :param device: where the network is.
         :param prefix: what stands before the row.
-        :param stream: the device's stream to record on; None on other devices than CUDA. A graph that goes frees the workspace of its stream's matrix
-            products, so graphs of one stream must go together; PyTorch's own default is one stream for the whole process.
+        :param stream: the device's stream to record on; None on other devices than CUDA. A graph that goes frees the workspace
+            of its stream's matrix products, so graphs of one stream must go together; PyTorch's default is one stream for the
+            whole process.
         """
         # length 1 where the span is more: the layout then reads the row's end from ``last``, which is set before each run
         self._layout = Layout((1,), (span,), device, prefix)
@@ -56,9 +57,8 @@ class Replay:
                 self._run(self._ids, self._layout)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(
-            graph, stream=stream, capture_error_mode="thread_local"
-        ):  # other threads may go on with other engines
+        # "thread_local": other threads may go on with other engines
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             self._output = self._run(self._ids, self._layout)
         self._graph = graph
 
