@@ -7,14 +7,20 @@ the same tests run with the kernel itself.
 
 from __future__ import annotations
 
+import inspect
+import sys
+from functools import wraps
+
 import pytest
 import torch
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
-from bmretriever_integrations.forward import attention
-from bmretriever_integrations.forward.choose import _varlen_agrees, choose_forward
+from bmretriever_integrations.forward import attention, layout
+from bmretriever_integrations.forward import varlen as varlen_module
+from bmretriever_integrations.forward.choose import _may_have_varlen, _varlen_agrees, choose_forward
 from bmretriever_integrations.forward.flat import FlatForward
+from bmretriever_integrations.forward.varlen import varlen_kernel
 from bmretriever_integrations.testing import ARCHITECTURES
 
 varlen = pytest.importorskip("torch.nn.attention.varlen", reason="PyTorch before 2.10 has no variable-length attention")
@@ -45,9 +51,161 @@ def plain_meaning(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale,
     return torch.cat(rows)
 
 
+def of_2_10(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, is_causal=False, return_aux=None):
+    raise AssertionError("2.10's function has no scale, no windows and no grouped heads")
+
+
+def of_2_11(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux=None, scale=None, window_size=(-1, -1)
+):
+    raise AssertionError("2.11's function has no grouped heads")
+
+
+def of_2_12(
+    query,
+    key,
+    value,
+    cu_seq_q,
+    cu_seq_k,
+    max_q,
+    max_k,
+    *,
+    return_aux=None,
+    scale=None,
+    window_size=(-1, -1),
+    enable_gqa=False,
+    seqused_k=None,
+    block_table=None,
+    num_splits=None,
+):
+    """2.12 to 2.15."""
+    return plain_meaning(
+        query,
+        key,
+        value,
+        cu_seq_q,
+        cu_seq_k,
+        max_q,
+        max_k,
+        scale=scale,
+        window_size=window_size,
+        enable_gqa=enable_gqa,
+    )
+
+
+def operator(
+    query,
+    key,
+    value,
+    cum_seq_q,
+    cum_seq_k,
+    max_q,
+    max_k,
+    dropout_p,
+    is_causal,
+    return_debug_mask,
+    *,
+    scale=None,
+    window_size_left=None,
+    window_size_right=None,
+    seqused_k=None,
+    alibi_slopes=None,
+):
+    """aten::_flash_attention_forward from 2.5 to 2.15; it takes grouped heads as they come."""
+    assert (dropout_p, return_debug_mask) == (0.0, False)
+    assert is_causal == ((window_size_left, window_size_right) == (-1, 0))
+    window, grouped = (window_size_left, window_size_right), query.shape[1] != key.shape[1]
+    places = cum_seq_q, cum_seq_k, max_q, max_k
+    return plain_meaning(query, key, value, *places, scale=scale, window_size=window, enable_gqa=grouped), None, None
+
+
+RELEASES = {"2.9": None, "2.10": of_2_10, "2.11": of_2_11, "2.12": of_2_12, "2.13": of_2_12}
+"""What ``torch.nn.attention.varlen.varlen_attn`` is in each; before 2.10 there is no such module."""
+
+
+@pytest.fixture
+def release(monkeypatch):
+    """A function: release of PyTorch -> both names of the kernel are as in it; the list of the names that were called."""
+
+    def pretend(name):
+        calls = []
+        function = RELEASES[name]
+        if function is None:
+            monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", None)
+            monkeypatch.delattr("torch.nn.attention.varlen")
+        else:
+            counted = wraps(function)(lambda *a, **k: (calls.append("function"), function(*a, **k))[1])
+            monkeypatch.setattr(varlen, "varlen_attn", counted)
+        counted_operator = wraps(operator)(lambda *a, **k: (calls.append("operator"), operator(*a, **k))[1])
+        monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", counted_operator)
+        _varlen_agrees.cache_clear()
+        return calls
+
+    yield pretend
+    _varlen_agrees.cache_clear()
+
+
 @pytest.fixture
 def kernel(monkeypatch):
     monkeypatch.setattr(varlen, "varlen_attn", plain_meaning)
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("2.9", "operator"), ("2.10", "operator"), ("2.11", "operator"), ("2.12", "function"), ("2.13", "function")],
+)
+@pytest.mark.parametrize("heads", [(4, 4, 16), (4, 1, 32), (8, 2, 16)])
+def test_every_release_takes_the_packed_way(release, name, form, heads):
+    """docs/speed.md has this table. Equal heads as GPT-NeoX's, one pair for all as Gemma's, groups as Mistral's."""
+    calls = release(name)
+    assert _varlen_agrees(torch.device("cpu"), torch.float32, *heads)
+    assert set(calls) == {form}
+
+
+@pytest.mark.parametrize(("name", "form"), [("2.11", "operator"), ("2.13", "function")])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_auto_is_packed_on_every_release(tiny, release, monkeypatch, name, form, architecture):
+    monkeypatch.setattr("bmretriever_integrations.forward.choose._may_have_varlen", lambda *_: True)
+    calls = release(name)
+    network = AutoModel.from_pretrained(tiny(architecture)).eval()
+    rows = [[5, 6, 7, 8, 9], [5, 6, 7], [5]]
+    plain = choose_forward(network, 0, "plain")(rows)
+    forward = choose_forward(network, 0)
+    assert forward.name == "packed, varlen attention"
+    calls.clear()
+    torch.testing.assert_close(forward(rows), plain, rtol=1e-4, atol=1e-5)
+    assert set(calls) == {form}
+
+
+def test_the_kernel_in_this_pytorch_has_the_arguments_that_are_given_to_it():
+    """Where a later release renames one, this fails before any GPU does."""
+    found = {argument.name for argument in torch.ops.aten._flash_attention_forward.default._schema.arguments}
+    assert set(inspect.signature(operator).parameters) <= found
+    batch = layout.packed([[1] * 3, [1]], torch.device("cpu"))
+    some = torch.randn(4, 2, 16)
+    with pytest.raises(NotImplementedError, match="CPU"):  # understood, but there is none for the CPU
+        varlen_kernel()(some, some, some, batch.starts, batch.key_starts, 3, 3, scale=1.0, window=(-1, 0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "capability", "may"),
+    [
+        ("cuda", torch.bfloat16, (9, 0), True),
+        ("cuda", torch.float16, (8, 0), True),
+        ("cuda", torch.float32, (9, 0), False),
+        ("cuda", torch.bfloat16, (7, 5), False),
+        ("cpu", torch.bfloat16, (9, 0), False),
+    ],
+)
+def test_the_kernel_is_for_ampere_and_later_in_16_bits(monkeypatch, kind, dtype, capability, may):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert _may_have_varlen(torch.device(kind), dtype) == may
+
+
+def test_without_a_prefix_queries_and_keys_share_their_boundaries():
+    """PyTorch 2.15 takes cuDNN's kernel where both are the same tensor."""
+    batch = layout.packed([[1] * 3, [1]], torch.device("cpu"))
+    assert batch.key_starts is batch.starts
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -93,6 +251,7 @@ def test_a_kernel_that_aligns_otherwise_is_not_taken(monkeypatch):
         same = {"scale": scale, "window_size": window_size, "enable_gqa": enable_gqa}
         return plain_meaning(query, first, second, cu_seq_q, cu_seq_q, max_q, max_q, **same)
 
+    @wraps(plain_meaning)
     def broken(*_arguments, **_options):
         raise RuntimeError("no kernel image is available for execution on the device")
 
@@ -108,6 +267,7 @@ def test_a_kernel_that_aligns_otherwise_is_not_taken(monkeypatch):
     _varlen_agrees.cache_clear()
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_on_cuda_equals_the_plain_way(tiny, architecture):
@@ -123,6 +283,18 @@ def test_on_cuda_equals_the_plain_way(tiny, architecture):
     assert forward.name == "packed, varlen attention"
     for shared in (0, 9):
         assert functional.cosine_similarity(forward(rows, shared).float(), plain).min() >= 0.999
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("heads", [(16, 16, 64), (8, 8, 256), (8, 1, 256), (32, 8, 128)], ids=["410M", "1B", "2B", "7B"])
+@pytest.mark.parametrize("form", ["operator", "function"])
+def test_on_cuda_both_forms_are_right_for_the_released_heads(monkeypatch, form, heads):
+    kernels = {"operator": varlen_module._by_operator, "function": varlen_module._by_function}
+    if form == "function" and varlen_kernel() is not kernels["function"]:
+        pytest.skip("this PyTorch's function takes no grouped heads")
+    monkeypatch.setattr(attention, "varlen_kernel", lambda: kernels[form])
+    assert _varlen_agrees.__wrapped__(torch.device("cuda"), torch.bfloat16, *heads)
 
 
 def test_want_of_memory_says_nothing_of_the_kernel(monkeypatch):

@@ -117,6 +117,7 @@ def test_compiled_layers_give_the_same_vectors(tiny):
     assert relative_error(vectors, reference) <= 1e-5
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_on_cuda_graphs_replay_the_same_vectors(tiny, architecture):

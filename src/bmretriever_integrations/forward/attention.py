@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch.nn import functional
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from bmretriever_integrations.forward.layout import Group, KeysAndValues, Layout
+from bmretriever_integrations.forward.varlen import varlen_kernel
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,12 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     """Attend in one call of the variable-length kernel, which knows no padding: a padded layout goes by groups."""
     if scope.layout.spans != scope.layout.lengths:  # a recorded graph's fixed shape, for one
         return grouped(query, key, value, scope)
-    from torch.nn.attention.varlen import varlen_attn
-
     layout, before = scope.layout, scope.before
     longest = max(layout.lengths)
     if before is not None:  # every row's keys stand behind a copy of the prefix's: attention is little beside the MLP
         key, value = (torch.cat((own, part))[layout.key_places] for own, part in zip(before, (key, value), strict=True))
     last_only = len(query) == len(layout.spans)
-    attended = varlen_attn(
+    return varlen_kernel()(
         query,
         key,
         value,
@@ -109,10 +108,8 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
         1 if last_only else longest,
         longest + layout.before,
         scale=scope.scale,
-        window_size=_neighbours(scope.window, last_only),
-        enable_gqa=query.shape[1] != key.shape[1],
+        window=_neighbours(scope.window, last_only),
     )
-    return cast(Tensor, attended)
 
 
 def _neighbours(window: int | None, last_only: bool) -> tuple[int, int]:

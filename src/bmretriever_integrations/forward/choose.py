@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
+from textwrap import shorten
 from typing import Any, Protocol
 
 import torch
@@ -65,7 +65,7 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
             f"forward={wanted!r} knows {', '.join(FAMILIES)}, not {type(network).__name__}: use forward='plain'"
         )
     first = next(network.parameters())
-    has_varlen = _has_varlen(first.device, first.dtype) and _varlen_agrees(
+    has_varlen = _may_have_varlen(first.device, first.dtype) and _varlen_agrees(
         first.device, first.dtype, *_heads(network.config)
     )
     if wanted == "auto":
@@ -84,18 +84,13 @@ def knows(network: Any) -> bool:
     return type(network).__name__ in FAMILIES and getattr(network.config, "is_causal", True)
 
 
-def _has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether PyTorch's variable-length attention runs here: FlashAttention 2 needs compute capability 8.0."""
-    if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
-        return False
-    if importlib.util.find_spec("torch.nn.attention.varlen") is None:
-        return False
-    import inspect
-
-    from torch.nn.attention.varlen import varlen_attn
-
-    wanted = {"window_size", "enable_gqa"}  # PyTorch 2.13 has both; the kernel's first versions had not
-    return wanted <= set(inspect.signature(varlen_attn).parameters) and torch.cuda.get_device_capability(device) >= (8,)
+def _may_have_varlen(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether PyTorch's variable-length kernel is made for this: FlashAttention 2 needs compute capability 8.0 and 16 bits."""
+    return (
+        device.type == "cuda"
+        and dtype in (torch.bfloat16, torch.float16)
+        and torch.cuda.get_device_capability(device) >= (8,)
+    )
 
 
 def _heads(config: Any) -> tuple[int, int, int]:
@@ -130,7 +125,7 @@ def _varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_head
                 raise
             except RuntimeError as error:
                 warnings.warn(
-                    f"variable-length attention does not run on {device} ({error}); another attention is taken",
+                    f"variable-length attention does not run on {device} ({shorten(str(error), 200)}); another attention is taken",
                     stacklevel=4,
                 )
                 return False

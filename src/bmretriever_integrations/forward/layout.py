@@ -80,8 +80,9 @@ class Layout:
     @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its sequence, the prefix counted. *Shape:* (1, tokens) int64"""
-        places = [torch.arange(self.before, self.before + group.length).repeat(group.rows) for group in self.groups]
-        return move(torch.cat(places), self.device)[None]
+        spans = torch.tensor(self.spans)
+        ends = spans.cumsum(0)
+        return move(torch.arange(self.tokens) + (self.before + spans - ends).repeat_interleave(spans), self.device)[None]
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -103,16 +104,18 @@ class Layout:
     @cached_property
     def key_starts(self) -> Tensor:
         """Where each row's keys begin once the prefix stands before every row. *Shape:* (rows + 1,) int32"""
+        if self.prefix is None:
+            return self.starts  # the same tensor: PyTorch 2.15 takes a faster kernel where it sees that both are one
         return self.starts + self.before * self.each_row
 
     @cached_property
     def key_places(self) -> Tensor:
         """For each key of every row, prefix included, its place in [prefix, flat batch]. *Shape:* (keys,) int64"""
-        prefix, places, token = torch.arange(self.before), [], self.before
-        for span in self.spans:
-            places += [prefix, torch.arange(token, token + span)]
-            token += span
-        return move(torch.cat(places), self.device)
+        spans = torch.tensor(self.spans)
+        keys, starts = spans + self.before, spans.cumsum(0) - spans
+        within = torch.arange(int(keys.sum())) - (keys.cumsum(0) - keys).repeat_interleave(keys)
+        places = torch.where(within < self.before, within, within + starts.repeat_interleave(keys))
+        return move(places, self.device)
 
 
 def move(tensor: Tensor, device: torch.device) -> Tensor:
