@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import torch
+from side_by_side.budget import Budget
 from side_by_side.machine import hardware, load_average, versions
 from side_by_side.options import Options
 from side_by_side.results import SCHEMA
@@ -25,15 +27,19 @@ from side_by_side.room import Room
 from side_by_side.texts import Texts, read_texts
 from transformers.utils import logging
 
+from bmretriever_integrations.index.files import write_whole
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--side-by-side", default="{}", help="options as JSON; benchmarks/run.py writes them")
+    parser.addoption("--side-by-side-json", metavar="PATH", help="written anew after each case")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     options = Options.from_json(config.getoption("--side-by-side"))
     config.stash[OPTIONS] = options
     config.stash[LOAD] = load_average()
+    config.stash[BUDGET] = Budget(options.budget)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     if options.threads is not None:
@@ -42,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 OPTIONS = pytest.StashKey[Options]()
 SOURCE = pytest.StashKey[str]()
+BUDGET = pytest.StashKey[Budget]()
+MACHINE = pytest.StashKey[dict[str, Any]]()
 LOAD = pytest.StashKey[float | None]()
 
 
@@ -66,6 +74,49 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def options(pytestconfig: pytest.Config) -> Options:
     """The user's options."""
     return pytestconfig.stash[OPTIONS]
+
+
+@pytest.fixture(scope="session")
+def budget(pytestconfig: pytest.Config) -> Budget:
+    """The time that is left."""
+    return pytestconfig.stash[BUDGET]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a case, before its model is made, when the time is up."""
+    budget = item.config.stash[BUDGET]
+    if budget.is_spent:
+        pytest.skip(f"{item.name.removeprefix('test_')}: the {budget.seconds:.0f} seconds are spent")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """Write the JSON after each case: whatever happens to the next one, what was measured stays."""
+    yield
+    path = item.config.getoption("--side-by-side-json")
+    if path is not None:
+        _save(item.config, Path(path))
+
+
+def _save(config: pytest.Config, path: Path) -> None:
+    """What pytest-benchmark writes once, at the end of a run."""
+    session: Any = config._benchmarksession  # type: ignore[attr-defined]
+    if not session.benchmarks:
+        return
+    if MACHINE not in config.stash:  # asking a CPU what it is takes a second
+        config.stash[MACHINE] = session.get_machine_info()
+    commit_info = config.hook.pytest_benchmark_generate_commit_info(config=config)
+    config.hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
+    output = config.hook.pytest_benchmark_generate_json(
+        config=config,
+        benchmarks=session.benchmarks,
+        include_data=True,
+        machine_info=config.stash[MACHINE],
+        commit_info=commit_info,
+    )
+    config.hook.pytest_benchmark_update_json(config=config, benchmarks=session.benchmarks, output_json=output)
+    write_whole(path, json.dumps(output, indent=4).encode())
 
 
 @pytest.fixture(scope="session")
@@ -94,10 +145,18 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     machine_info.update(described)
 
 
+def pytest_benchmark_update_commit_info(config: pytest.Config, commit_info: dict[str, Any]) -> None:
+    """The commit that the user names, in place of the checkout's."""
+    named = config.stash[OPTIONS].commit
+    if named is not None:
+        commit_info.clear()
+        commit_info["id"] = named
+
+
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """What was asked for, on which texts, with which versions."""
     options = config.stash[OPTIONS]
     asked = {**asdict(options), "rounds": options.chosen_rounds(), "dtype": options.chosen_dtype()}
-    for place in ("data", "work"):
-        asked.pop(place)
+    for name in ("data", "work", "commit"):  # places on a machine; the commit stands in commit_info
+        asked.pop(name)
     output_json |= {"schema": SCHEMA, "options": asked, "versions": versions(), "texts": config.stash[SOURCE]}

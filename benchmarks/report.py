@@ -14,6 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from side_by_side.goals import goals_table
 from side_by_side.results import read_results
 from side_by_side.table import full_tables, short_tables
 
@@ -47,6 +48,15 @@ def print_tables(path: Path) -> None:
     """
     results = [read_results(path)]
     print(f"\n{short_tables(results)}\n\n{full_tables(results)}\n\n{path}")
+
+
+def print_goals(path: Path) -> None:
+    """
+    Print the goals for a GPU beside what was measured.
+
+    :param path: a JSON file.
+    """
+    print(f"\n{goals_table(read_results(path)[1])}")
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ Measures this engine beside what a user would otherwise run, and writes one JSON
     python benchmarks/run.py                                        # 410M and 1B in slices on a CPU, a quarter of an hour
     python benchmarks/run.py --data FOLDER --output benchmarks/results/laptop.json
     python benchmarks/run.py --device cuda --output benchmarks/results/h100.json          # all four models, whole
+    benchmarks/gpu.sh                                               # a GPU within seven minutes: its tests, then the cases
     python benchmarks/run.py --models 410M --cases queries --layers 0 --rounds 5          # one case of the whole model
 
 The weights are random, in the released models' true shapes; nothing is downloaded but a tokenizer, where a registry is in
@@ -19,6 +20,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from side_by_side.machine import PACKAGES, hardware, load_average, versions
 from side_by_side.options import CASES, CONTENDERS, CPU_PLANS, Options
 from side_by_side.texts import VARIABLE
 
@@ -50,9 +52,16 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own choice)")
     parser.add_argument("--data", default=os.environ.get(VARIABLE), help=f"BEIR tasks; or set {VARIABLE}")
     parser.add_argument(
-        "--work", help="folder for the weights, 4 bytes a parameter (default: the system's for temporary files)"
+        "--work",
+        help="folder for the tokenizers, and for the weights in the case memory (default: the system's for temporary files)",
     )
     parser.add_argument("--seed", type=int, help="of weights and order (default: 0)")
+    parser.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="leave out the cases that do not fit, the least important ones last"
+    )
+    parser.add_argument("--commit", metavar="ID", help="of the code, where it lies in no git checkout")
+    parser.add_argument("--goals", action="store_true", help="print the goals for a GPU beside what was measured, last")
+    parser.add_argument("--describe", action="store_true", help="print machine and versions, and measure nothing")
     parser.add_argument("--tiny", action="store_true", help="tiny networks and a few texts: does everything run?")
     return parser
 
@@ -60,7 +69,10 @@ def make_parser() -> argparse.ArgumentParser:
 def main() -> int:
     parser = make_parser()
     given = vars(parser.parse_args())
-    output = given.pop("output").resolve()
+    output, wants_goals = given.pop("output").resolve(), given.pop("goals")
+    if given.pop("describe"):
+        print_machine(given["device"])
+        return 0
     asked = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value is not None
     }
@@ -70,12 +82,13 @@ def main() -> int:
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     output.parent.mkdir(parents=True, exist_ok=True)
+    output.unlink(missing_ok=True)  # it is written after each case, and what is printed shall be of this run
     code = pytest.main(
         [
             str(HERE / "test_side_by_side.py"),
             "--benchmark-only",
             "--benchmark-quiet",
-            f"--benchmark-json={output}",
+            f"--side-by-side-json={output}",
             f"--side-by-side={options.to_json()}",
             "--capture=no",
             "--quiet",
@@ -84,11 +97,23 @@ def main() -> int:
             f"--rootdir={HERE.parent}",
         ]
     )
-    if code == 0:
-        from report import print_tables
+    if output.is_file():
+        from report import print_goals, print_tables
 
         print_tables(output)
+        if wants_goals:
+            print_goals(output)
     return int(code)
+
+
+def print_machine(device: str) -> None:
+    """
+    Print what decides speed.
+
+    :param device: that the benchmark would run on.
+    """
+    for name, value in {**hardware(device, {}, load_average()), **versions()}.items():
+        print(f"{name:35} {'not installed' if value is None and name in PACKAGES else value}")
 
 
 if __name__ == "__main__":

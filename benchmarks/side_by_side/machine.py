@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import platform
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -54,8 +54,18 @@ def hardware(device: str, cpu: dict[str, Any], load: float | None) -> dict[str, 
     }
     if device.startswith("cuda"):
         gpu = torch.cuda.get_device_properties(device)
-        found |= {"gpu": gpu.name, "gpu_memory_gib": round(gpu.total_memory / 2**30, 1), "cuda": torch.version.cuda}
+        found |= {"gpu": gpu.name, "gpu_memory_gib": round(gpu.total_memory / 2**30, 1)}
+        found |= {"cuda": torch.version.cuda, "driver": driver()}
     return found
+
+
+def driver() -> str | None:
+    """Version of NVIDIA's driver; None where it cannot be asked."""
+    try:
+        asked = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0")
+        return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def load_average() -> float | None:
@@ -119,8 +129,6 @@ def peak_of_device(device: str) -> Iterator[dict[str, int | None]]:
     if not device.startswith("cuda"):
         yield found
         return
-    gc.collect()
-    torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     yield found

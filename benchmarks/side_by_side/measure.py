@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import time
 from typing import Any
 
 from tqdm import tqdm
 
+from side_by_side.budget import Budget
 from side_by_side.equality import compare, likeness
 from side_by_side.room import Room, sample_vectors
 from side_by_side.rounds import Arm, take_turns
@@ -16,25 +18,29 @@ SHARE = 8
 """Contenders that take queries one by one get every eighth of the bulk; a loop's time is a multiple of its parts'."""
 
 
-def measure(room: Room, case: str, benchmark: Any) -> dict[str, Any]:
+def measure(room: Room, case: str, benchmark: Any, budget: Budget) -> dict[str, Any]:
     """
     Warm every contender up, compare its vectors with the reference, then let all take turns.
 
     :param room: the model, set up.
     :param case: "passages", "queries" or "one-query".
     :param benchmark: pytest-benchmark's fixture; it times each whole round, the contenders' own times go beside it.
+    :param budget: where it runs short on a GPU, there are fewer rounds.
     :returns: what was found, as plain values.
     """
     arms = room.fresh_arms()
     _assign(arms, room, case)
+    gc.collect()
     with tqdm(total=_runs(arms, room), desc=f"{room.model} {case}", unit="run", disable=None, leave=False) as bar:
         _tune(arms, room, case)
         equal = [_check(arm, room, case) for arm in arms]
+        rounds = room.options.chosen_rounds()
         if room.options.on_cuda:  # graphs and compiled kernels are made for the shapes that will be timed
+            start = time.monotonic()
             take_turns(arms, 0, room.options.device, bar)
+            rounds = budget.rounds(rounds, time.monotonic() - start)
             for arm in arms:
                 arm.seconds.clear()
-        rounds = room.options.chosen_rounds()
         numbers = iter(range(int(room.options.on_cuda), rounds + 1))
 
         def set_up() -> tuple[tuple[Any, ...], dict[str, Any]]:

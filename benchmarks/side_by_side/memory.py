@@ -13,7 +13,8 @@ from tqdm import tqdm
 from bmretriever_integrations.prompts import passage_prompt
 from side_by_side.indexing import index_and_watch
 from side_by_side.room import KINDS, Room
-from side_by_side.shapes import thin_config, write_checkpoint, write_for_peers
+from side_by_side.shapes import thin_config
+from side_by_side.weights import write_checkpoint, write_for_peers
 
 INDEXERS = ("ours", "st-default")
 PRELOADED = ("bmretriever_integrations.encoder", "bmretriever_integrations.index.build", "transformers.modeling_utils")
@@ -82,12 +83,12 @@ def _write_corpus(room: Room, size: int) -> Path:
 
 
 def _network(room: Room) -> tuple[Path, Path]:
-    """Folders of the network that indexes: as released, and for sentence-transformers."""
-    if room.options.on_cuda:
-        return room.checkpoint(room.depths[-1]), room.exported(room.depths[-1])
-    config = thin_config(room.configs[room.whole])
-    checkpoint = write_checkpoint(room.folder / "thin", config, room.folder / "tokenizer", room.options.seed, "cpu")
-    return checkpoint, write_for_peers(checkpoint, room.folder / "thin-exported")
+    """Folders of the network that indexes, as released and for sentence-transformers: fresh processes read it from the disk."""
+    whole = room.configs[room.whole]
+    config = whole if room.options.on_cuda else thin_config(whole)
+    tokenizer, drawn_on = room.folder / "tokenizer", room.options.device
+    checkpoint = write_checkpoint(room.folder / "indexer", config, tokenizer, room.options.seed, drawn_on)
+    return checkpoint, write_for_peers(checkpoint, room.folder / "indexer-exported")
 
 
 def _job(room: Room, name: str, corpus: Path, where: tuple[Path, Path]) -> dict[str, Any]:

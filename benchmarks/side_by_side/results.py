@@ -64,6 +64,12 @@ class Outcome:
         """Layers that :meth:`seconds` speaks of: the model's, or the slice's where one slice alone was timed."""
         return int(self.raw["whole_depth"]) if self.is_estimate else self.depths[-1]
 
+    @property
+    def rounds(self) -> int:
+        """How often all took turns."""
+        first = next(iter(self.raw["contenders"].values()))
+        return len(first["depths"][str(self.depths[0])]["seconds"])
+
     def names(self) -> list[str]:
         """The contenders."""
         return list(self.raw["contenders"])
@@ -137,6 +143,14 @@ class Outcome:
         :param name: short name.
         """
         return min(self.seconds(name).values()) <= 0
+
+    def counts(self, name: str) -> bool:
+        """
+        Tell whether a contender's times may be shown: speed without the right vectors is no speed.
+
+        :param name: short name.
+        """
+        return self.right(name) and not self.too_noisy(name)
 
     def middle_seconds(self, name: str) -> float:
         """

@@ -21,9 +21,10 @@ from side_by_side.machine import matmul_peak
 from side_by_side.options import MAIN, Options
 from side_by_side.real_tokenizers import write_tokenizer
 from side_by_side.rounds import Arm, share_weights
-from side_by_side.shapes import config_of, write_checkpoint, write_for_peers
+from side_by_side.shapes import config_of
 from side_by_side.stock import STBest, STDefault
 from side_by_side.texts import Texts, choose, extremes
+from side_by_side.weights import Weights, served, write_folder, write_for_peers
 
 KINDS: dict[str, type[Contender]] = {
     "ours": Ours,
@@ -36,7 +37,8 @@ KINDS: dict[str, type[Contender]] = {
 SECOND = ("ours", "st-best")
 """Those whose dtype is chosen for them; they take part a second time where the CPU has a faster one."""
 MEASURED_MOST = (*MAIN, "ours-auto", "st-best-auto")
-"""In every round; the rest, which stand on sentence-transformers as users run it, in every second one."""
+"""In every round; the rest, which stand on sentence-transformers as users run it, in every second one. On a GPU that itself is among
+them: float32 there takes many times as long as 16 bits."""
 
 
 class Room:
@@ -47,7 +49,7 @@ class Room:
         :param options: the user's.
         :param model: short name of a released model.
         :param texts: to choose from.
-        :param folder: on a disk with room for the weights, 4 bytes a parameter.
+        :param folder: for what is written; weights stay in memory.
         :param store: for downloaded tokenizers, or None.
         """
         self.options, self.model, self.folder = options, model, folder
@@ -61,10 +63,11 @@ class Room:
         self.all_passages = texts.passages
         self.configs = {depth: config_of(model, depth, options.tiny) for depth in (*self.depths, self.whole)}
         self.tokenizer = write_tokenizer(folder / "tokenizer", self.configs[self.whole].model_type, store)
-        self._write()
-        self.arms = self._load()
+        weights = self._write()
+        with served(weights):
+            self.arms = self._load()
+            self.right = {depth: self._reference(depth) for depth in self.depths}
         self.tokens = PromptTokenizer(_tokenizer(self.checkpoint(self.depths[0])), 512)
-        self.right = {depth: self._reference(depth) for depth in self.depths}
         dtypes = {options.chosen_dtype(), options.second_dtype() or options.chosen_dtype()}
         self.peaks = {dtype: matmul_peak(options.device, dtype, 256 if options.tiny else None) for dtype in dtypes}
 
@@ -96,7 +99,8 @@ class Room:
 
     def fresh_arms(self) -> list[Arm]:
         """The contenders with nothing measured yet."""
-        return [Arm(arm.name, arm.contender, arm.depth, rests=arm.name not in MEASURED_MOST) for arm in self.arms]
+        always = SECOND if self.options.on_cuda else MEASURED_MOST
+        return [Arm(arm.name, arm.contender, arm.depth, rests=arm.name not in always) for arm in self.arms]
 
     def missing(self) -> list[str]:
         """Contenders that were asked for and are not installed."""
@@ -112,12 +116,14 @@ class Room:
             torch.cuda.empty_cache()
         shutil.rmtree(self.folder)
 
-    def _write(self) -> None:
-        drawn_on = self.options.device if self.options.on_cuda else "cpu"
+    def _write(self) -> dict[Path, Weights]:
+        weights: dict[Path, Weights] = {}
         for depth in self.depths:
-            checkpoint = self.checkpoint(depth)
-            write_checkpoint(checkpoint, self.configs[depth], self.folder / "tokenizer", self.options.seed, drawn_on)
-            write_for_peers(checkpoint, self.exported(depth))
+            config, dtype = self.configs[depth], getattr(torch, self.options.chosen_dtype())
+            checkpoint = write_folder(self.checkpoint(depth), config, self.folder / "tokenizer")
+            made = Weights(config, self.options.seed, self.options.device, dtype)
+            weights |= {checkpoint: made, write_for_peers(checkpoint, self.exported(depth)): made}
+        return weights
 
     def _load(self) -> list[Arm]:
         first, second = self.options.chosen_dtype(), self.options.second_dtype()
@@ -136,7 +142,7 @@ class Room:
     def _reference(self, depth: int) -> dict[str, Vectors]:
         prompts = [passage_prompt(text, title) for title, text in self.sample_passages]
         prompts += [QUERY_PREFIX + query for query in self.sample_queries]
-        vectors = reference_encode(self.checkpoint(depth), prompts)
+        vectors = reference_encode(self.checkpoint(depth), prompts, device=self.options.device)
         if not np.isfinite(vectors).all():
             raise FloatingPointError(f"the random {self.model} of {depth} layers gives vectors that are not finite")
         return {"passages": vectors[: len(self.sample_passages)], "queries": vectors[len(self.sample_passages) :]}

@@ -1,18 +1,10 @@
-"""The released models' true shapes, random weights in them, and what a token costs."""
+"""The released models' true shapes, and what a token costs in them."""
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import save_file
-
 from bmretriever_integrations.checkpoints import find_checkpoint
-from bmretriever_integrations.export import write_sentence_transformer
 
 PYTHIA = {
     "vocab_size": 50304,
@@ -52,11 +44,6 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 TINY_DEPTH = 4
 TINY = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
-SHARPER = ("query_key_value", "q_proj", "k_proj")
-"""Random queries and keys are made larger, so that attention picks words out and a vector depends on its text."""
-OUTWARD = ("attention.dense", "dense_4h_to_h", "o_proj", "down_proj")
-"""What a layer adds is made smaller the more layers there are, as GPT-2 starts, so that rounding does not pile up with depth."""
-
 
 def whole_depth(model: str) -> int:
     """
@@ -125,71 +112,3 @@ def flops(config: Any, lengths: list[int]) -> float:
     weights = width * head * (2 * heads + 2 * keys) + matrices_of_mlp * width * config.intermediate_size
     attention = sum(2 * heads * head * n * (n + 1) for n in lengths)
     return float(config.num_hidden_layers * (2 * weights * sum(lengths) + attention))
-
-
-def write_checkpoint(folder: Path, config: Any, tokenizer: Path, seed: int, device: str) -> Path:
-    """
-    Write random weights as the released folders look: config.json, model.safetensors, tokenizer.json, tokenizer_config.json.
-
-    :param folder: where; made if it is not there.
-    :param config: of the network.
-    :param tokenizer: folder of the tokenizer's two files.
-    :param seed: of the random numbers.
-    :param device: where they are drawn; a GPU is faster for the large ones.
-    :returns: the folder.
-    """
-    from transformers import AutoModel
-
-    folder.mkdir(parents=True)
-    with torch.device("meta"):
-        network = AutoModel.from_config(config)
-    draw = torch.Generator(device).manual_seed(seed)
-    state = {name: _random(name, weight, config, draw) for name, weight in network.state_dict().items()}
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    config.architectures = [type(network).__name__]
-    config.dtype = "float32"  # as the released ones are stored
-    config.save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(tokenizer / name, folder / name)
-    return folder
-
-
-def _random(name: str, weight: torch.Tensor, config: Any, draw: torch.Generator) -> torch.Tensor:
-    """Linear maps that keep a vector's size, words of size 1 a component, norms and biases as a fresh network has them."""
-    gemma = config.model_type == "gemma"
-    if weight.ndim == 1:
-        scales = name.endswith("norm.weight") and not gemma  # Gemma's scale by 1 + weight
-        return torch.ones(weight.shape) if scales else torch.zeros(weight.shape)
-    spread = 1 / math.sqrt(weight.shape[1])
-    if "embed" in name and not gemma:  # Gemma multiplies its words by the root of the width
-        spread = 1.0
-    elif any(part in name for part in SHARPER):
-        spread *= math.sqrt(2)
-    elif any(part in name for part in OUTWARD):
-        spread /= math.sqrt(2 * config.num_hidden_layers)
-    return (torch.randn(weight.shape, generator=draw, device=draw.device) * spread).cpu()
-
-
-class _Linked:
-    """Stands for a network whose weights are on the disk already, so that a second folder need not hold a copy."""
-
-    def __init__(self, checkpoint: Path, config: Any) -> None:
-        self.checkpoint, self.config = checkpoint, config
-
-    def save_pretrained(self, folder: Path) -> None:
-        self.config.save_pretrained(folder)
-        os.link(self.checkpoint / "model.safetensors", folder / "model.safetensors")
-
-
-def write_for_peers(checkpoint: Path, folder: Path) -> Path:
-    """
-    Write the folder that gives sentence-transformers, and what stands on it, the right vectors: ours, as ``bmretriever export``.
-
-    :param checkpoint: a folder of :func:`write_checkpoint`.
-    :param folder: where, on the same disk.
-    :returns: the folder.
-    """
-    from transformers import AutoConfig, AutoTokenizer
-
-    network = _Linked(checkpoint, AutoConfig.from_pretrained(checkpoint))
-    return write_sentence_transformer(network, AutoTokenizer.from_pretrained(checkpoint), folder)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from side_by_side.goals import goals_table
+from side_by_side.markdown import rows
 from side_by_side.results import Outcome
 
 PEERS = {
@@ -42,6 +44,7 @@ def full_tables(results: Sequence[Result]) -> str:
         parts += [f"### {machine(content)}", conditions(content)]
         for outcome in outcomes:
             parts += [_memory(outcome)] if outcome.case == "memory" else [_title(outcome), _full(outcome)]
+        parts += _goals(content, outcomes)
     return "\n\n".join(parts)
 
 
@@ -69,20 +72,13 @@ def conditions(content: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {versions[name]}" for name in named if versions.get(name))
     changed = " with uncommitted changes" if commit.get("dirty") else ""
     return (
-        f"{content['datetime'][:10]}, commit {str(commit.get('id'))[:10]}{changed}; {packages}. Texts: {content['texts']}. "
-        f"{content['options']['rounds']} rounds."
+        f"{content['datetime'][:10]}, commit {str(commit.get('id'))[:10]}{changed}; {packages}. Texts: {content['texts']}."
     )
 
 
-def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """
-    Make a Markdown table.
-
-    :param header: of the columns.
-    :param body: lines of cells.
-    """
-    lines = [header, ["---"] * len(header), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _goals(content: dict[str, Any], outcomes: Sequence[Outcome]) -> list[str]:
+    """The goals are a GPU's."""
+    return ["**Goals**", goals_table(outcomes)] if "gpu" in content["machine_info"] else []
 
 
 def _short(content: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
@@ -97,7 +93,7 @@ def _short(content: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
     ]
     table = rows(header, body)
     memory = [line for outcome in outcomes if outcome.case == "memory" for line in _memory_lines(outcome)]
-    return "\n\n".join([f"**{machine(content)}**", table, *memory])
+    return "\n\n".join([f"**{machine(content)}**", table, *memory, *_goals(content, outcomes)])
 
 
 def _short_row(outcome: Outcome, ours: str, peers: Sequence[str]) -> list[str]:
@@ -106,7 +102,7 @@ def _short_row(outcome: Outcome, ours: str, peers: Sequence[str]) -> list[str]:
     for peer in peers:
         same = f"{peer}-auto" if ours == "ours-auto" and f"{peer}-auto" in outcome.names() else peer
         cells.append(_ratio(outcome, same, ours))
-    return [*cells, _rate(outcome, ours), _percent(outcome.share_of_peak(ours))]
+    return [*cells, _rate(outcome, ours), _share(outcome, ours)]
 
 
 def _depth_note(outcome: Outcome) -> str:
@@ -128,12 +124,15 @@ def _ratio(outcome: Outcome, peer: str, ours: str) -> str:
 
 
 def _rate(outcome: Outcome, name: str) -> str:
+    if outcome.too_noisy(name):
+        return "too noisy"
     if outcome.case == "one-query":
         return f"p50 {outcome.latency(name, 50):,.1f} ms, p95 {outcome.latency(name, 95):,.1f} ms"
     return f"{_number(outcome.texts_a_second(name))} a second"
 
 
-def _percent(share: float | None) -> str:
+def _share(outcome: Outcome, name: str) -> str:
+    share = None if outcome.too_noisy(name) else outcome.share_of_peak(name)
     return "-" if share is None else f"{100 * share:.0f} %"
 
 
@@ -148,7 +147,7 @@ def _title(outcome: Outcome) -> str:
     mean = raw["real_tokens"] / raw["texts"]
     return (
         f"**{outcome.model}, {CASE_NAMES[outcome.case]}**: {raw['texts']:,} texts of {mean:.0f} tokens on average, the longest "
-        f"{raw['longest']} ({raw['tokenizer']}); {depth}{estimate}."
+        f"{raw['longest']} ({raw['tokenizer']}); {depth}{estimate}; {outcome.rounds} rounds."
     )
 
 
@@ -166,9 +165,9 @@ def _full(outcome: Outcome) -> str:
                 outcome.label(name),
                 outcome.dtype(name),
                 _rate(outcome, name).removesuffix(" a second"),
-                _number(outcome.tokens_a_second(name)),
+                "-" if outcome.too_noisy(name) else _number(outcome.tokens_a_second(name)),
                 "-" if given is None else f"{given:.2f} of the texts' own",
-                _percent(outcome.share_of_peak(name)),
+                _share(outcome, name),
                 "-" if peak is None else f"{peak / 1e6:,.0f} MB",
                 f"{outcome.error(name):.1e}",
                 f"{outcome.cosine(name):.6f}",

@@ -54,7 +54,9 @@ def write_tiny_checkpoint(path: str | Path, architecture: Architecture, seed: in
     return folder
 
 
-def reference_encode(model_path: str | Path, prompts: Sequence[str], max_length: int = 512) -> NDArray[np.float32]:
+def reference_encode(
+    model_path: str | Path, prompts: Sequence[str], max_length: int = 512, device: str = "cpu"
+) -> NDArray[np.float32]:
     """
     The authors' eval.py, plain and slow, on transformers alone: the meaning of "right" in this project.
 
@@ -64,19 +66,21 @@ def reference_encode(model_path: str | Path, prompts: Sequence[str], max_length:
     :param model_path: folder or hub id of a plain checkpoint.
     :param prompts: texts that already carry their template.
     :param max_length: tokens of a sequence, EOS included.
+    :param device: where the network runs; a large one takes minutes on the CPU.
     :returns: *Shape:* (n, width) float32
     """
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(model_path)
-    network = AutoModel.from_pretrained(model_path, dtype=torch.float32).eval()
+    network = AutoModel.from_pretrained(model_path, dtype=torch.float32).eval().to(device)
     vectors = []
     for prompt in prompts:
         ids = tokenizer(prompt, max_length=max_length - 1, truncation=True)["input_ids"]
         with torch.no_grad():
-            hidden = network(input_ids=torch.tensor([[*ids, tokenizer.eos_token_id]])).last_hidden_state
-        vectors.append(hidden[0, -1].numpy())
+            row = torch.tensor([[*ids, tokenizer.eos_token_id]], device=device)
+            hidden = network(input_ids=row).last_hidden_state
+        vectors.append(hidden[0, -1].cpu().numpy())
     if not vectors:
         return np.empty((0, network.config.hidden_size), np.float32)
     array: NDArray[np.float32] = np.stack(vectors)

@@ -124,8 +124,9 @@ def _varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_head
             except torch.OutOfMemoryError:  # says nothing of the kernel
                 raise
             except RuntimeError as error:
+                reason = shorten(str(error), 200)
                 warnings.warn(
-                    f"variable-length attention does not run on {device} ({shorten(str(error), 200)}); another attention is taken",
+                    f"variable-length attention does not run on {device} ({reason}); another attention is taken",
                     stacklevel=4,
                 )
                 return False

@@ -57,7 +57,7 @@ class Kernel(Protocol):
 def varlen_kernel() -> Kernel:
     """Give the kernel in the form that this release of PyTorch has. Whether it runs on a device shows when it is called."""
     function = _public_function()
-    return _by_operator if function is None or not WANTED <= _arguments(function) else _by_function
+    return _by_function if function is not None and _arguments(function) >= WANTED else _by_operator
 
 
 def _public_function() -> Callable[..., Any] | None:

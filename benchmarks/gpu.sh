@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# All that this project wants to know of one GPU, in one command with a time budget.
+#
+#     benchmarks/gpu.sh                              seven minutes in all
+#     benchmarks/gpu.sh --budget 240 --to build/gpu  four minutes
+#     benchmarks/gpu.sh --tiny                       a rehearsal on the CPU: does everything run?
+#
+# Machine and versions; the tests that need CUDA (at most two minutes); then the benchmark's cases in the order of their worth:
+# 410M, 2B, 7B, 1B. What does not fit into the budget is left out. At the end the goals stand beside what was measured.
+#
+#   --budget SECONDS   for everything (default: 420)
+#   --to FOLDER        tests.txt, tests.xml, result.json, printed.txt (default: build/gpu)
+#   --data FOLDER      the texts, as of benchmarks/run.py
+#   --commit ID        of the code, where it lies in no git checkout
+#   --no-tests         the benchmark alone
+#
+# What follows after -- goes to benchmarks/run.py as it is. PYTHON=python3.12 chooses the interpreter; nothing need be installed
+# of this package but what it depends on.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+budget=420 to=build/gpu device=cuda tests=yes given=()
+while (($#)); do
+  case $1 in
+    --budget) budget=$2; shift ;;
+    --to) to=$2; shift ;;
+    --data | --commit) given+=("$1" "$2"); shift ;;
+    --tiny) device=cpu; given+=(--tiny --models 410M 7B --layers 0 --rounds 2 --batch-sizes 2 4) ;;
+    --no-tests) tests=no ;;
+    --) shift; given+=("$@"); break ;;
+    -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "benchmarks/gpu.sh: $1 is no option; --help names them" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+SECONDS=0
+python=${PYTHON:-python3}
+[[ -z ${PYTHON:-} && -x .venv/bin/python ]] && python=.venv/bin/python
+export PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
+mkdir -p "$to" || exit
+
+echo "== machine and versions"
+"$python" benchmarks/run.py --device "$device" --describe || exit
+
+failed=0
+if [[ $tests == yes ]]; then
+  echo "== tests that need CUDA"
+  mapfile -t files < <(grep -rlE '^@?.*mark\.gpu' tests --include='test_*.py' | sort)
+  timeout -k 5 120 "$python" -m pytest -m gpu -q -rfEs --tb=short --durations=5 --junitxml="$to/tests.xml" "${files[@]}" 2>&1 |
+    tee "$to/tests.txt" || failed=1
+fi
+
+echo "== benchmark, $((budget - SECONDS)) seconds left"
+timeout -k 5 $((budget - SECONDS + 30)) "$python" benchmarks/run.py --device "$device" --cases passages queries one-query \
+  --budget $((budget - SECONDS)) --goals --output "$to/result.json" ${given[@]+"${given[@]}"} 2>&1 | tee "$to/printed.txt" || failed=1
+echo "== $SECONDS seconds in all; $to holds $(ls "$to" | tr '\n' ' ')"
+exit $failed

@@ -1,0 +1,16 @@
+"""Cells -> a table in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """
+    Make a Markdown table.
+
+    :param header: of the columns.
+    :param body: lines of cells.
+    """
+    lines = [header, ["---"] * len(header), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
