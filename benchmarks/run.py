@@ -57,7 +57,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, help="of weights and order (default: 0)")
     parser.add_argument(
-        "--budget", type=float, metavar="SECONDS", help="leave out the cases that do not fit, the least important ones last"
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="leave out the cases that do not fit, the least important ones last",
     )
     parser.add_argument("--commit", metavar="ID", help="of the code, where it lies in no git checkout")
     parser.add_argument("--goals", action="store_true", help="print the goals for a GPU beside what was measured, last")

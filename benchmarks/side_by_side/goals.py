@@ -80,7 +80,12 @@ def _lines(find: Callable[[str, str], Outcome | None]) -> Iterator[list[str]]:
         if measured is None:
             yield [name, _shown(goal, goal.least), "-", "not measured"]
         else:
-            yield [name, _shown(goal, goal.least), _shown(goal, measured), "yes" if measured >= goal.least else "**no**"]
+            yield [
+                name,
+                _shown(goal, goal.least),
+                _shown(goal, measured),
+                "yes" if measured >= goal.least else "**no**",
+            ]
 
 
 def _shown(goal: Goal, value: float) -> str:

@@ -115,7 +115,7 @@ class Options:
 
     def chosen_batch_sizes(self) -> tuple[int, ...]:
         """The batch sizes asked for, or those among which a device of this kind has its best."""
-        return self.batch_sizes or ((16, 32, 64, 128, 256, 512) if self.on_cuda else (1, 4, 8, 16, 32, 64, 128))
+        return self.batch_sizes or ((32, 64, 128, 256, 512, 1024, 2048) if self.on_cuda else (1, 4, 8, 16, 32, 64, 128))
 
     def chosen_dtype(self) -> str:
         """The dtype asked for, or bfloat16 on a GPU and float32 on a CPU, which every contender can do well."""

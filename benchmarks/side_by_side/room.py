@@ -37,8 +37,8 @@ KINDS: dict[str, type[Contender]] = {
 SECOND = ("ours", "st-best")
 """Those whose dtype is chosen for them; they take part a second time where the CPU has a faster one."""
 MEASURED_MOST = (*MAIN, "ours-auto", "st-best-auto")
-"""In every round; the rest, which stand on sentence-transformers as users run it, in every second one. On a GPU that itself is among
-them: float32 there takes many times as long as 16 bits."""
+"""In every round; the rest, which stand on sentence-transformers as users run it, in every second one. On a
+GPU that itself is among them: float32 there takes many times as long as 16 bits."""
 
 
 class Room:

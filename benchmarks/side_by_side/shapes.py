@@ -45,6 +45,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 TINY_DEPTH = 4
 TINY = {"hidden_size": 64, "num_attention_heads": 4, "intermediate_size": 128}
 
+
 def whole_depth(model: str) -> int:
     """
     Layers of the released model.

@@ -71,9 +71,7 @@ def conditions(content: dict[str, Any]) -> str:
     named = ("torch", "transformers", "sentence-transformers", "haystack-ai", "llama-index-core", "flash-attn")
     packages = ", ".join(f"{name} {versions[name]}" for name in named if versions.get(name))
     changed = " with uncommitted changes" if commit.get("dirty") else ""
-    return (
-        f"{content['datetime'][:10]}, commit {str(commit.get('id'))[:10]}{changed}; {packages}. Texts: {content['texts']}."
-    )
+    return f"{content['datetime'][:10]}, commit {str(commit.get('id'))[:10]}{changed}; {packages}. Texts: {content['texts']}."
 
 
 def _goals(content: dict[str, Any], outcomes: Sequence[Outcome]) -> list[str]:

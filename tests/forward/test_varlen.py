@@ -29,10 +29,12 @@ varlen = pytest.importorskip("torch.nn.attention.varlen", reason="PyTorch before
 def plain_meaning(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size, enable_gqa):
     """Row by row, in float32; the queries are the last of their row's keys, as FlashAttention aligns them."""
     assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
-    assert max_q == (cu_seq_q[1:] - cu_seq_q[:-1]).max()
-    assert max_k == (cu_seq_k[1:] - cu_seq_k[:-1]).max()
+    longest = [(ends[1:] - ends[:-1]).max() for ends in (cu_seq_q, cu_seq_k)]
+    assert [max_q, max_k] == longest or len(cu_seq_q) == 2  # a recorded graph's one row may be shorter than its shape
+    assert max_q >= longest[0]
+    assert max_k >= longest[1]
     assert enable_gqa == (query.shape[1] != key.shape[1])
-    rows = []
+    output = torch.full_like(query, torch.nan)  # the kernel leaves what no row asks for as the memory was
     for row in range(len(cu_seq_q) - 1):
         mine = query[cu_seq_q[row] : cu_seq_q[row + 1]].transpose(0, 1)
         keys, values = (part[cu_seq_k[row] : cu_seq_k[row + 1]].transpose(0, 1) for part in (key, value))
@@ -47,17 +49,15 @@ def plain_meaning(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale,
         attended = functional.scaled_dot_product_attention(
             mine, keys, values, attn_mask=seen, scale=scale, enable_gqa=enable_gqa
         )
-        rows.append(attended.transpose(0, 1))
-    return torch.cat(rows)
+        output[cu_seq_q[row] : cu_seq_q[row + 1]] = attended.transpose(0, 1)
+    return output
 
 
 def of_2_10(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, is_causal=False, return_aux=None):
     raise AssertionError("2.10's function has no scale, no windows and no grouped heads")
 
 
-def of_2_11(
-    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux=None, scale=None, window_size=(-1, -1)
-):
+def of_2_11(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux=None, scale=None, window_size=(-1, -1)):
     raise AssertionError("2.11's function has no grouped heads")
 
 
@@ -287,7 +287,9 @@ def test_on_cuda_equals_the_plain_way(tiny, architecture):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("heads", [(16, 16, 64), (8, 8, 256), (8, 1, 256), (32, 8, 128)], ids=["410M", "1B", "2B", "7B"])
+@pytest.mark.parametrize(
+    "heads", [(16, 16, 64), (8, 8, 256), (8, 1, 256), (32, 8, 128)], ids=["410M", "1B", "2B", "7B"]
+)
 @pytest.mark.parametrize("form", ["operator", "function"])
 def test_on_cuda_both_forms_are_right_for_the_released_heads(monkeypatch, form, heads):
     kernels = {"operator": varlen_module._by_operator, "function": varlen_module._by_function}

@@ -121,6 +121,21 @@ def test_the_last_layer_works_for_last_tokens_only(tiny, architecture):
     assert seen == {0: 10, 1: 2}
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_on_cuda_every_way_gives_the_reference(unseen, architecture):
+    """In float32; the reference itself is the same on both devices."""
+    queries, passages = texts(25, 14, seed=5), texts(25, 120, seed=6)
+    prompts = [query_prompt("Find it", text) for text in queries] + [passage_prompt(text) for text in passages]
+    reference = reference_encode(unseen[architecture], prompts)
+    assert relative_error(reference_encode(unseen[architecture], prompts, device="cuda"), reference) <= 1e-5
+    for way in WAYS:
+        encoder = BMRetrieverEncoder(unseen[architecture], device="cuda", forward=way, dtype="float32")
+        vectors = np.concatenate([encoder.encode_queries(queries, "Find it"), encoder.encode_passages(passages)])
+        assert relative_error(vectors, reference) <= 1e-5, encoder
+
+
 def test_the_way_is_chosen_by_device_and_shown(tiny):
     assert "forward='packed, grouped attention'" in repr(BMRetrieverEncoder(tiny("gemma"), device="cpu"))
     assert "forward='padded, grouped attention'" in repr(

@@ -92,12 +92,14 @@ def _mask_of_last(group: Group, keys: int, window: int | None, layout: Layout) -
 
 def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     """Attend in one call of the variable-length kernel, which knows no padding: a padded layout goes by groups."""
-    if scope.layout.spans != scope.layout.lengths:  # a recorded graph's fixed shape, for one
-        return grouped(query, key, value, scope)
     layout, before = scope.layout, scope.before
-    longest = max(layout.lengths)
+    if layout.spans != layout.lengths and not layout.is_resizable:
+        return grouped(query, key, value, scope)
+    longest = max(layout.spans)
     if before is not None:  # every row's keys stand behind a copy of the prefix's: attention is little beside the MLP
-        key, value = (torch.cat((own, part))[layout.key_places] for own, part in zip(before, (key, value), strict=True))
+        key, value = (torch.cat((own, part)) for own, part in zip(before, (key, value), strict=True))
+        if len(layout.spans) > 1:
+            key, value = key[layout.key_places], value[layout.key_places]
     last_only = len(query) == len(layout.spans)
     return varlen_kernel()(
         query,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bmretriever_integrations.forward.attention import WAYS
+from bmretriever_integrations.forward.fused import can_fuse, fused_but_attention, fused_layer, rotated
 from bmretriever_integrations.forward.last_layer import LastLayer
 from bmretriever_integrations.forward.layout import KeysAndValues, Layout
 
@@ -26,11 +27,30 @@ class FlatDecoder:
         """
         network.config._attn_implementation = f"bmretriever_{way}"
         norm = "final_layer_norm" if hasattr(network, "final_layer_norm") else "norm"
-        *_earlier, last = network.layers
-        self._last_layer = LastLayer(last, getattr(network, norm), WAYS[way])
+        *self._earlier, self._last = network.layers
+        self._norm, self._attend = getattr(network, norm), WAYS[way]
         self._rotary = network.rotary_emb
         self.body = _without_end(network, norm)
         self.is_compiled = False
+        self._take_own_layers()
+
+    def _take_own_layers(self) -> None:
+        self.is_fused = False
+        self.body.layers = nn.ModuleList(self._earlier)
+        self._last_layer = LastLayer(self._last, self._norm, self._attend, None)
+
+    def fuse(self) -> None:
+        """
+        Take fused twins of the layers, for inference on CUDA, where Triton is there and they prove right on the device.
+
+        A warning says what is not; the layers stay as they are then.
+        """
+        self.is_fused = can_fuse(self._last, self._rotary)
+        if not self.is_fused:
+            return
+        twins = [fused_layer(layer, number, self._attend) for number, layer in enumerate(self._earlier)]
+        self.body.layers = nn.ModuleList(twins)
+        self._last_layer = LastLayer(fused_but_attention(self._last), self._norm, self._attend, rotated)
 
     def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
         """
@@ -55,6 +75,7 @@ class FlatDecoder:
 
     def compile(self) -> None:
         """Compile all layers but the last, each up to its attention and from there on, for any number of tokens."""
+        self._take_own_layers()  # PyTorch fuses them itself
         for layer in self.body.layers:
             layer.compile(dynamic=True)
         self.is_compiled = True
@@ -84,6 +105,5 @@ def _without_end(network: Any, norm: str) -> Any:
     body.config = copy.copy(network.config)
     body.config.num_hidden_layers -= 1
     body._modules = dict(network._modules)
-    body.layers = nn.ModuleList(list(network.layers)[:-1])
     setattr(body, norm, nn.Identity())
     return body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,9 @@ class FlatForward:
         self.network = network
         self._decoder = FlatDecoder(network, way)
         self._device: torch.device = next(network.parameters()).device
+        if self._device.type == "cuda":
+            with self._current():
+                self._decoder.fuse()
         self._pad_id = pad_id
         self.prefixes = PrefixCache()
         self._replays: dict[tuple[int, ...], dict[int, Replay]] = {}
@@ -43,6 +47,8 @@ class FlatForward:
     def name(self) -> str:
         """What ``repr`` shows."""
         parts = ["padded" if self.pads else "packed", f"{self._way} attention"]
+        if self._decoder.is_fused:
+            parts.append("fused")
         if self._decoder.is_compiled:
             parts.append("compiled")
         if self._replays:
@@ -63,6 +69,14 @@ class FlatForward:
         :param shared: leading ids that all rows have in common and whose keys and values are to be reused.
         :returns: final hidden state of each row's last token, on the device. *Shape:* (rows, width)
         """
+        with self._current():
+            return self._run(rows, shared)
+
+    def _current(self) -> AbstractContextManager[Any]:
+        """Triton's kernels run on the current device, whatever their tensors say."""
+        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
+
+    def _run(self, rows: Sequence[Sequence[int]], shared: int) -> Tensor:
         common = tuple(rows[0][:shared])
         own = [row[shared:] for row in rows]
         if len(own) == 1:
@@ -97,4 +111,5 @@ class FlatForward:
             return
         if self._device.type == "cuda" and self._stream is None:
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        recorded[span] = Replay(self._decoder, span, self._device, self._prefix(tuple(common)), self._stream)
+        with self._current():
+            recorded[span] = Replay(self._decoder, span, self._device, self._prefix(tuple(common)), self._stream)

@@ -7,8 +7,8 @@ the last one needs a query, an output projection, an MLP and the final norm.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -16,29 +16,26 @@ from torch.nn import functional
 
 from bmretriever_integrations.forward.attention import Attention, Scope
 from bmretriever_integrations.forward.layout import Layout
-
-Rotary = tuple[Tensor, Tensor]
-"""Cosine and sine of each token's position. *Shape:* (1, tokens, rotated width) each"""
+from bmretriever_integrations.forward.projections import Rotary, attention_of, output_projection, project, rotation_of
 
 
 class LastLayer:
     """The last layer and the final norm of a decoder of transformers, which they share with it."""
 
-    def __init__(self, layer: Any, norm: Any, attend: Attention) -> None:
+    def __init__(
+        self, layer: Any, norm: Any, attend: Attention, rotate: Callable[[Tensor, Rotary], Tensor] | None
+    ) -> None:
         """
         :param layer: a decoder layer of GPT-NeoX, Gemma, Llama or Mistral.
         :param norm: the network's final norm.
         :param attend: the way attention is computed.
+        :param rotate: how queries or keys are rotated; None: by transformers' own function.
         """
         self._layer, self._norm, self._attend = layer, norm, attend
+        self._attention = attention_of(layer)
         self._is_neox = hasattr(layer, "attention")
-        self._attention = layer.attention if self._is_neox else layer.self_attn
-        self._head_width: int = self._attention.head_size if self._is_neox else self._attention.head_dim
         self._window: int | None = getattr(self._attention.config, "sliding_window", None)
-        # each family has its own way to rotate, in the module that defines its attention
-        self._rotate: Callable[..., tuple[Tensor, Tensor]] = sys.modules[
-            type(self._attention).__module__
-        ].apply_rotary_pos_emb
+        self._rotated = rotate or partial(_rotated, rotation_of(self._attention))
 
     def __call__(self, hidden: Tensor, places: Tensor | None, rotary: Rotary, layout: Layout) -> Tensor:
         """
@@ -52,7 +49,9 @@ class LastLayer:
         """
         normed = self._layer.input_layernorm(hidden)
         last = layout.last if places is None else places[layout.last]
-        query, key, value = self._neox(normed, last) if self._is_neox else self._separate(normed, last)
+        query, key, value = project(self._attention, normed if self._is_neox else normed[last], normed)
+        if self._is_neox:
+            query = query[last]
         if places is not None:  # not key[places]: indexing of rows is slow on a CPU
             key, value = (_look_up(part, places) for part in (key, value))
         key = self._rotated(key, rotary)
@@ -64,39 +63,26 @@ class LastLayer:
         attended = self._attend(query, key, value, scope)
         return self._finish(hidden[last], attended.flatten(1))
 
-    def _neox(self, normed: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """GPT-NeoX keeps the three projections in one matrix, head by head."""
-        query, key, value = (
-            self._attention.query_key_value(normed).view(len(normed), -1, 3 * self._head_width).chunk(3, dim=-1)
-        )
-        return query[last], key, value
-
-    def _separate(self, normed: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        attention = self._attention
-        parts = attention.q_proj(normed[last]), attention.k_proj(normed), attention.v_proj(normed)
-        query, key, value = (part.view(len(part), -1, self._head_width) for part in parts)
-        return query, key, value
-
-    def _rotated(self, part: Tensor, rotary: Rotary) -> Tensor:
-        batch = part.transpose(0, 1)[None]  # (1, heads, tokens, head width), as transformers has it
-        none = batch[:, :0]  # rotates queries and keys together; here they are not of the same tokens
-        return self._rotate(batch, none, *rotary)[0][0].transpose(0, 1)
-
     def _finish(self, state: Tensor, attended: Tensor) -> Tensor:
         """Output projection, MLP and final norm. *Shape:* (rows, width)"""
-        layer = self._layer
+        layer, attended = self._layer, output_projection(self._attention)(attended)
         if self._is_neox:
-            attended = self._attention.dense(attended)
             if layer.use_parallel_residual:
                 state = layer.mlp(layer.post_attention_layernorm(state)) + attended + state
             else:
                 state = attended + state
                 state = layer.mlp(layer.post_attention_layernorm(state)) + state
         else:
-            state = state + self._attention.o_proj(attended)
+            state = state + attended
             state = state + layer.mlp(layer.post_attention_layernorm(state))
         final: Tensor = self._norm(state)
         return final
+
+
+def _rotated(rotate: Callable[..., tuple[Tensor, Tensor]], part: Tensor, rotary: Rotary) -> Tensor:
+    batch = part.transpose(0, 1)[None]  # (1, heads, tokens, head width), as transformers has it
+    none = batch[:, :0]  # rotates queries and keys together; here they are not of the same tokens
+    return rotate(batch, none, *rotary)[0][0].transpose(0, 1)
 
 
 def _look_up(table: Tensor, places: Tensor) -> Tensor:

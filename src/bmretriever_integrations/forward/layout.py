@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,6 +57,19 @@ class Layout:
     prefix: Prefix | None = None
     kept: list[KeysAndValues] | None = None
     """Where each layer's keys and values are to be kept, layer by layer; None: nowhere."""
+    is_resizable: bool = False
+    """Whether its one row may take fewer tokens than its span, by :meth:`resize`."""
+
+    def resize(self, length: int) -> None:
+        """
+        Change how many tokens the one row has, on the device alone: a recorded graph reads it there.
+
+        :param length: tokens, without those of the prefix; at most the row's span.
+        """
+        self.last.fill_(length - 1)
+        self.starts[1:].fill_(length)
+        if self.prefix is not None:
+            self.key_starts[1:].fill_(self.before + length)
 
     @property
     def tokens(self) -> int:
@@ -80,9 +95,10 @@ class Layout:
     @cached_property
     def positions(self) -> Tensor:
         """Each token's place in its sequence, the prefix counted. *Shape:* (1, tokens) int64"""
-        spans = torch.tensor(self.spans)
-        ends = spans.cumsum(0)
-        return move(torch.arange(self.tokens) + (self.before + spans - ends).repeat_interleave(spans), self.device)[None]
+        spans = np.array(self.spans, dtype=np.int64)
+        first = np.cumsum(spans) - spans
+        places = np.arange(self.tokens) + np.repeat(self.before - first, spans)
+        return move(torch.from_numpy(places), self.device)[None]
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -111,11 +127,11 @@ class Layout:
     @cached_property
     def key_places(self) -> Tensor:
         """For each key of every row, prefix included, its place in [prefix, flat batch]. *Shape:* (keys,) int64"""
-        spans = torch.tensor(self.spans)
-        keys, starts = spans + self.before, spans.cumsum(0) - spans
-        within = torch.arange(int(keys.sum())) - (keys.cumsum(0) - keys).repeat_interleave(keys)
-        places = torch.where(within < self.before, within, within + starts.repeat_interleave(keys))
-        return move(places, self.device)
+        spans = np.array(self.spans, dtype=np.int64)
+        keys, starts = spans + self.before, np.cumsum(spans) - spans
+        within = np.arange(keys.sum()) - np.repeat(np.cumsum(keys) - keys, keys)
+        places = np.where(within < self.before, within, within + np.repeat(starts, keys))
+        return move(torch.from_numpy(places), self.device)
 
 
 def move(tensor: Tensor, device: torch.device) -> Tensor:
@@ -168,9 +184,9 @@ def flat_ids(rows: Sequence[Sequence[int]], layout: Layout, pad_id: int) -> Tens
     :param pad_id: what stands in padding; it changes nothing.
     :returns: *Shape:* (tokens,) int64, on the layout's device.
     """
-    flat: list[int] = []
+    flat = array("q")  # 64 bits; torch.tensor takes ten times as long to read a list
     for row, span in zip(rows, layout.spans, strict=True):
-        flat += row
+        flat.extend(row)
         if span > len(row):
-            flat += [pad_id] * (span - len(row))
-    return move(torch.tensor(flat), layout.device)
+            flat.extend([pad_id] * (span - len(row)))
+    return move(torch.frombuffer(flat, dtype=torch.int64), layout.device)

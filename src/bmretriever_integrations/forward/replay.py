@@ -42,7 +42,7 @@ class Replay:
             whole process.
         """
         # length 1 where the span is more: the layout then reads the row's end from ``last``, which is set before each run
-        self._layout = Layout((1,), (span,), device, prefix)
+        self._layout = Layout((1,), (span,), device, prefix, is_resizable=True)
         self._ids = torch.zeros(span, dtype=torch.int64, device=device)
         self._run = run
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -70,7 +70,7 @@ class Replay:
         :returns: *Shape:* (1, width)
         """
         self._ids[: len(row)].copy_(move(torch.tensor(row), self._ids.device), non_blocking=True)
-        self._layout.last.fill_(len(row) - 1)
+        self._layout.resize(len(row))
         if self._graph is None:
             return self._run(self._ids, self._layout)
         self._graph.replay()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -80,8 +80,8 @@ def _by_function(
     from torch.nn.attention.varlen import varlen_attn
 
     grouped = query.shape[1] != key.shape[1]
-    attended: Tensor = varlen_attn(query, key, value, *places, scale=scale, window_size=window, enable_gqa=grouped)
-    return attended
+    attended = varlen_attn(query, key, value, *places, scale=scale, window_size=window, enable_gqa=grouped)
+    return cast(Tensor, attended)
 
 
 def _by_operator(

@@ -1,0 +1,187 @@
+"""
+Layers whose parts between the matrix products are fused: on CUDA, where moving activations takes as long as computing them.
+
+A fused layer is a twin of transformers' own, of the same weights. Each part is compared with the one it stands for before it is
+taken; where Triton is missing or something is not right, the layer stays as transformers has it.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import warnings
+from textwrap import shorten
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmretriever_integrations.forward.attention import Attention, Scope
+from bmretriever_integrations.forward.projections import attention_of, output_projection, project, rotation_of
+
+TANH = {"GELUTanh": True, "PytorchGELUTanh": True, "SiLUActivation": False, "SiLU": False}
+"""Activations of transformers 4.57 and 5 that :func:`~bmretriever_integrations.forward.kernels.gate_` computes."""
+
+
+class FusedNorm(nn.Module):
+    """Root-mean-square norm of Gemma, Llama or Mistral."""
+
+    def __init__(self, norm: Any) -> None:
+        """
+        :param norm: whose weight to share.
+        """
+        super().__init__()
+        self.weight = norm.weight
+        self._eps: float = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
+        self._plus_one = type(norm).__name__.startswith("Gemma")
+
+    def forward(self, given: Tensor) -> Tensor:
+        """*Shape:* (..., width) to the same."""
+        from bmretriever_integrations.forward.kernels import rms_norm
+
+        return rms_norm(given, self.weight, self._eps, self._plus_one)
+
+
+class FusedGate(nn.Module):
+    """The MLP of Gemma, Llama or Mistral: activation and product of the gate in one."""
+
+    def __init__(self, mlp: Any) -> None:
+        """
+        :param mlp: whose projections to share.
+        """
+        super().__init__()
+        self.gate_proj, self.up_proj, self.down_proj = mlp.gate_proj, mlp.up_proj, mlp.down_proj
+        self._tanh = TANH[type(mlp.act_fn).__name__]
+
+    def forward(self, given: Tensor) -> Tensor:
+        """*Shape:* (..., width) to the same."""
+        from bmretriever_integrations.forward.kernels import gate_
+
+        return self.down_proj(gate_(self.gate_proj(given), self.up_proj(given), self._tanh))  # type: ignore[no-any-return]
+
+
+class FusedAttention(nn.Module):
+    """Projections, rotation in place and attention of any family, without copies between them."""
+
+    def __init__(self, attention: Any, number: int, attend: Attention) -> None:
+        """
+        :param attention: whose projections to share.
+        :param number: of the layer, from 0.
+        :param attend: the way attention is computed.
+        """
+        super().__init__()
+        self.attention = attention
+        self._number, self._attend = number, attend
+        self._window: int | None = getattr(attention.config, "sliding_window", None)
+
+    def forward(
+        self, hidden_states: Tensor, *, position_embeddings: tuple[Tensor, Tensor], layout: Any, **_unused: Any
+    ) -> tuple[Tensor, None]:
+        """
+        Attend, as a layer of transformers asks for it.
+
+        :param hidden_states: the flat batch. *Shape:* (1, tokens, width)
+        :param position_embeddings: cosine and sine of each token. *Shape:* (1, tokens, rotated width) each
+        :param layout: of the flat batch.
+        :returns: *Shape:* (1, tokens, width), and no weights
+        """
+        query, key, value = project(self.attention, hidden_states[0], hidden_states[0])
+        query, key = (rotated(part, position_embeddings) for part in (query, key))
+        if layout.kept is not None:
+            layout.kept.append((key, value))
+        before = None if layout.prefix is None else layout.prefix.layers[self._number]
+        attended = self._attend(query, key, value, Scope(layout, self.attention.scaling, self._window, before))
+        return output_projection(self.attention)(attended.flatten(1))[None], None
+
+
+def rotated(part: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """
+    Rotate queries or keys in place.
+
+    :param part: *Shape:* (tokens, heads, head width)
+    :param rotary: cosine and sine of each token. *Shape:* (1, tokens, rotated width) each
+    """
+    from bmretriever_integrations.forward.kernels import rotate_
+
+    return rotate_(part, rotary[0][0], rotary[1][0])
+
+
+def fused_but_attention(layer: Any) -> Any:
+    """
+    Make a layer's twin with fused norms and MLP.
+
+    :param layer: a decoder layer of a known family of transformers, in eval mode; it is not changed.
+    """
+    twin = copy.copy(layer)
+    twin._modules = dict(layer._modules)
+    for name, part in layer.named_children():
+        if type(part).__name__.endswith("RMSNorm"):
+            twin._modules[name] = FusedNorm(part)
+        elif name == "mlp" and _is_gated(part):
+            twin._modules[name] = FusedGate(part)
+    return twin
+
+
+def fused_layer(layer: Any, number: int, attend: Attention) -> Any:
+    """
+    Make a layer's fused twin.
+
+    :param layer: a decoder layer of a known family of transformers, in eval mode; it is not changed.
+    :param number: of the layer, from 0.
+    :param attend: the way attention is computed.
+    """
+    twin = fused_but_attention(layer)
+    name = "attention" if hasattr(layer, "attention") else "self_attn"
+    twin._modules[name] = FusedAttention(attention_of(layer), number, attend)
+    return twin
+
+
+def _is_gated(mlp: Any) -> bool:
+    return hasattr(mlp, "gate_proj") and type(mlp.act_fn).__name__ in TANH
+
+
+@torch.inference_mode()
+def can_fuse(layer: Any, rotary: Any) -> bool:
+    """
+    Try the fused parts of a layer on its device against its own.
+
+    :param layer: a decoder layer of a known family of transformers, in eval mode.
+    :param rotary: the network's rotary embedding.
+    :returns: whether all are right; a warning says what is not. False without a word where Triton is not installed.
+    """
+    first = next(layer.parameters())
+    if importlib.util.find_spec("triton") is None:
+        return False
+    draw = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw).to(first.device, first.dtype)
+
+    attention = attention_of(layer)
+    hidden = noise(1, 37, attention.config.hidden_size)
+    try:
+        pairs = [
+            (FusedNorm(part)(hidden), part(hidden))
+            for part in layer.children()
+            if type(part).__name__.endswith("RMSNorm")
+        ]
+        if _is_gated(layer.mlp):
+            pairs.append((FusedGate(layer.mlp)(hidden), layer.mlp(hidden)))
+        angles = rotary(hidden, torch.arange(3, 40, device=first.device)[None])
+        query, key, _ = project(attention, hidden[0], hidden[0])
+        plain = rotation_of(attention)(query.transpose(0, 1)[None], key.transpose(0, 1)[None], *angles)
+        pairs += [
+            (rotated(part, angles), wanted[0].transpose(0, 1)) for part, wanted in zip((query, key), plain, strict=True)
+        ]
+    except torch.OutOfMemoryError:  # says nothing of the kernels
+        raise
+    except Exception as error:  # Triton compiles when it is first called: no compiler, no such device, ...
+        warnings.warn(f"layers are not fused on {first.device} ({shorten(str(error), 200)})", stacklevel=4)
+        return False
+    tolerance = 1e-4 if first.dtype == torch.float32 else 0.05
+    if not all(
+        torch.allclose(found.float(), wanted.float(), atol=tolerance, rtol=tolerance) for found, wanted in pairs
+    ):
+        warnings.warn(f"fused layers are not right on {first.device}; they are not taken", stacklevel=4)
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""
+What lies between the matrix products of a layer, one Triton kernel each instead of five to ten of PyTorch's.
+
+Each rounds where transformers' code rounds, or later. Triton comes with PyTorch's builds for CUDA; this module imports it. Its
+kernels run on the current device. What changes from batch to batch is not specialized, else Triton would compile anew for some
+batches. Nothing but its constants is annotated: Triton would read the annotations as its own types.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+ELEMENTS = 1024
+"""Of a program of the element-wise kernels."""
+PAIRS = 1024
+"""Of a program that rotates."""
+
+
+@triton.jit
+def _rms_norm(given, weight, output, width, eps, PLUS_ONE: tl.constexpr, BLOCK: tl.constexpr):
+    """One row a program."""
+    start = tl.program_id(0).to(tl.int64) * width
+    column = tl.arange(0, BLOCK)
+    inside = column < width
+    value = tl.load(given + start + column, mask=inside, other=0.0).to(tl.float32)
+    normed = value * tl.rsqrt(tl.sum(value * value, axis=0) / width + eps)
+    scale = tl.load(weight + column, mask=inside, other=0.0).to(tl.float32)
+    normed = normed * (1.0 + scale) if PLUS_ONE else normed.to(output.dtype.element_ty).to(tl.float32) * scale
+    tl.store(output + start + column, normed.to(output.dtype.element_ty), mask=inside)
+
+
+def rms_norm(given: Tensor, weight: Tensor, eps: float, plus_one: bool) -> Tensor:
+    """
+    Divide each row by its root mean square and scale it.
+
+    :param given: *Shape:* (..., width)
+    :param weight: *Shape:* (width,)
+    :param eps: added to the mean square.
+    :param plus_one: scale by 1 + weight before rounding, as Gemma does; else by the weight after rounding, as Llama does.
+    :returns: *Shape:* as ``given``
+    """
+    given = given.contiguous()
+    output, width = torch.empty_like(given), given.shape[-1]
+    block = triton.next_power_of_2(width)
+    grid = (given.numel() // width,)
+    _rms_norm[grid](
+        given, weight, output, width, eps, PLUS_ONE=plus_one, BLOCK=block, num_warps=min(8, max(1, block // 256))
+    )
+    return output
+
+
+@triton.jit
+def _gate(gate, up, count, TANH: tl.constexpr, BLOCK: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < count
+    value = tl.load(gate + place, mask=inside, other=0.0).to(tl.float32)
+    # gelu's tanh form is x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)), silu x sigmoid(x)
+    inner = 1.5957691216057308 * (value + 0.044715 * value * value * value) if TANH else value
+    active = (value * tl.sigmoid(inner)).to(gate.dtype.element_ty).to(tl.float32)
+    product = active * tl.load(up + place, mask=inside, other=0.0).to(tl.float32)
+    tl.store(gate + place, product.to(gate.dtype.element_ty), mask=inside)
+
+
+def gate_(gate: Tensor, up: Tensor, tanh: bool) -> Tensor:
+    """
+    Apply the activation to the gate and multiply, in place of the gate.
+
+    :param gate: contiguous.
+    :param up: *Shape:* as ``gate``, contiguous.
+    :param tanh: GELU in its tanh form; else SiLU.
+    :returns: ``gate``
+    """
+    _gate[(triton.cdiv(gate.numel(), ELEMENTS),)](gate, up, gate.numel(), TANH=tanh, BLOCK=ELEMENTS)
+    return gate
+
+
+@triton.jit(do_not_specialize=["rows"])
+def _rotate(
+    given,
+    cos,
+    sin,
+    rows,
+    heads,
+    of_token,
+    of_head,
+    of_angles,
+    HALF: tl.constexpr,
+    PADDED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """A row is one head of one token; its first ``HALF`` components turn with the ``HALF`` after them."""
+    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    column = tl.arange(0, PADDED)[None, :]
+    inside = (row < rows)[:, None]
+    if PADDED != HALF:  # a mask along memory keeps Triton from wide loads
+        inside = inside & (column < HALF)
+    token, head = row // heads, row % heads
+    angle = (token * of_angles)[:, None] + column
+    c = tl.load(cos + angle, mask=inside, other=0.0).to(tl.float32)
+    s = tl.load(sin + angle, mask=inside, other=0.0).to(tl.float32)
+    first = given + (token * of_token + head * of_head)[:, None] + column
+    one = tl.load(first, mask=inside, other=0.0).to(tl.float32)
+    other = tl.load(first + HALF, mask=inside, other=0.0).to(tl.float32)
+    tl.store(first, (one * c - other * s).to(given.dtype.element_ty), mask=inside)
+    tl.store(first + HALF, (other * c + one * s).to(given.dtype.element_ty), mask=inside)
+
+
+def rotate_(given: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """
+    Rotate queries or keys by their tokens' positions, in place.
+
+    :param given: components of a head side by side in memory. *Shape:* (tokens, heads, head width)
+    :param cos: of each token, both halves equal. *Shape:* (tokens, rotated width)
+    :param sin: *Shape:* as ``cos``
+    :returns: ``given``
+    """
+    tokens, heads, _ = given.shape
+    half = cos.shape[-1] // 2
+    padded = triton.next_power_of_2(half)
+    block = max(1, PAIRS // padded)
+    grid = (triton.cdiv(tokens * heads, block),)
+    strides = (given.stride(0), given.stride(1), cos.stride(0))
+    _rotate[grid](given, cos, sin, tokens * heads, heads, *strides, HALF=half, PADDED=padded, BLOCK=block)
+    return given
