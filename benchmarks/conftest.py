@@ -84,10 +84,10 @@ def budget(pytestconfig: pytest.Config) -> Budget:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a case, before its model is made, when the time is up."""
-    budget = item.config.stash[BUDGET]
-    if budget.is_spent:
-        pytest.skip(f"{item.name.removeprefix('test_')}: the {budget.seconds:.0f} seconds are spent")
+    """Skip a case, before its model is made, when too little time is left."""
+    budget, model = item.config.stash[BUDGET], item.callspec.params["room"]  # type: ignore[attr-defined]
+    if not budget.begin(model):
+        pytest.skip(f"too little is left of {budget.seconds:.0f} seconds")
 
 
 @pytest.hookimpl(wrapper=True)

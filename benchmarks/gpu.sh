@@ -34,6 +34,8 @@ while (($#)); do
   shift
 done
 
+[[ $budget =~ ^[0-9]+$ ]] || { echo "benchmarks/gpu.sh: --budget must be whole seconds, got $budget" >&2; exit 2; }
+
 SECONDS=0
 python=${PYTHON:-python3}
 [[ -z ${PYTHON:-} && -x .venv/bin/python ]] && python=.venv/bin/python
@@ -47,12 +49,12 @@ failed=0
 if [[ $tests == yes ]]; then
   echo "== tests that need CUDA"
   mapfile -t files < <(grep -rlE '^@?.*mark\.gpu' tests --include='test_*.py' | sort)
-  timeout -k 5 120 "$python" -m pytest -m gpu -q -rfEs --tb=short --durations=5 --junitxml="$to/tests.xml" "${files[@]}" 2>&1 |
+  timeout -s INT -k 10 120 "$python" -m pytest -m gpu -q -rfEs --tb=short --durations=5 --junitxml="$to/tests.xml" "${files[@]}" 2>&1 |
     tee "$to/tests.txt" || failed=1
 fi
 
 echo "== benchmark, $((budget - SECONDS)) seconds left"
-timeout -k 5 $((budget - SECONDS + 30)) "$python" benchmarks/run.py --device "$device" --cases passages queries one-query \
+timeout -s INT -k 10 $((budget - SECONDS + 30)) "$python" benchmarks/run.py --device "$device" --cases passages queries one-query --rounds 3 \
   --budget $((budget - SECONDS)) --goals --output "$to/result.json" ${given[@]+"${given[@]}"} 2>&1 | tee "$to/printed.txt" || failed=1
 echo "== $SECONDS seconds in all; $to holds $(ls "$to" | tr '\n' ' ')"
 exit $failed

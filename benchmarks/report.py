@@ -40,6 +40,13 @@ def put_between(text: str, table: str) -> str:
     return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
 
 
+def committed() -> list[Path]:
+    """The committed results: those of GPUs first."""
+    return sorted(
+        RESULTS.glob("*.json"), key=lambda path: ("gpu" not in read_results(path)[0]["machine_info"], path.name)
+    )
+
+
 def print_tables(path: Path) -> None:
     """
     Print the short tables of one result, then the full ones.
@@ -66,7 +73,7 @@ def main() -> int:
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--docs", type=Path, default=ROOT / "docs" / "benchmarks.md")
     arguments = parser.parse_args()
-    paths = arguments.results or sorted(RESULTS.glob("*.json"))
+    paths = arguments.results or committed()
     if not paths:
         parser.error(f"{RESULTS} holds no results yet; python benchmarks/run.py --output {RESULTS}/NAME.json")
     if arguments.only_print:

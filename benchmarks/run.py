@@ -96,11 +96,13 @@ def main() -> int:
             "--capture=no",
             "--quiet",
             "-rs",
+            "-W",
+            "ignore",  # of the packages that are measured, and of options of pyproject.toml that are another plugin's
             "--no-header",
             f"--rootdir={HERE.parent}",
         ]
     )
-    if output.is_file():
+    if output.is_file():  # else nothing was measured
         from report import print_goals, print_tables
 
         print_tables(output)

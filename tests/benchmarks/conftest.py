@@ -14,6 +14,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))  # as Python does for benchmarks/run.py
 
+from side_by_side.options import CASES  # noqa: E402
 from side_by_side.texts import QUESTIONS  # noqa: E402
 
 WORDS = "heparin lowered mortality in adults with venous thrombosis, as a randomised trial of two doses showed"
@@ -21,7 +22,7 @@ WORDS = "heparin lowered mortality in adults with venous thrombosis, as a random
 
 @dataclass(frozen=True)
 class Run:
-    """What ``benchmarks/run.py`` left."""
+    """What ``benchmarks/gpu.sh --tiny`` left."""
 
     path: Path
     content: dict
@@ -48,11 +49,17 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, data) -> Run:
-    """All cases and contenders on a tiny network of Mistral's kind: a BOS, grouped heads, a sliding window."""
-    path = tmp_path_factory.mktemp("results") / "tiny.json"
-    command = [sys.executable, BENCHMARKS / "run.py", "--tiny", "--models", "7B", "--rounds", "2", "--threads", "1"]
-    command += ["--batch-sizes", "2", "4", "--data", data, "--output", path]
+    """
+    All cases and contenders on a tiny network of Mistral's kind: a BOS, grouped heads, a sliding window.
+
+    By the command for GPUs, rehearsed on the CPU.
+    """
+    to = tmp_path_factory.mktemp("results") / "tiny"
+    command = [BENCHMARKS / "gpu.sh", "--tiny", "--no-tests", "--data", data, "--to", to, "--commit", "c0ffee"]
+    command += ["--", "--models", "7B", "--layers", "2", "3", "--threads", "1", "--cases", *CASES]
     alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-    done = subprocess.run(command, capture_output=True, text=True, env={**alone, "OMP_NUM_THREADS": "1"}, check=False)
+    environment = {**alone, "OMP_NUM_THREADS": "1", "PYTHON": sys.executable}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    path = (to / "result.json").rename(to / "tiny.json")
     return Run(path, json.loads(path.read_text()), done.stdout)

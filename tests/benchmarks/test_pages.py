@@ -11,7 +11,7 @@ import run
 from side_by_side.results import read_results
 from side_by_side.table import full_tables, short_tables
 
-RESULTS = sorted(report.RESULTS.glob("*.json"))
+RESULTS = report.committed()
 
 
 @pytest.mark.skipif(not RESULTS, reason="no result is committed yet")

@@ -12,9 +12,10 @@ from side_by_side.options import CPU_PLANS, CUDA_PLANS, Options
 from side_by_side.real_tokenizers import write_tokenizer
 from side_by_side.results import Outcome, Spread
 from side_by_side.rounds import Arm, take_turns
-from side_by_side.shapes import SHAPES, config_of, flops, whole_depth, write_checkpoint
+from side_by_side.shapes import SHAPES, config_of, flops, whole_depth
 from side_by_side.stock import STBest
 from side_by_side.texts import choose, extremes, read_texts
+from side_by_side.weights import write_checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
@@ -227,7 +228,7 @@ def test_options_go_through_pytest_and_plans_take_them():
     with pytest.raises(ValueError, match="rounds must be at least 2 on CUDA"):
         Options(device="cuda", rounds=1)
     assert (Options().chosen_dtype(), options.chosen_dtype()) == ("float32", "bfloat16")
-    assert Options(device="cuda").chosen_models() == ("410M", "1B", "2B", "7B")
+    assert Options(device="cuda").chosen_models() == ("410M", "2B", "7B", "1B")
 
 
 @pytest.mark.parametrize(

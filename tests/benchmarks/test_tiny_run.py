@@ -7,6 +7,7 @@ import json
 
 import pytest
 import report
+from side_by_side.goals import goals_table
 from side_by_side.options import CASES, CONTENDERS
 from side_by_side.results import Outcome, read_results
 from side_by_side.table import PEERS, full_tables, short_tables
@@ -88,7 +89,7 @@ def test_what_is_told_of_the_machine(tiny_run):
     assert "node" not in machine
     assert {"cpu", "cores", "memory_gib", "python"} <= set(machine)
     assert {"torch", "transformers", "sentence-transformers"} <= set(tiny_run.content["versions"])
-    assert "id" in tiny_run.content["commit_info"]
+    assert tiny_run.content["commit_info"] == {"id": "c0ffee"}
     options = tiny_run.content["options"]
     assert (options["rounds"], options["tiny"], options["threads"]) == (2, True, 1)
     assert str(tiny_run.path.parent) not in tiny_run.path.read_text()  # no place on a machine
@@ -99,6 +100,22 @@ def test_tables_are_printed_at_the_end(tiny_run):
     assert short_tables(results) in tiny_run.printed
     assert full_tables(results) in tiny_run.printed
     assert len(short_tables(results).splitlines()) >= 4 + len(TIMED)
+
+
+def test_the_command_for_gpus_says_what_it_does(tiny_run):
+    """Machine first, the goals last."""
+    printed = tiny_run.printed
+    steps = [
+        "== machine and versions",
+        "torch  ",
+        "== benchmark, ",
+        "| times faster than |",
+        "| goal |",
+        "seconds in all",
+    ]
+    assert sorted(steps, key=printed.index) == steps
+    assert goals_table(read_results(tiny_run.path)[1]) in printed
+    assert "tests.txt" not in printed
 
 
 def test_speed_with_wrong_vectors_is_not_shown(tiny_run):

@@ -280,7 +280,7 @@ def test_on_cuda_equals_the_plain_way(tiny, architecture):
     rows = [[*prefix, *torch.randint(5, 100, (length,)).tolist()] for length in (300, 31, 12, 12, 5, 1, 1)]
     plain = choose_forward(network, 0, "plain")(rows).float()
     forward = choose_forward(network, 0)
-    assert forward.name == "packed, varlen attention"
+    assert forward.name.startswith("packed, varlen attention")
     for shared in (0, 9):
         assert functional.cosine_similarity(forward(rows, shared).float(), plain).min() >= 0.999
 
