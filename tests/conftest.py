@@ -17,6 +17,10 @@ os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 
 import pytest
+import torch
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is imported, by whomever
 
 from bmretriever_integrations.testing import Architecture, write_tiny_checkpoint
 
@@ -30,12 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def default_number_type() -> Iterator[None]:
     """Two loads at once, of whoever's, can leave another default number type: later tests would compute in it."""
     yield
-    if "torch" in sys.modules:
-        import torch
-
-        if (left := torch.get_default_dtype()) != torch.float32:
-            torch.set_default_dtype(torch.float32)
-            warnings.warn(f"the test left PyTorch's default number type at {left}", stacklevel=1)
+    if (left := torch.get_default_dtype()) != torch.float32:
+        torch.set_default_dtype(torch.float32)
+        warnings.warn(f"the test left PyTorch's default number type at {left}", stacklevel=1)
 
 
 class WatchedForward:
@@ -100,7 +101,6 @@ def real(
 
 def _widen(folder: Path) -> None:
     """Give the tiny checkpoint an embedding for every id of the real vocabulary."""
-    import torch
     from safetensors.torch import load_file, save_file
     from transformers import AutoTokenizer
 

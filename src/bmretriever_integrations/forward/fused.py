@@ -59,9 +59,14 @@ class FusedGate(nn.Module):
 
     def forward(self, given: Tensor) -> Tensor:
         """*Shape:* (..., width) to the same."""
+        down: Tensor = self.down_proj(self.product(self.gate_proj(given), self.up_proj(given)))
+        return down
+
+    def product(self, gate: Tensor, up: Tensor) -> Tensor:
+        """The activated gate times ``up``, in place of the gate."""
         from bmretriever_integrations.forward.kernels import gate_
 
-        return self.down_proj(gate_(self.gate_proj(given), self.up_proj(given), self._tanh))  # type: ignore[no-any-return]
+        return gate_(gate, up, self._tanh)
 
 
 class FusedAttention(nn.Module):
@@ -170,7 +175,9 @@ def can_fuse(layer: Any, rotary: Any) -> bool:
             if type(part).__name__.endswith("RMSNorm")
         ]
         if _is_gated(layer.mlp):
-            pairs.append((FusedGate(layer.mlp)(hidden), layer.mlp(hidden)))
+            gate, up = layer.mlp.gate_proj(hidden), layer.mlp.up_proj(hidden)
+            wanted = layer.mlp.act_fn(gate) * up
+            pairs.append((FusedGate(layer.mlp).product(gate, up), wanted))
         angles = rotary(hidden, torch.arange(3, 40, device=first.device)[None])
         query, key, _ = project(attention, hidden[0], hidden[0])
         plain = rotation_of(attention)(query.transpose(0, 1)[None], key.transpose(0, 1)[None], *angles)
