@@ -33,7 +33,7 @@ def test_hits_are_the_largest_inner_products(index, encoder, monkeypatch, backen
     scores = np.stack(vectors) @ query
     hits = index.search(query, top_k)
     assert [hit.rank for hit in hits] == list(range(1, min(top_k, 57) + 1))
-    rounding = 1e-6 * np.abs(scores).max()  # where a sum nearly cancels, that of its terms is left
+    rounding = 1e-6 * float(np.abs(scores).max())  # where a sum nearly cancels, that of its terms is left
     np.testing.assert_allclose([hit.score for hit in hits], np.sort(scores)[::-1][:top_k], rtol=1e-5, atol=rounding)
     by_id = {record.id: (record, score) for record, score in zip(records, scores, strict=True)}
     for hit in hits:
