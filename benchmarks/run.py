@@ -117,7 +117,9 @@ def print_machine(device: str) -> None:
 
     :param device: that the benchmark would run on.
     """
-    for name, value in {**hardware(device, {}, load_average()), **versions()}.items():
+    from cpuinfo import get_cpu_info  # comes with pytest-benchmark
+
+    for name, value in {**hardware(device, get_cpu_info(), load_average()), **versions()}.items():
         print(f"{name:35} {'not installed' if value is None and name in PACKAGES else value}")
 
 

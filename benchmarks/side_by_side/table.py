@@ -18,6 +18,7 @@ PEERS = {
 }
 CASE_NAMES = {"passages": "passages in bulk", "queries": "queries in bulk", "one-query": "one query"}
 MILLION = 1_000_000
+TINY = "Tiny networks and a few texts: these numbers show that everything runs, nothing else."
 
 Result = tuple[dict[str, Any], list[Outcome]]
 
@@ -71,7 +72,8 @@ def conditions(content: dict[str, Any]) -> str:
     named = ("torch", "transformers", "sentence-transformers", "haystack-ai", "llama-index-core", "flash-attn")
     packages = ", ".join(f"{name} {versions[name]}" for name in named if versions.get(name))
     changed = " with uncommitted changes" if commit.get("dirty") else ""
-    return f"{content['datetime'][:10]}, commit {str(commit.get('id'))[:10]}{changed}; {packages}. Texts: {content['texts']}."
+    said = f"{content['datetime'][:10]}, commit {str(commit.get('id'))[:10]}{changed}; {packages}. Texts: {content['texts']}."
+    return f"{said} {TINY}" if content["options"]["tiny"] else said
 
 
 def _goals(content: dict[str, Any], outcomes: Sequence[Outcome]) -> list[str]:

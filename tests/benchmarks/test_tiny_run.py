@@ -116,6 +116,7 @@ def test_the_command_for_gpus_says_what_it_does(tiny_run):
     assert sorted(steps, key=printed.index) == steps
     assert goals_table(read_results(tiny_run.path)[1]) in printed
     assert "tests.txt" not in printed
+    assert "these numbers show that everything runs, nothing else" in printed
 
 
 def test_speed_with_wrong_vectors_is_not_shown(tiny_run):
