@@ -68,5 +68,5 @@ $(OLD)/.installed: pyproject.toml
 	@echo "Installing transformers 4.57 into $(OLD) (a minute, once) ..."
 	@$(PYTHON) -m venv $(OLD)
 	@$(OLD)/bin/python -m pip $(QUICKLY) torch==2.13.0
-	@$(OLD)/bin/python -m pip $(QUICKLY) -e . "transformers==4.57.*" "sentence-transformers>=5.6" pytest pytest-asyncio pytest-xdist sentencepiece "protobuf>=5"
+	@$(OLD)/bin/python -m pip $(QUICKLY) -e . "transformers==4.57.*" "sentence-transformers>=5.6" pytest pytest-asyncio pytest-xdist sentencepiece "protobuf>=5" "triton==3.7.1"
 	@touch $@

@@ -86,7 +86,7 @@ def budget(pytestconfig: pytest.Config) -> Budget:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a case, before its model is made, when too little time is left."""
     budget, model = item.config.stash[BUDGET], item.callspec.params["room"]  # type: ignore[attr-defined]
-    if not budget.begin(model):
+    if not budget.begin(model, item.name.partition("[")[0]):
         pytest.skip(f"too little is left of {budget.seconds:.0f} seconds")
 
 
@@ -94,6 +94,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
     """Write the JSON after each case: whatever happens to the next one, what was measured stays."""
     yield
+    item.config.stash[BUDGET].end()
     path = item.config.getoption("--side-by-side-json")
     if path is not None:
         _save(item.config, Path(path))
@@ -102,7 +103,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
 def _save(config: pytest.Config, path: Path) -> None:
     """What pytest-benchmark writes once, at the end of a run."""
     session: Any = config._benchmarksession  # type: ignore[attr-defined]
-    if not session.benchmarks:
+    measured = [benchmark for benchmark in session.benchmarks if "result" in benchmark.extra_info]
+    if not measured:
         return
     if MACHINE not in config.stash:  # asking a CPU what it is takes a second
         config.stash[MACHINE] = session.get_machine_info()
@@ -110,12 +112,12 @@ def _save(config: pytest.Config, path: Path) -> None:
     config.hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
     output = config.hook.pytest_benchmark_generate_json(
         config=config,
-        benchmarks=session.benchmarks,
+        benchmarks=measured,
         include_data=True,
         machine_info=config.stash[MACHINE],
         commit_info=commit_info,
     )
-    config.hook.pytest_benchmark_update_json(config=config, benchmarks=session.benchmarks, output_json=output)
+    config.hook.pytest_benchmark_update_json(config=config, benchmarks=measured, output_json=output)
     write_whole(path, json.dumps(output, indent=4).encode())
 
 

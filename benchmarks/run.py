@@ -4,7 +4,7 @@ Measures this engine beside what a user would otherwise run, and writes one JSON
     python benchmarks/run.py                                        # 410M and 1B in slices on a CPU, a quarter of an hour
     python benchmarks/run.py --data FOLDER --output benchmarks/results/laptop.json
     python benchmarks/run.py --device cuda --output benchmarks/results/h100.json          # all four models, whole
-    benchmarks/gpu.sh                                               # a GPU within seven minutes: its tests, then the cases
+    benchmarks/gpu.sh                                               # a GPU, at most seven minutes: its tests, then the cases
     python benchmarks/run.py --models 410M --cases queries --layers 0 --rounds 5          # one case of the whole model
 
 The weights are random, in the released models' true shapes; nothing is downloaded but a tokenizer, where a registry is in
@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--budget",
         type=float,
         metavar="SECONDS",
-        help="leave out the cases that do not fit, the least important ones last",
+        help="leave out what does not fit: the last cases of the last models",
     )
     parser.add_argument("--commit", metavar="ID", help="of the code, where it lies in no git checkout")
     parser.add_argument("--goals", action="store_true", help="print the goals for a GPU beside what was measured, last")
@@ -85,7 +85,7 @@ def main() -> int:
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.unlink(missing_ok=True)  # it is written after each case, and what is printed shall be of this run
+    before = _last_written(output)
     code = pytest.main(
         [
             str(HERE / "test_side_by_side.py"),
@@ -102,13 +102,17 @@ def main() -> int:
             f"--rootdir={HERE.parent}",
         ]
     )
-    if output.is_file():  # else nothing was measured
+    if _last_written(output) != before:  # it is written after each case: else nothing was measured
         from report import print_goals, print_tables
 
         print_tables(output)
         if wants_goals:
             print_goals(output)
     return int(code)
+
+
+def _last_written(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 def print_machine(device: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 
 LEAST = 20.0
-"""Seconds that must be left for a case to begin. On an H200 the longest one, passages, takes about 45."""
+"""Seconds that must be left for a case to begin, where nothing is known of it yet."""
 LEAST_WITH_MODEL = 50.0
 """The same where its model has to be made, loaded by each contender and run by the reference first."""
+GROWTH = 1.5
+"""How much longer a case may take with the next model: it has more parameters and fewer texts."""
 LEAST_ROUNDS = 2
 """Contenders that sit every second round out take part once in two."""
 
@@ -22,21 +24,31 @@ class Budget:
         self.seconds = seconds
         self._start = time.monotonic()
         self._model: str | None = None
+        self._begun: tuple[str, float] | None = None
+        self._took: dict[str, float] = {}
 
     def left(self) -> float:
         """Seconds; infinite where there is no limit."""
         return float("inf") if self.seconds is None else self.seconds - (time.monotonic() - self._start)
 
-    def begin(self, model: str) -> bool:
+    def begin(self, model: str, case: str) -> bool:
         """
-        Tell whether a case may begin.
+        Tell whether a case may begin, and count its time until :meth:`end`.
 
-        :param model: short name; what it takes to make one is counted once.
+        :param model: short name; what it takes to make one is part of its first case.
+        :param case: which took some time with the model before, if it was measured there.
         """
-        if self.left() < (LEAST if model == self._model else LEAST_WITH_MODEL):
+        least = LEAST if model == self._model else LEAST_WITH_MODEL
+        if self.left() < max(least, GROWTH * self._took.get(case, 0.0)):
             return False
-        self._model = model
+        self._model, self._begun = model, (case, time.monotonic())
         return True
+
+    def end(self) -> None:
+        """Note what the case that was begun took."""
+        if self._begun is not None:
+            case, start = self._begun
+            self._took[case], self._begun = time.monotonic() - start, None
 
     def rounds(self, wanted: int, seconds_each: float) -> int:
         """

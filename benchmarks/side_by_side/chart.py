@@ -11,8 +11,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bmretriever_integrations.evaluation.chart import COLOURS
 from bmretriever_integrations.index.files import write_whole
+from side_by_side.options import CASE_NAMES
 from side_by_side.results import Outcome
-from side_by_side.table import CASE_NAMES, PEERS, Result, machine
+from side_by_side.table import PEERS, Result, machine
 
 BAR_INCHES = 0.2
 STYLE = {"svg.hashsalt": "bmretriever", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}

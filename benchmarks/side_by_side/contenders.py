@@ -42,7 +42,7 @@ class Contender(ABC):
         """Embed queries. *Shape:* (n, width) float32."""
 
     def networks(self) -> list[torch.nn.Module]:
-        """Its networks, whose equal weights contenders may share; ours keeps its own."""
+        """Its networks, whose equal weights contenders may share; none of ours."""
         return []
 
     def settings(self) -> dict[str, Any]:

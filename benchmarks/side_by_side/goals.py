@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from side_by_side.markdown import rows
+from side_by_side.markdown import markdown_table
+from side_by_side.options import CASE_NAMES
 from side_by_side.results import Outcome
 
 BEST = "st-best"
@@ -57,7 +58,6 @@ GOALS = (
     Goal("1B", "queries", of_peak=False, least=2.0),
     Goal("1B", "one-query", of_peak=False, least=3.0),
 )
-NAMES = {"passages": "passages in bulk", "queries": "queries in bulk", "one-query": "one query, p50"}
 
 
 def goals_table(outcomes: Sequence[Outcome]) -> str:
@@ -68,7 +68,7 @@ def goals_table(outcomes: Sequence[Outcome]) -> str:
     :returns: Markdown.
     """
     found = {(outcome.model, outcome.case): outcome for outcome in outcomes}
-    return rows(["goal", "at least", "measured", "reached"], list(_lines(lambda *of: found.get(of))))
+    return markdown_table(["goal", "at least", "measured", "reached"], list(_lines(lambda *of: found.get(of))))
 
 
 def _lines(find: Callable[[str, str], Outcome | None]) -> Iterator[list[str]]:
@@ -76,16 +76,11 @@ def _lines(find: Callable[[str, str], Outcome | None]) -> Iterator[list[str]]:
         outcome = find(goal.model, goal.case)
         measured = None if outcome is None else goal.measured(outcome)
         what = "of the matmul peak" if goal.of_peak else "times sentence-transformers at its best"
-        name = f"{goal.model}, {NAMES[goal.case]}: {what}"
-        if measured is None:
-            yield [name, _shown(goal, goal.least), "-", "not measured"]
-        else:
-            yield [
-                name,
-                _shown(goal, goal.least),
-                _shown(goal, measured),
-                "yes" if measured >= goal.least else "**no**",
-            ]
+        case = CASE_NAMES[goal.case] + (", p50" if goal.case == "one-query" else "")
+        found = ["-", "not measured"]
+        if measured is not None:
+            found = [_shown(goal, measured), "yes" if measured >= goal.least else "**no**"]
+        yield [f"{goal.model}, {case}: {what}", _shown(goal, goal.least), *found]
 
 
 def _shown(goal: Goal, value: float) -> str:

@@ -48,6 +48,10 @@ def measure(room: Room, case: str, benchmark: Any, budget: Budget) -> dict[str, 
             return (arms, next(numbers), room.options.device, bar), {}
 
         benchmark.pedantic(take_turns, setup=set_up, rounds=rounds, iterations=1)
+    return _result(room, case, arms, equal)
+
+
+def _result(room: Room, case: str, arms: list[Arm], equal: list[dict[str, Any]]) -> dict[str, Any]:
     lengths = room.lengths(case)
     if case == "one-query":
         lengths = lengths[: room.plan.latency]

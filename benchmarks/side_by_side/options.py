@@ -9,6 +9,7 @@ from pathlib import Path
 from bmretriever_integrations.device import cpu_has_bfloat16, resolve_device
 
 CASES = ("passages", "queries", "one-query", "memory")
+CASE_NAMES = {"passages": "passages in bulk", "queries": "queries in bulk", "one-query": "one query"}
 MAIN = ("ours", "st-best", "st-default")
 CONTENDERS = (*MAIN, "haystack", "llama-index", "authors")
 
@@ -40,7 +41,7 @@ CPU_PLANS = {
     "2B": Plan(layers=(2, 3), passages=4, queries=16, latency=6, memory=None, contenders=MAIN),
     "7B": Plan(layers=(2, 3), passages=4, queries=16, latency=6, memory=None, contenders=MAIN),
 }
-# In the order of their worth: where the time is short, the first ones are measured. An H100 does some 700 TFLOP/s in bfloat16.
+# The most important first: where time is short, the last ones are left out. An H100 does some 700 TFLOP/s in bfloat16.
 CUDA_PLANS = {
     "410M": Plan(layers=(0,), passages=1024, queries=4096, latency=50, memory=(2048, 8192), contenders=CONTENDERS),
     "2B": Plan(layers=(0,), passages=512, queries=2048, latency=50, memory=None, contenders=MAIN[:2]),
@@ -115,7 +116,9 @@ class Options:
 
     def chosen_batch_sizes(self) -> tuple[int, ...]:
         """The batch sizes asked for, or those among which a device of this kind has its best."""
-        return self.batch_sizes or ((32, 64, 128, 256, 512, 1024, 2048) if self.on_cuda else (1, 4, 8, 16, 32, 64, 128))
+        return self.batch_sizes or (
+            (8, 16, 32, 64, 128, 256, 512, 1024, 2048) if self.on_cuda else (1, 4, 8, 16, 32, 64, 128)
+        )
 
     def chosen_dtype(self) -> str:
         """The dtype asked for, or bfloat16 on a GPU and float32 on a CPU, which every contender can do well."""

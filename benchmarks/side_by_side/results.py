@@ -67,8 +67,7 @@ class Outcome:
     @property
     def rounds(self) -> int:
         """How often all took turns."""
-        first = next(iter(self.raw["contenders"].values()))
-        return len(first["depths"][str(self.depths[0])]["seconds"])
+        return len(next(iter(self.raw["contenders"].values()))["depths"][str(self.depths[0])]["seconds"])
 
     def names(self) -> list[str]:
         """The contenders."""

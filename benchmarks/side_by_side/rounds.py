@@ -88,7 +88,7 @@ def counted(arm: Arm, device: str) -> Iterator[None]:
 
 def share_weights(arms: Sequence[Arm]) -> None:
     """
-    Let the peers hold one copy of equal weights: the same file in the same dtype. Ours keeps its own.
+    Let the peers hold one copy of equal weights: the same depth in the same dtype. Those of ours are as they were loaded.
 
     :param arms: all of them.
     """

@@ -76,8 +76,8 @@ class STBest(Contender):
         """
         Time every attention and batch size, the large ones first, and keep the fastest.
 
-        Where a size takes twice as long as the best one, smaller ones are left out: a GPU would be at it for minutes. What comes
-        near the best is timed a second time, so that no mishap decides.
+        Where two sizes in a row take twice as long as the best one, smaller ones are left out: a GPU would be at it for minutes.
+        What comes near the best is timed a second time, so that no mishap decides.
 
         :param run: what is to be measured; it brings its vectors back to the host, so nothing is left running.
         :param sizes: batch sizes.
@@ -86,8 +86,11 @@ class STBest(Contender):
         for attention in self.models:
             self.attention, self.batch_size = attention, min(sizes, key=lambda size: abs(size - 32))
             run()  # nobody times what warms all up
+            slow = 0
             for size in sorted(sizes, reverse=True):
-                if self._time(run, attention, size) > 2 * min(self.tried.values(), default=math.inf):
+                is_slow = self._time(run, attention, size) > 2 * min(self.tried.values(), default=math.inf)
+                slow = slow + 1 if is_slow else 0
+                if slow == 2:
                     break
         best = min(self.tried.values())
         for name in [name for name, seconds in self.tried.items() if seconds < 1.2 * best]:

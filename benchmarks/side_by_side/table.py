@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from side_by_side.goals import goals_table
-from side_by_side.markdown import rows
+from side_by_side.markdown import markdown_table
+from side_by_side.options import CASE_NAMES
 from side_by_side.results import Outcome
 
 PEERS = {
@@ -16,7 +17,6 @@ PEERS = {
     "llama-index": "LlamaIndex",
     "authors": "the authors' loop",
 }
-CASE_NAMES = {"passages": "passages in bulk", "queries": "queries in bulk", "one-query": "one query"}
 MILLION = 1_000_000
 TINY = "Tiny networks and a few texts: these numbers show that everything runs, nothing else."
 
@@ -91,7 +91,7 @@ def _short(content: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
         for ours in ("ours", "ours-auto")
         if ours in outcome.names()
     ]
-    table = rows(header, body)
+    table = markdown_table(header, body)
     memory = [line for outcome in outcomes if outcome.case == "memory" for line in _memory_lines(outcome)]
     return "\n\n".join([f"**{machine(content)}**", table, *memory, *_goals(content, outcomes)])
 
@@ -174,7 +174,7 @@ def _full(outcome: Outcome) -> str:
                 _ratio(outcome, name, ours) if compared else "",
             ]
         )
-    return rows(header, body)
+    return markdown_table(header, body)
 
 
 def _memory_lines(outcome: Outcome) -> list[str]:
@@ -209,4 +209,4 @@ def _memory(outcome: Outcome) -> str:
             cells = [f"{run['passages']:,} passages: {run[key] / 1e6:,.1f} MB" for run in (small, large)]
             grown = f"{each * MILLION / 1e6:,.0f} MB" if each > 0 else "none: flat"
             body.append([name, kind, *cells, grown])
-    return f"{head}\n\n{rows(['', 'memory', 'small corpus', 'large corpus', 'growth by a million passages'], body)}"
+    return f"{head}\n\n{markdown_table(['', 'memory', 'small corpus', 'large corpus', 'growth by a million passages'], body)}"

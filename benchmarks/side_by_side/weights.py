@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,7 +25,7 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 class Weights:
-    """A network with random weights. Whoever loads it in its own number type shares its tensors; in another, gets a copy."""
+    """A network with random weights. Whoever loads it in its own number type shares them; in another, gets a copy."""
 
     def __init__(self, config: Any, seed: int, device: str, dtype: torch.dtype) -> None:
         """
@@ -50,9 +49,14 @@ class Weights:
 
         :param dtype: number type that it is wanted in.
         """
-        shared = chain(self._network.parameters(), self._network.buffers())
-        keep = {id(tensor): tensor for tensor in shared} if dtype == self._network.dtype else {}
-        return copy.deepcopy(self._network, keep).to(dtype)
+        shared = self._network.parameters() if dtype == self._network.dtype else ()
+        network = copy.deepcopy(self._network, {id(weight): weight for weight in shared})
+        for weight in (
+            network.parameters()
+        ):  # not .to(): it would round the rotary frequencies, too, which loading leaves in float32
+            weight.data = weight.data.to(dtype)
+        network.config.dtype = dtype
+        return network
 
 
 @contextmanager

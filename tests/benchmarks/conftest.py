@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ def tiny_run(tmp_path_factory, data) -> Run:
 
     By the command for GPUs, rehearsed on the CPU.
     """
+    if shutil.which("timeout") is None:
+        pytest.skip("benchmarks/gpu.sh is for Linux")
     to = tmp_path_factory.mktemp("results") / "tiny"
     command = [BENCHMARKS / "gpu.sh", "--tiny", "--no-tests", "--data", data, "--to", to, "--commit", "c0ffee"]
     command += ["--", "--models", "7B", "--layers", "2", "3", "--threads", "1", "--cases", *CASES]

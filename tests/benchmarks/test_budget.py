@@ -28,13 +28,29 @@ def clock(monkeypatch):
 def test_a_case_begins_where_enough_is_left(clock):
     """A model that is there already needs less than one that has to be made."""
     some = Budget(100)
-    assert some.begin("410M")
+    assert some.begin("410M", "passages")
     clock[0] += 100 - budget.LEAST_WITH_MODEL + 1
-    assert some.begin("410M")
-    assert not some.begin("2B")
+    assert some.begin("410M", "queries")
+    assert not some.begin("2B", "passages")
     clock[0] += budget.LEAST_WITH_MODEL - budget.LEAST
-    assert not some.begin("410M")
-    assert Budget(None).begin("7B")
+    assert not some.begin("410M", "one-query")
+    assert Budget(None).begin("7B", "passages")
+
+
+def test_a_case_needs_what_it_took_with_the_model_before(clock):
+    some = Budget(200)
+    assert some.begin("410M", "passages")
+    clock[0] += 60
+    some.end()
+    some.end()  # a case that was skipped ends, too
+    assert some.left() == 140
+    assert some.begin("2B", "passages")
+    clock[0] += 51
+    some.end()
+    assert some.begin("7B", "passages")  # 89 s are left, 76.5 s is 1.5 times what it took
+    clock[0] += 13
+    assert not some.begin("7B", "passages")
+    assert some.begin("7B", "queries")
 
 
 def test_rounds_fit_into_what_is_left(clock):
@@ -59,14 +75,15 @@ def run(*command):
 
 
 def test_what_does_not_fit_is_left_out_and_said(tmp_path, data):
-    """The budget is too small for a model to be made: no case begins, no file is left, nothing fails."""
+    """The budget is too small for a model to be made: no case begins, an earlier result stays, nothing fails."""
     output = tmp_path / "out.json"
-    output.write_text("of another run")
+    output.write_text("of an earlier run")
     arguments = [BENCHMARKS / "run.py", "--tiny", "--models", "410M", "--budget", "2", "--goals", "--output", output]
     done = run(sys.executable, *arguments, "--data", data)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "too little is left of 2 seconds" in done.stdout
-    assert not output.exists()
+    assert "| goal |" not in done.stdout
+    assert output.read_text() == "of an earlier run"
 
 
 def test_what_was_measured_stays_when_the_run_is_killed(tmp_path, data):
@@ -89,7 +106,11 @@ def test_what_was_measured_stays_when_the_run_is_killed(tmp_path, data):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--frob"], "--frob is no option"), (["--budget", "soon"], "--budget must be whole seconds, got soon")],
+    [
+        (["--frob"], "--frob is no option"),
+        (["--budget", "soon"], "--budget must be whole seconds, got soon"),
+        (["--budget", "0"], "got 0"),
+    ],
 )
 def test_the_command_for_gpus_refuses_what_it_does_not_know(arguments, said):
     done = run(BENCHMARKS / "gpu.sh", *arguments)

@@ -12,17 +12,14 @@ from side_by_side.options import CPU_PLANS, CUDA_PLANS, Options
 from side_by_side.real_tokenizers import write_tokenizer
 from side_by_side.results import Outcome, Spread
 from side_by_side.rounds import Arm, take_turns
-from side_by_side.shapes import SHAPES, config_of, flops, whole_depth
+from side_by_side.shapes import SHAPES, config_of, flops
 from side_by_side.stock import STBest
 from side_by_side.texts import choose, extremes, read_texts
-from side_by_side.weights import write_checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
-from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.checkpoints import RELEASED
-from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode
 from bmretriever_integrations.tokens import PromptTokenizer
 
@@ -35,19 +32,6 @@ def test_shapes_are_the_released_models(checkpoint):
     with torch.device("meta"):
         network = AutoModel.from_config(config)
     assert sum(weight.numel() for weight in network.parameters()) == checkpoint.parameters
-
-
-@pytest.mark.parametrize("model", ["410M", "2B", "7B"])
-def test_random_weights_tell_texts_apart_and_bear_bfloat16(model, tmp_path):
-    """Else a wrong vector could pass for right, or rounding alone for wrong; all layers, as rounding piles up with depth."""
-    config = config_of(model, whole_depth(model), tiny=True)
-    write_tokenizer(tmp_path / "tokenizer", config.model_type, None)
-    folder = write_checkpoint(tmp_path / "checkpoint", config, tmp_path / "tokenizer", 0, "cpu")
-    texts = ["Aspirin.", "Heparin lowered mortality.", "Does gout follow a diet rich in purines?", "fever " * 300]
-    right = reference_encode(folder, [passage_prompt(text) for text in texts])
-    assert likeness(right) < 0.99
-    with BMRetrieverEncoder(folder, device="cpu", dtype="bfloat16") as encoder:
-        assert compare(encoder.encode_passages(texts), right, "bfloat16")["cosine"] > 0.9995
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neox", "gemma", "mistral"])
@@ -145,17 +129,13 @@ def tune(monkeypatch, seconds, sizes):
 
 def test_the_fastest_batch_size_is_kept(monkeypatch):
     best, runs = tune(monkeypatch, {1: 9.0, 8: 9.0, 16: 4.5, 32: 2.25, 64: 2.0, 128: None}, (1, 8, 16, 32, 64, 128))
-    assert best.tried == {"sdpa, batches of 64": 2.0, "sdpa, batches of 32": 2.25, "sdpa, batches of 16": 4.5}
+    assert best.tried == {
+        f"sdpa, batches of {size}": seconds for size, seconds in ((64, 2.0), (32, 2.25), (16, 4.5), (8, 9.0))
+    }
     assert (best.attention, best.batch_size) == ("sdpa", 64)
-    assert runs == [
-        32,
-        128,
-        64,
-        32,
-        16,
-        64,
-        32,
-    ]  # a warm-up, downwards until it takes twice as long, the near ones again
+    # a warm-up, downwards until two in a row take twice as long, the near ones again
+    assert runs == [32, 128, 64, 32, 16, 8, 64, 32]
+    assert tune(monkeypatch, {8: 1.0, 16: 9.0, 32: 2.0}, (8, 16, 32))[0].batch_size == 8  # one slow run decides nothing
     assert tune(monkeypatch, {1: 1.0, 4: 1.5}, (1, 4))[0].batch_size == 1
 
 

@@ -11,16 +11,18 @@ import warnings
 
 import pytest
 import torch
+from packaging.version import Version
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
 from bmretriever_integrations.forward import fused, layout
 from bmretriever_integrations.forward.choose import choose_forward
 from bmretriever_integrations.forward.flat import FlatForward
+from bmretriever_integrations.forward.projections import attention_of, window_of
 from bmretriever_integrations.testing import ARCHITECTURES
 
-pytest.importorskip("triton", reason="Triton is not installed: it comes with PyTorch's builds for CUDA")
-from bmretriever_integrations.forward import kernels
+triton = pytest.importorskip("triton", reason="Triton is not installed: it comes with PyTorch's builds for CUDA")
+from bmretriever_integrations.forward import kernels  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 pytestmark = pytest.mark.gpu
@@ -76,6 +78,13 @@ def test_rotate(heads, width, rotated):
     assert torch.equal(torch.cat([whole[..., :width], whole[..., 2 * width :]], dim=-1), untouched)
 
 
+def test_only_mistral_has_windows(tiny):
+    """A Llama whose config.json names one is run by transformers without."""
+    for architecture, window in (("mistral", 7), ("llama", None), ("gemma", None), ("gpt_neox", None)):
+        network = AutoModel.from_config(AutoConfig.from_pretrained(tiny(architecture), sliding_window=7))
+        assert window_of(attention_of(network.layers[0])) == window
+
+
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_fused_layers_equal_one_row_at_a_time(tiny, architecture, layers):
@@ -116,13 +125,21 @@ def test_what_is_not_right_is_not_taken(tiny, monkeypatch):
     def broken(*_arguments):
         raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable")
 
-    for wrong, message in ((lambda given, *_: given, "not right on"), (broken, "not fused on .*C compiler")):
+    for wrong, message in ((lambda given, *_: given, "not right on"), (broken, "not possible on .*C compiler")):
         monkeypatch.setattr(kernels, "rms_norm", wrong)
-        forward._decoder._take_own_layers()
+        forward._decoder._use_own_layers()
         with pytest.warns(UserWarning, match=message):
             forward._decoder.fuse()
         assert "fused" not in forward.name
         torch.testing.assert_close(forward(rows), plain, rtol=1e-4, atol=1e-5)
+
+
+def test_old_gpus_are_left_alone(tiny, monkeypatch):
+    """Triton is not made for them, and its compiler may end the process."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (6, 1))
+    layer = AutoModel.from_pretrained(tiny("llama")).layers[0]
+    monkeypatch.setattr(type(next(layer.parameters())), "is_cuda", True, raising=False)
+    assert not fused.can_fuse(layer, None)
 
 
 def test_without_triton_nothing_is_said(tiny, monkeypatch):
@@ -145,7 +162,7 @@ def test_kept_keys_and_values_are_those_of_the_plain_layers(tiny):
         with torch.inference_mode():
             return forward._decoder.keys_and_values(ids, batch)
 
-    forward._decoder._take_own_layers()
+    forward._decoder._use_own_layers()
     plain = kept()
     forward._decoder.fuse()
     for found, wanted in zip(kept(), plain, strict=True):
@@ -155,19 +172,19 @@ def test_kept_keys_and_values_are_those_of_the_plain_layers(tiny):
 HOPPER = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from bmretriever_integrations.forward import kernels
+from bmretriever_integrations.forward import kernels  # noqa: E402
 
 def wide(kernel, tensors, numbers, constants):
     names = [*tensors, *numbers, *constants]
     kinds = {**dict.fromkeys(tensors, "*bf16"), **numbers, **dict.fromkeys(constants, "constexpr")}
-    strides = ("width", "count", "of_token", "of_head", "of_angles")
+    strides = ("width", "of_token", "of_head", "of_angles")
     aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in (*tensors, *strides) if name in kinds}
     code = compile(ASTSource(kernel, kinds, constants, aligned), target=GPUTarget("cuda", 90, 32)).asm["ptx"]
     return [line.split()[1] for line in code.splitlines() if "ld.global" in line or "st.global" in line]
 
 norm = {"PLUS_ONE": True, "BLOCK": 2048}
 found = wide(kernels._rms_norm, ["given", "weight", "output"], {"width": "i32", "eps": "fp32"}, norm)
-found += wide(kernels._gate, ["gate", "up"], {"count": "i64"}, {"TANH": False, "BLOCK": kernels.ELEMENTS})
+found += wide(kernels._gate, ["gate", "up"], {"width": "i32"}, {"TANH": False, "BLOCK": kernels.ELEMENTS})
 strides = dict.fromkeys(["rows", "heads", "of_token", "of_head", "of_angles"], "i32")
 for half in (8, 32, 64, 128):
     sizes = {"HALF": half, "PADDED": half, "BLOCK": kernels.PAIRS // half}
@@ -176,6 +193,9 @@ print(sorted(set(found)))
 """
 
 
+@pytest.mark.skipif(
+    Version(triton.__version__) < Version("3.6"), reason="Triton's compiler is called otherwise before 3.6"
+)
 def test_kernels_compile_for_a_gpu_and_move_sixteen_bytes_at_a_time():
     """Triton compiles for a GPU without one."""
     alone = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}

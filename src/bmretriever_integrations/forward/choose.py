@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 from textwrap import shorten
 from typing import Any, Protocol
 
@@ -103,7 +104,7 @@ def _heads(config: Any) -> tuple[int, int, int]:
 @lru_cache
 def _varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, width: int) -> bool:
     """
-    Try the kernel on this device against PyTorch's other attention, with a prefix, a window, and last tokens only.
+    Try the kernel on this device against PyTorch's other attention, with and without a prefix, a window, and last tokens only.
 
     Which queries a kernel aligns with which keys is no part of its signature, and a wrong guess gives plausible vectors.
     """
@@ -112,29 +113,23 @@ def _varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_head
     def noise(tokens: int, count: int) -> Tensor:
         return torch.randn(tokens, count, width, generator=draw).to(device, dtype)
 
-    prefix = layout.Prefix((1,) * 5, ((noise(5, kv_heads), noise(5, kv_heads)),))
-    batch = layout.packed([[1] * length for length in (300, 40, 9, 9, 1)], device, prefix)
-    key, value = noise(batch.tokens, kv_heads), noise(batch.tokens, kv_heads)
-    for queries in (batch.tokens, len(batch.lengths)):
-        for window in (None, 12):
-            scope = attention.Scope(batch, width**-0.5, window, prefix.layers[0])
-            query = noise(queries, heads)
-            try:
-                found = attention.varlen(query, key, value, scope)
-            except torch.OutOfMemoryError:  # says nothing of the kernel
-                raise
-            except RuntimeError as error:
-                reason = shorten(str(error), 200)
-                warnings.warn(
-                    f"variable-length attention does not run on {device} ({reason}); another attention is taken",
-                    stacklevel=4,
-                )
-                return False
-            if not torch.allclose(
-                found.float(), attention.grouped(query, key, value, scope).float(), atol=0.05, rtol=0.05
-            ):
-                warnings.warn(
-                    f"variable-length attention is not right on {device}; another attention is taken", stacklevel=4
-                )
-                return False
+    before = noise(5, kv_heads), noise(5, kv_heads)
+    for prefix, window, last_only in product((layout.Prefix((1,) * 5, (before,)), None), (None, 12), (False, True)):
+        batch = layout.packed([[1] * length for length in (300, 40, 9, 9, 1)], device, prefix)
+        query = noise(len(batch.lengths) if last_only else batch.tokens, heads)
+        key, value = noise(batch.tokens, kv_heads), noise(batch.tokens, kv_heads)
+        scope = attention.Scope(batch, width**-0.5, window, None if prefix is None else before)
+        try:
+            found = attention.varlen(query, key, value, scope)
+        except torch.OutOfMemoryError:  # says nothing of the kernel
+            raise
+        except Exception as error:  # no kernel for this device, head width or PyTorch: each says it in its own way
+            reason = f"does not run on {device} ({shorten(str(error), 200)})"
+        else:
+            wanted = attention.grouped(query, key, value, scope)
+            if torch.allclose(found.float(), wanted.float(), atol=0.05, rtol=0.05):
+                continue
+            reason = f"is not right on {device}"
+        warnings.warn(f"variable-length attention {reason}; another attention is taken", stacklevel=4)
+        return False
     return True

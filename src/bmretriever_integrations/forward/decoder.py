@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bmretriever_integrations.forward.attention import WAYS
-from bmretriever_integrations.forward.fused import can_fuse, fused_but_attention, fused_layer, rotated
+from bmretriever_integrations.forward.fused import can_fuse, fused_but_attention, fused_layer, rotate_in_place
 from bmretriever_integrations.forward.last_layer import LastLayer
 from bmretriever_integrations.forward.layout import KeysAndValues, Layout
 
@@ -31,10 +31,10 @@ class FlatDecoder:
         self._norm, self._attend = getattr(network, norm), WAYS[way]
         self._rotary = network.rotary_emb
         self.body = _without_end(network, norm)
-        self.is_compiled = False
-        self._take_own_layers()
+        self.is_compiled = self.is_fused = False
+        self._use_own_layers()
 
-    def _take_own_layers(self) -> None:
+    def _use_own_layers(self) -> None:
         self.is_fused = False
         self.body.layers = nn.ModuleList(self._earlier)
         self._last_layer = LastLayer(self._last, self._norm, self._attend, None)
@@ -45,12 +45,12 @@ class FlatDecoder:
 
         A warning says what is not; the layers stay as they are then.
         """
-        self.is_fused = can_fuse(self._last, self._rotary)
-        if not self.is_fused:
+        if not can_fuse(self._last, self._rotary):
             return
+        self.is_fused = True
         twins = [fused_layer(layer, number, self._attend) for number, layer in enumerate(self._earlier)]
         self.body.layers = nn.ModuleList(twins)
-        self._last_layer = LastLayer(fused_but_attention(self._last), self._norm, self._attend, rotated)
+        self._last_layer = LastLayer(fused_but_attention(self._last), self._norm, self._attend, rotate_in_place)
 
     def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
         """
@@ -75,7 +75,7 @@ class FlatDecoder:
 
     def compile(self) -> None:
         """Compile all layers but the last, each up to its attention and from there on, for any number of tokens."""
-        self._take_own_layers()  # PyTorch fuses them itself
+        self._use_own_layers()  # PyTorch fuses them itself
         for layer in self.body.layers:
             layer.compile(dynamic=True)
         self.is_compiled = True

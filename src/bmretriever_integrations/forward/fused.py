@@ -2,7 +2,8 @@
 Layers whose parts between the matrix products are fused: on CUDA, where moving activations takes as long as computing them.
 
 A fused layer is a twin of transformers' own, of the same weights. Each part is compared with the one it stands for before it is
-taken; where Triton is missing or something is not right, the layer stays as transformers has it.
+taken; where Triton is missing or something is not right, the layer stays as transformers has it. The kernels are imported where
+they are called, since without Triton they cannot be.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import warnings
+from collections.abc import Iterator
 from textwrap import shorten
 from typing import Any
 
@@ -17,12 +19,18 @@ import torch
 from torch import Tensor, nn
 
 from bmretriever_integrations.forward.attention import Attention, Scope
-from bmretriever_integrations.forward.projections import attention_of, output_projection, project, rotation_of
+from bmretriever_integrations.forward.layout import Layout
+from bmretriever_integrations.forward.projections import (
+    Rotary,
+    attention_of,
+    output_projection,
+    project,
+    rotate_by_transformers,
+    window_of,
+)
 
 TANH = {"GELUTanh": True, "PytorchGELUTanh": True, "SiLUActivation": False, "SiLU": False}
 """Activations of transformers 4.57 and 5 that :func:`~bmretriever_integrations.forward.kernels.gate_` computes."""
-
-
 FLOAT32_ERROR, HALF_ERROR = 1e-5, 0.02
 """Relative errors up to which a fused part counts as right; one rounding to bfloat16 is up to 0.004."""
 
@@ -81,10 +89,10 @@ class FusedAttention(nn.Module):
         super().__init__()
         self.attention = attention
         self._number, self._attend = number, attend
-        self._window: int | None = getattr(attention.config, "sliding_window", None)
+        self._window = window_of(attention)
 
     def forward(
-        self, hidden_states: Tensor, *, position_embeddings: tuple[Tensor, Tensor], layout: Any, **_unused: Any
+        self, hidden_states: Tensor, *, position_embeddings: Rotary, layout: Layout, **_unused: Any
     ) -> tuple[Tensor, None]:
         """
         Attend, as a layer of transformers asks for it.
@@ -94,8 +102,8 @@ class FusedAttention(nn.Module):
         :param layout: of the flat batch.
         :returns: *Shape:* (1, tokens, width), and no weights
         """
-        query, key, value = project(self.attention, hidden_states[0], hidden_states[0])
-        query, key = (rotated(part, position_embeddings) for part in (query, key))
+        query, key, value = project(self.attention, hidden_states[0])
+        query, key = (rotate_in_place(part, position_embeddings) for part in (query, key))
         if layout.kept is not None:
             layout.kept.append((key, value))
         before = None if layout.prefix is None else layout.prefix.layers[self._number]
@@ -103,12 +111,13 @@ class FusedAttention(nn.Module):
         return output_projection(self.attention)(attended.flatten(1))[None], None
 
 
-def rotated(part: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+def rotate_in_place(part: Tensor, rotary: Rotary) -> Tensor:
     """
     Rotate queries or keys in place.
 
     :param part: *Shape:* (tokens, heads, head width)
-    :param rotary: cosine and sine of each token. *Shape:* (1, tokens, rotated width) each
+    :param rotary: of each token.
+    :returns: ``part``
     """
     from bmretriever_integrations.forward.kernels import rotate_
 
@@ -149,53 +158,53 @@ def _is_gated(mlp: Any) -> bool:
     return hasattr(mlp, "gate_proj") and type(mlp.act_fn).__name__ in TANH
 
 
-@torch.inference_mode()
 def can_fuse(layer: Any, rotary: Any) -> bool:
     """
     Try the fused parts of a layer on its device against its own.
 
     :param layer: a decoder layer of a known family of transformers, in eval mode.
     :param rotary: the network's rotary embedding.
-    :returns: whether all are right; a warning says what is not. False without a word where Triton is not installed.
+    :returns: whether all are right; a warning says what is not. False without a word where Triton is not installed, or the GPU is
+        older than those that it is made for (compute capability 7.0).
     """
     first = next(layer.parameters())
     if importlib.util.find_spec("triton") is None:
         return False
-    draw = torch.Generator().manual_seed(0)
-
-    def noise(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=draw).to(first.device, first.dtype)
-
-    attention = attention_of(layer)
-    hidden = noise(1, 37, attention.config.hidden_size)
+    if first.is_cuda and torch.cuda.get_device_capability(first.device) < (7, 0):
+        return False
+    tolerance = FLOAT32_ERROR if first.dtype == torch.float32 else HALF_ERROR
     try:
-        pairs = [
-            (FusedNorm(part)(hidden), part(hidden))
-            for part in layer.children()
-            if type(part).__name__.endswith("RMSNorm")
-        ]
-        if _is_gated(layer.mlp):
-            gate, up = layer.mlp.gate_proj(hidden), layer.mlp.up_proj(hidden)
-            wanted = layer.mlp.act_fn(gate) * up
-            pairs.append((FusedGate(layer.mlp).product(gate, up), wanted))
-        angles = rotary(hidden, torch.arange(3, 40, device=first.device)[None])
-        query, key, _ = project(attention, hidden[0], hidden[0])
-        plain = rotation_of(attention)(query.transpose(0, 1)[None], key.transpose(0, 1)[None], *angles)
-        pairs += [
-            (rotated(part, angles), wanted[0].transpose(0, 1)) for part, wanted in zip((query, key), plain, strict=True)
-        ]
+        if all(_relative_error(found, wanted) <= tolerance for found, wanted in _pairs(layer, rotary)):
+            return True
+        reason = f"not right on {first.device}"
     except torch.OutOfMemoryError:  # says nothing of the kernels
         raise
     except Exception as error:  # Triton compiles when it is first called: no compiler, no such device, ...
-        warnings.warn(f"layers are not fused on {first.device} ({shorten(str(error), 200)})", stacklevel=4)
-        return False
-    tolerance = FLOAT32_ERROR if first.dtype == torch.float32 else HALF_ERROR
-    if not all(_relative_error(found.float(), wanted.float()) <= tolerance for found, wanted in pairs):
-        warnings.warn(f"fused layers are not right on {first.device}; they are not taken", stacklevel=4)
-        return False
-    return True
+        reason = f"not possible on {first.device}: {shorten(str(error), 200)}"
+    warnings.warn(f"fused layers are {reason}; the layers stay as transformers has them", stacklevel=4)
+    return False
+
+
+@torch.inference_mode()
+def _pairs(layer: Any, rotary: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """What each fused part makes of noise, and what the layer's own makes of it."""
+    first = next(layer.parameters())
+    attention = attention_of(layer)
+    noise = torch.randn(1, 37, attention.config.hidden_size, generator=torch.Generator().manual_seed(0))
+    hidden = noise.to(first.device, first.dtype)
+    for part in layer.children():
+        if type(part).__name__.endswith("RMSNorm"):
+            yield FusedNorm(part)(hidden), part(hidden)
+    if _is_gated(layer.mlp):
+        gate, up = layer.mlp.gate_proj(hidden), layer.mlp.up_proj(hidden)
+        wanted = layer.mlp.act_fn(gate) * up
+        yield FusedGate(layer.mlp).product(gate, up), wanted
+    angles = rotary(hidden, torch.arange(3, 40, device=first.device)[None])
+    for part in project(attention, hidden[0])[:2]:
+        wanted = rotate_by_transformers(attention, part, angles)
+        yield rotate_in_place(part, angles), wanted
 
 
 def _relative_error(found: Tensor, wanted: Tensor) -> float:
     """Of the whole: single elements may be small beside what cancelled out in them."""
-    return float((found - wanted).norm() / wanted.norm())
+    return float((found.float() - wanted.float()).norm() / wanted.float().norm())

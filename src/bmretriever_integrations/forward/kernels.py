@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 ELEMENTS = 1024
-"""Of a program of the element-wise kernels."""
+"""Of a row, for a program that gates."""
 PAIRS = 1024
 """Of a program that rotates."""
 
@@ -53,9 +53,11 @@ def rms_norm(given: Tensor, weight: Tensor, eps: float, plus_one: bool) -> Tenso
 
 
 @triton.jit
-def _gate(gate, up, count, TANH: tl.constexpr, BLOCK: tl.constexpr):
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    inside = place < count
+def _gate(gate, up, width, TANH: tl.constexpr, BLOCK: tl.constexpr):
+    """A part of one row a program."""
+    column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = column < width
+    place = tl.program_id(0).to(tl.int64) * width + column
     value = tl.load(gate + place, mask=inside, other=0.0).to(tl.float32)
     # gelu's tanh form is x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)), silu x sigmoid(x)
     inner = 1.5957691216057308 * (value + 0.044715 * value * value * value) if TANH else value
@@ -68,12 +70,14 @@ def gate_(gate: Tensor, up: Tensor, tanh: bool) -> Tensor:
     """
     Apply the activation to the gate and multiply, in place of the gate.
 
-    :param gate: contiguous.
-    :param up: *Shape:* as ``gate``, contiguous.
+    :param gate: contiguous. *Shape:* (..., width)
+    :param up: contiguous. *Shape:* as ``gate``
     :param tanh: GELU in its tanh form; else SiLU.
     :returns: ``gate``
     """
-    _gate[(triton.cdiv(gate.numel(), ELEMENTS),)](gate, up, gate.numel(), TANH=tanh, BLOCK=ELEMENTS)
+    width = gate.shape[-1]
+    grid = (gate.numel() // width, triton.cdiv(width, ELEMENTS))
+    _gate[grid](gate, up, width, TANH=tanh, BLOCK=ELEMENTS)
     return gate
 
 

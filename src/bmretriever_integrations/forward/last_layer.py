@@ -16,7 +16,14 @@ from torch.nn import functional
 
 from bmretriever_integrations.forward.attention import Attention, Scope
 from bmretriever_integrations.forward.layout import Layout
-from bmretriever_integrations.forward.projections import Rotary, attention_of, output_projection, project, rotation_of
+from bmretriever_integrations.forward.projections import (
+    Rotary,
+    attention_of,
+    output_projection,
+    project,
+    rotate_by_transformers,
+    window_of,
+)
 
 
 class LastLayer:
@@ -34,8 +41,8 @@ class LastLayer:
         self._layer, self._norm, self._attend = layer, norm, attend
         self._attention = attention_of(layer)
         self._is_neox = hasattr(layer, "attention")
-        self._window: int | None = getattr(self._attention.config, "sliding_window", None)
-        self._rotated = rotate or partial(_rotated, rotation_of(self._attention))
+        self._window = window_of(self._attention)
+        self._rotate = rotate or partial(rotate_by_transformers, self._attention)
 
     def __call__(self, hidden: Tensor, places: Tensor | None, rotary: Rotary, layout: Layout) -> Tensor:
         """
@@ -49,13 +56,11 @@ class LastLayer:
         """
         normed = self._layer.input_layernorm(hidden)
         last = layout.last if places is None else places[layout.last]
-        query, key, value = project(self._attention, normed if self._is_neox else normed[last], normed)
-        if self._is_neox:
-            query = query[last]
+        query, key, value = project(self._attention, normed, last)
         if places is not None:  # not key[places]: indexing of rows is slow on a CPU
             key, value = (_look_up(part, places) for part in (key, value))
-        key = self._rotated(key, rotary)
-        query = self._rotated(query, (rotary[0][:, layout.last], rotary[1][:, layout.last]))
+        key = self._rotate(key, rotary)
+        query = self._rotate(query, (rotary[0][:, layout.last], rotary[1][:, layout.last]))
         if layout.kept is not None:
             layout.kept.append((key, value))
         before = None if layout.prefix is None else layout.prefix.layers[-1]
@@ -77,12 +82,6 @@ class LastLayer:
             state = state + layer.mlp(layer.post_attention_layernorm(state))
         final: Tensor = self._norm(state)
         return final
-
-
-def _rotated(rotate: Callable[..., tuple[Tensor, Tensor]], part: Tensor, rotary: Rotary) -> Tensor:
-    batch = part.transpose(0, 1)[None]  # (1, heads, tokens, head width), as transformers has it
-    none = batch[:, :0]  # rotates queries and keys together; here they are not of the same tokens
-    return rotate(batch, none, *rotary)[0][0].transpose(0, 1)
 
 
 def _look_up(table: Tensor, places: Tensor) -> Tensor:

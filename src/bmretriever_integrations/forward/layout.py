@@ -121,7 +121,7 @@ class Layout:
     def key_starts(self) -> Tensor:
         """Where each row's keys begin once the prefix stands before every row. *Shape:* (rows + 1,) int32"""
         if self.prefix is None:
-            return self.starts  # the same tensor: PyTorch 2.15 takes a faster kernel where it sees that both are one
+            return self.starts  # the same tensor: PyTorch 2.15 considers cuDNN's kernel only where both are one
         return self.starts + self.before * self.each_row
 
     @cached_property

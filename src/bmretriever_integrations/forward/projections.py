@@ -21,23 +21,35 @@ def attention_of(layer: Any) -> Any:
     return layer.attention if hasattr(layer, "attention") else layer.self_attn
 
 
-def project(attention: Any, asking: Tensor, given: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def project(attention: Any, given: Tensor, asking: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """
     Make queries, keys and values.
 
     :param attention: of a layer of transformers.
-    :param asking: hidden states that ask; the same as ``given`` where GPT-NeoX asks, which has one matrix for the three.
-        *Shape:* (queries, width)
-    :param given: hidden states that are asked. *Shape:* (tokens, width)
+    :param given: hidden states. *Shape:* (tokens, width)
+    :param asking: which tokens ask; None: all. *Shape:* (queries,) int64
     :returns: *Shape:* (queries, heads, head width), then (tokens, key-value heads, head width) twice
     """
-    if hasattr(attention, "query_key_value"):
+    if hasattr(attention, "query_key_value"):  # GPT-NeoX has one matrix for the three, head by head
         width = attention.head_size
         query, key, value = attention.query_key_value(given).view(len(given), -1, 3 * width).chunk(3, dim=-1)
-        return query, key, value
-    parts = attention.q_proj(asking), attention.k_proj(given), attention.v_proj(given)
+        return query if asking is None else query[asking], key, value
+    queries = attention.q_proj(given if asking is None else given[asking])
+    parts = queries, attention.k_proj(given), attention.v_proj(given)
     query, key, value = (part.view(len(part), -1, attention.head_dim) for part in parts)
     return query, key, value
+
+
+def window_of(attention: Any) -> int | None:
+    """
+    How many tokens a token sees, itself included; None: all before it. Of these families Mistral alone has windows.
+
+    :param attention: of a layer of transformers.
+    """
+    if not type(attention).__name__.startswith("Mistral"):
+        return None
+    window: int | None = getattr(attention.config, "sliding_window", None)
+    return window
 
 
 def output_projection(attention: Any) -> Any:
@@ -49,11 +61,16 @@ def output_projection(attention: Any) -> Any:
     return attention.dense if hasattr(attention, "dense") else attention.o_proj
 
 
-def rotation_of(attention: Any) -> Callable[..., tuple[Tensor, Tensor]]:
+def rotate_by_transformers(attention: Any, part: Tensor, rotary: Rotary) -> Tensor:
     """
-    The family's own function that rotates queries and keys, from the module that defines its attention.
+    Rotate queries or keys by the family's own function, which stands in the module that defines its attention.
 
     :param attention: of a layer of transformers.
+    :param part: *Shape:* (tokens, heads, head width)
+    :param rotary: of each token.
+    :returns: *Shape:* as ``part``
     """
     rotate: Callable[..., tuple[Tensor, Tensor]] = sys.modules[type(attention).__module__].apply_rotary_pos_emb
-    return rotate
+    batch = part.transpose(0, 1)[None]  # (1, heads, tokens, head width), as transformers has it
+    none = batch[:, :0]  # it rotates queries and keys together; here they need not be of the same tokens
+    return rotate(batch, none, *rotary)[0][0].transpose(0, 1)

@@ -54,10 +54,12 @@ class Kernel(Protocol):
         """
 
 
+@lru_cache
 def varlen_kernel() -> Kernel:
     """Give the kernel in the form that this release of PyTorch has. Whether it runs on a device shows when it is called."""
     function = _public_function()
-    return _by_function if function is not None and _arguments(function) >= WANTED else _by_operator
+    takes_all = function is not None and inspect.signature(function).parameters.keys() >= WANTED
+    return _by_function if takes_all else _by_operator
 
 
 def _public_function() -> Callable[..., Any] | None:
@@ -67,11 +69,6 @@ def _public_function() -> Callable[..., Any] | None:
         return None
     function: Callable[..., Any] = varlen.varlen_attn
     return function
-
-
-@lru_cache
-def _arguments(function: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(inspect.signature(function).parameters)
 
 
 def _by_function(
