@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import torch
 from side_by_side.budget import Budget
 from side_by_side.machine import hardware, load_average, versions
-from side_by_side.options import Options
+from side_by_side.options import CASES, Options
 from side_by_side.results import SCHEMA
 from side_by_side.room import Room
 from side_by_side.texts import Texts, read_texts
@@ -61,13 +61,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     options = config.stash[OPTIONS]
-    wanted = []
-    for item in items:
-        case = item.name.partition("[")[0].removeprefix("test_").replace("_", "-")
-        if case not in ("passages", "queries", "one-query", "memory") or case in options.cases:
-            wanted.append(item)
+    wanted = [item for item in items if _case(item) not in CASES or _case(item) in options.cases]
     config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
     items[:] = wanted
+
+
+def _case(item: pytest.Item) -> str:
+    """One of the cases, of which each has a test of its name."""
+    return item.name.partition("[")[0].removeprefix("test_").replace("_", "-")
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +87,7 @@ def budget(pytestconfig: pytest.Config) -> Budget:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a case, before its model is made, when too little time is left."""
     budget, model = item.config.stash[BUDGET], item.callspec.params["room"]  # type: ignore[attr-defined]
-    if not budget.begin(model, item.name.partition("[")[0]):
+    if not budget.begin(model, _case(item)):
         pytest.skip(f"too little is left of {budget.seconds:.0f} seconds")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from side_by_side.markdown import markdown_table
@@ -68,12 +68,13 @@ def goals_table(outcomes: Sequence[Outcome]) -> str:
     :returns: Markdown.
     """
     found = {(outcome.model, outcome.case): outcome for outcome in outcomes}
-    return markdown_table(["goal", "at least", "measured", "reached"], list(_lines(lambda *of: found.get(of))))
+    return markdown_table(["goal", "at least", "measured", "reached"], list(_lines(found)))
 
 
-def _lines(find: Callable[[str, str], Outcome | None]) -> Iterator[list[str]]:
+def _lines(outcomes: Mapping[tuple[str, str], Outcome]) -> Iterator[list[str]]:
+    """One a goal; ``outcomes`` by model and case."""
     for goal in GOALS:
-        outcome = find(goal.model, goal.case)
+        outcome = outcomes.get((goal.model, goal.case))
         measured = None if outcome is None else goal.measured(outcome)
         what = "of the matmul peak" if goal.of_peak else "times sentence-transformers at its best"
         case = CASE_NAMES[goal.case] + (", p50" if goal.case == "one-query" else "")

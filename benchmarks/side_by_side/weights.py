@@ -51,9 +51,8 @@ class Weights:
         """
         shared = self._network.parameters() if dtype == self._network.dtype else ()
         network = copy.deepcopy(self._network, {id(weight): weight for weight in shared})
-        for weight in (
-            network.parameters()
-        ):  # not .to(): it would round the rotary frequencies, too, which loading leaves in float32
+        # not network.to(): it would round the rotary frequencies, too, which loading leaves in float32
+        for weight in network.parameters():
             weight.data = weight.data.to(dtype)
         network.config.dtype = dtype
         return network

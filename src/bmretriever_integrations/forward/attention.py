@@ -121,6 +121,33 @@ def _neighbours(window: int | None, last_only: bool) -> tuple[int, int]:
     return (window - 1, 0)  # transformers counts the token itself, the kernel does not
 
 
+def attend_in_layer(
+    number: int,
+    attend: Attention,
+    parts: tuple[Tensor, Tensor, Tensor],
+    layout: Layout,
+    *,
+    scale: float,
+    window: int | None,
+) -> Tensor:
+    """
+    Attend in one layer: keep its keys and values where they are wanted, and put the shared prefix's before them.
+
+    :param number: of the layer, from 0; -1 is the last.
+    :param attend: the way attention is computed.
+    :param parts: query, key and value, rotated, as of :data:`Attention`.
+    :param layout: of the flat batch.
+    :param scale: of the scores.
+    :param window: how many tokens a token sees, itself included; None: all before it.
+    :returns: *Shape:* as the query
+    """
+    query, key, value = parts
+    if layout.kept is not None:
+        layout.kept.append((key, value))
+    before = None if layout.prefix is None else layout.prefix.layers[number]
+    return attend(query, key, value, Scope(layout, scale, window, before))
+
+
 def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
     """Wrap a way for transformers: one flat batch of *Shape:* (1, heads, tokens, head width), its layout as a keyword."""
 
@@ -136,11 +163,10 @@ def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
         sliding_window: int | None = None,
         **_unused: Any,
     ) -> tuple[Tensor, None]:
-        query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))
-        if layout.kept is not None:
-            layout.kept.append((key, value))
-        before = None if layout.prefix is None else layout.prefix.layers[module.layer_idx]
-        return attend(query, key, value, Scope(layout, scaling, sliding_window, before))[None], None
+        parts = query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1)
+        return attend_in_layer(module.layer_idx, attend, parts, layout, scale=scaling, window=sliding_window)[
+            None
+        ], None
 
     return attention
 

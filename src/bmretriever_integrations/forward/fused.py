@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bmretriever_integrations.forward.attention import Attention, Scope
+from bmretriever_integrations.forward.attention import Attention, attend_in_layer
 from bmretriever_integrations.forward.layout import Layout
 from bmretriever_integrations.forward.projections import (
     Rotary,
@@ -104,10 +104,10 @@ class FusedAttention(nn.Module):
         """
         query, key, value = project(self.attention, hidden_states[0])
         query, key = (rotate_in_place(part, position_embeddings) for part in (query, key))
-        if layout.kept is not None:
-            layout.kept.append((key, value))
-        before = None if layout.prefix is None else layout.prefix.layers[self._number]
-        attended = self._attend(query, key, value, Scope(layout, self.attention.scaling, self._window, before))
+        parts = query, key, value
+        attended = attend_in_layer(
+            self._number, self._attend, parts, layout, scale=self.attention.scaling, window=self._window
+        )
         return output_projection(self.attention)(attended.flatten(1))[None], None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from bmretriever_integrations.forward.attention import Attention, Scope
+from bmretriever_integrations.forward.attention import Attention, attend_in_layer
 from bmretriever_integrations.forward.layout import Layout
 from bmretriever_integrations.forward.projections import (
     Rotary,
@@ -61,11 +61,8 @@ class LastLayer:
             key, value = (_look_up(part, places) for part in (key, value))
         key = self._rotate(key, rotary)
         query = self._rotate(query, (rotary[0][:, layout.last], rotary[1][:, layout.last]))
-        if layout.kept is not None:
-            layout.kept.append((key, value))
-        before = None if layout.prefix is None else layout.prefix.layers[-1]
-        scope = Scope(layout, self._attention.scaling, self._window, before)
-        attended = self._attend(query, key, value, scope)
+        parts = query, key, value
+        attended = attend_in_layer(-1, self._attend, parts, layout, scale=self._attention.scaling, window=self._window)
         return self._finish(hidden[last], attended.flatten(1))
 
     def _finish(self, state: Tensor, attended: Tensor) -> Tensor:
