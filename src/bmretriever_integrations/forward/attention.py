@@ -164,9 +164,8 @@ def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
         **_unused: Any,
     ) -> tuple[Tensor, None]:
         parts = query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1)
-        return attend_in_layer(module.layer_idx, attend, parts, layout, scale=scaling, window=sliding_window)[
-            None
-        ], None
+        attended = attend_in_layer(module.layer_idx, attend, parts, layout, scale=scaling, window=sliding_window)
+        return attended[None], None
 
     return attention
 
