@@ -271,3 +271,35 @@ def test_a_soup_is_the_mean_of_its_checkpoints(tiny, doses, tmp_path):
         average_checkpoints([folders[0], tiny("gemma")], tmp_path / "soup2")
     with pytest.raises(ValueError, match="not empty"):
         average_checkpoints(folders, tmp_path / "soup")
+
+
+def test_an_adapter_is_trained_further(tiny, doses, tmp_path):
+    lora = LoraSettings(rank=4, alpha=8)
+    train(tiny("llama"), doses, tmp_path / "one", lora=lora, learning_rate=1e-2)
+    train(tmp_path / "one" / "adapter", doses, tmp_path / "same", lora=lora, learning_rate=1e-12)
+    train(tmp_path / "one" / "adapter", doses, tmp_path / "two", lora=lora, learning_rate=1e-2)
+    first, same, second = (
+        BMRetrieverEncoder(tmp_path / name, dtype="float32").encode_passages(TEXTS) for name in ("one", "same", "two")
+    )
+    assert error(same, first) <= 1e-5
+    assert error(second, first) > 1e-3
+    config = json.loads((tmp_path / "two" / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tiny("llama"))  # one adapter holds both stages
+    adapter = BMRetrieverEncoder(tmp_path / "two" / "adapter", dtype="float32").encode_passages(TEXTS)
+    assert error(adapter, second) <= 1e-5
+
+
+def test_an_adapter_that_is_trained_further_keeps_its_rank(tiny, doses, tmp_path):
+    train(tiny("llama"), doses, tmp_path / "one", lora=LoraSettings(rank=4, alpha=8), max_steps=1)
+    with pytest.raises(ValueError, match="has rank 4 and alpha 8, the settings say 8 and 8"):
+        train(tmp_path / "one" / "adapter", doses, tmp_path / "two", lora=LoraSettings(rank=8, alpha=8))
+
+
+def test_a_seed_decides_an_adapters_first_weights(tiny, doses, tmp_path):
+    def started(name, seed):
+        train(tiny("llama"), doses, tmp_path / name, lora=LoraSettings(rank=4), max_steps=1, seed=seed)
+        return load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
+
+    one, again, other = started("a", 1), started("b", 1), started("c", 2)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one if "lora_A" in name)

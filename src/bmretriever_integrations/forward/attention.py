@@ -95,6 +95,7 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     layout, before = scope.layout, scope.before
     if layout.spans != layout.lengths and not layout.is_resizable:
         return grouped(query, key, value, scope)
+    query, key, value = (_in_16_bits(part) for part in (query, key, value))
     longest = max(layout.spans)
     if before is not None:  # every row's keys stand behind a copy of the prefix's: attention is little beside the MLP
         key, value = (torch.cat((own, part)) for own, part in zip(before, (key, value), strict=True))
@@ -112,6 +113,12 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
         scale=scope.scale,
         window=_neighbours(scope.window, last_only),
     )
+
+
+def _in_16_bits(part: Tensor) -> Tensor:
+    """Under autocast, rotation gives float32, which the kernel does not take; PyTorch's other attention is cast by autocast."""
+    is_cast = part.is_cuda and part.dtype is torch.float32 and torch.is_autocast_enabled("cuda")
+    return part.to(torch.get_autocast_dtype("cuda")) if is_cast else part
 
 
 def _neighbours(window: int | None, last_only: bool) -> tuple[int, int]:

@@ -66,14 +66,23 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
             f"forward={wanted!r} knows {', '.join(FAMILIES)}, not {type(network).__name__}: use forward='plain'"
         )
     first = next(network.parameters())
-    has_varlen = _may_have_varlen(first.device, first.dtype) and _varlen_agrees(
-        first.device, first.dtype, *_heads(network.config)
-    )
+    by_varlen = has_varlen(network.config, first.device, first.dtype)
     if wanted == "auto":
-        wanted = "packed" if has_varlen or first.device.type == "cpu" else "padded"
+        wanted = "packed" if by_varlen or first.device.type == "cpu" else "padded"
     if wanted == "padded":
         return FlatForward(network, pad_id, way="grouped", pads=True)
-    return FlatForward(network, pad_id, way="varlen" if has_varlen else "grouped", pads=False)
+    return FlatForward(network, pad_id, way="varlen" if by_varlen else "grouped", pads=False)
+
+
+def has_varlen(config: Any, device: torch.device, dtype: torch.dtype) -> bool:
+    """
+    Tell whether PyTorch's variable-length kernel is there for a network, and right, on a device.
+
+    :param config: of the network.
+    :param device: where it will run.
+    :param dtype: what its attention will compute in.
+    """
+    return _may_have_varlen(device, dtype) and _varlen_agrees(device, dtype, *_heads(config))
 
 
 def knows(network: Any) -> bool:

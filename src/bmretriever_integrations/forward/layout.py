@@ -147,8 +147,18 @@ def packed(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix |
     :param device: where the network is.
     :param prefix: what stands before every row.
     """
-    lengths = tuple(map(len, rows))
-    return Layout(lengths, lengths, device, prefix)
+    return packed_to(list(map(len, rows)), device, prefix)
+
+
+def packed_to(lengths: Sequence[int], device: torch.device, prefix: Prefix | None = None) -> Layout:
+    """
+    Lay rows out without padding that were packed by somebody else.
+
+    :param lengths: tokens of each row.
+    :param device: where the network is.
+    :param prefix: what stands before every row.
+    """
+    return Layout(tuple(lengths), tuple(lengths), device, prefix)
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix | None = None) -> Layout:

@@ -7,6 +7,7 @@ the average of all tokens, which is what a bag-of-words retriever computes; trai
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,13 +39,29 @@ def read_smollm2(gguf: Path) -> tuple[Tensor, Any]:
     :returns: the matrix, *Shape:* (49152, 576) float32, and the tokenizer.
     :raises ValueError: if the file is not that file.
     """
+    network, tokenizer = open_smollm2(gguf)
+    return network.embed_tokens.weight.detach(), tokenizer
+
+
+def open_smollm2(gguf: Path) -> tuple[Any, Any]:
+    """
+    Read SmolLM2-135M-Instruct, its 4-bit blocks turned into float32.
+
+    :param gguf: as of :func:`read_smollm2`.
+    :returns: the decoder without head, which can be saved, and the tokenizer.
+    :raises ValueError: if the file is not that file.
+    """
     import torch
     from transformers import AutoModel, AutoTokenizer
 
     verify_sha256(gguf, SMOLLM2_GGUF.file_sha256)
-    network: Any = AutoModel.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    return network.embed_tokens.weight.detach(), tokenizer
+    read: Any = AutoModel.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    config = copy.deepcopy(read.config)
+    del config.quantization_config  # with it transformers refuses to save, though the weights are no longer quantised
+    config.use_cache = False
+    network = AutoModel.from_config(config)
+    network.load_state_dict(read.state_dict())
+    return network.float().eval(), AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
 
 
 def build_base(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlamaModel:

@@ -89,6 +89,8 @@ class HeldOutEvaluator(BaseEvaluator):  # type: ignore[misc]  # sentence-transfo
             rows = order[start : start + max(1, self._settings.mini_batch_tokens // len(ids[order[start]]))]
             padded, mask = pad([ids[row] for row in rows], self._tokenizer.eos_id)
             features = {"input_ids": padded.to(model.device), "attention_mask": mask.to(model.device)}
-            vectors.extend(model(features)["sentence_embedding"].float().cpu())
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=self._settings.bf16):
+                embedded = model(features)["sentence_embedding"]
+            vectors.extend(embedded.float().cpu())
         stacked = torch.stack(vectors)[torch.tensor(order).argsort()]
         return stacked if self._settings.similarity == "dot" else torch.nn.functional.normalize(stacked, dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from bmretriever_integrations.device import resolve_device, resolve_dtype
-from bmretriever_integrations.forward.choose import knows
+from bmretriever_integrations.forward.choose import has_varlen, knows
 from bmretriever_integrations.forward.decoder import FlatDecoder
-from bmretriever_integrations.forward.layout import padded_to
+from bmretriever_integrations.forward.layout import packed_to, padded_to
 from bmretriever_integrations.pooling import last_token
 from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
 
@@ -41,14 +42,17 @@ class LastTokenVectors(nn.Module):
     layer on every token; here it runs on the last one (:mod:`~bmretriever_integrations.forward.last_layer`).
     """
 
-    def __init__(self, network: Any, normalize: bool) -> None:
+    def __init__(self, network: Any, normalize: bool, *, packs: bool = False) -> None:
         """
         :param network: a decoder without head.
         :param normalize: scale vectors to length 1.
+        :param packs: compute no padding, by the variable-length kernel; :func:`can_pack` tells whether that works.
         """
         super().__init__()
         self.network = network
-        self._decoder = FlatDecoder(network, "grouped") if knows(network) and not _drops(network.config) else None
+        self._packs = packs
+        way = "varlen" if packs else "grouped"
+        self._decoder = FlatDecoder(network, way) if knows(network) and not _drops(network.config) else None
         self.normalize = normalize
 
     def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -59,7 +63,10 @@ class LastTokenVectors(nn.Module):
         :returns: ``sentence_embedding``. *Shape:* (rows, width)
         """
         ids, lengths = features["input_ids"], features["attention_mask"].sum(1)
-        if self._decoder is not None:
+        if self._decoder is not None and self._packs:
+            layout = packed_to(lengths.tolist(), ids.device)
+            vectors = self._decoder(ids[features["attention_mask"].bool()], layout)
+        elif self._decoder is not None:
             layout = padded_to(ids.shape[1], lengths.tolist(), ids.device)
             vectors = self._decoder(ids.flatten(), layout)
         else:  # no mask: right padding comes after every real token, and a causal kernel never looks ahead
@@ -67,6 +74,16 @@ class LastTokenVectors(nn.Module):
         if self.normalize:
             vectors = nn.functional.normalize(vectors.float(), dim=-1)
         return {"sentence_embedding": vectors}
+
+
+def can_pack(network: Any, settings: StageSettings) -> bool:
+    """
+    Tell whether a stage can run without padding: on CUDA in bfloat16, where PyTorch's variable-length kernel proves right.
+
+    :param network: a decoder without head, on the CPU or the device.
+    :param settings: the stage.
+    """
+    return settings.bf16 and knows(network) and has_varlen(network.config, resolve_device(None), torch.bfloat16)
 
 
 def _drops(config: Any) -> bool:
@@ -78,11 +95,12 @@ def open_base(base: str, settings: StageSettings) -> Base:
     """
     Load the model to start from and make trainable what is to be trained.
 
-    :param base: a plain or a sentence-transformers folder, or a hub id.
+    :param base: a plain or a sentence-transformers folder, or a hub id; or, where ``settings`` asks for LoRA, a folder of an
+        adapter, such as stage 1's ``adapter``, which is then trained further.
     :param settings: the stage.
     :raises FileNotFoundError: if it is nowhere to be found.
-    :raises ValueError: if the folder is no checkpoint, its weights are damaged, or bf16 is asked for where the device does not
-        compute in it.
+    :raises ValueError: if the folder is no checkpoint, its weights are damaged, an adapter has another rank or alpha than
+        ``settings``, or bf16 is asked for where the device does not compute in it.
     """
     from safetensors import SafetensorError
 
@@ -91,18 +109,21 @@ def open_base(base: str, settings: StageSettings) -> Base:
 
     check_bf16(settings)
     dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32  # frozen weights need no more
+    started = _started_adapter(base, settings.lora)
+    name = base if started is None else started.base
     try:
-        loaded = load(EncoderSettings(model=base), dtype)
+        loaded = load(EncoderSettings(model=name), dtype)
     except SafetensorError as error:
         raise ValueError(f"the weights of base {base} are damaged: {error}; fetch or make them again") from error
     network = loaded.network
     network.config.use_cache = False
     network.requires_grad_(settings.lora is None)
-    adapter = None if settings.lora is None else _add_lora(network, settings.lora)
+    adapter = None if settings.lora is None else _add_lora(network, settings, started)
     if settings.gradient_checkpointing:
         network.gradient_checkpointing_enable({"use_reentrant": False})
-    folder = Path(base)
-    return Base(network, loaded.tokenizer, adapter, str(folder.resolve()) if folder.is_dir() else base, loaded.folders)
+    name = str(Path(name).resolve()) if Path(name).is_dir() else name
+    folders = loaded.folders if started is None else (started.folder, *loaded.folders)
+    return Base(network, loaded.tokenizer, adapter, name, folders)
 
 
 def check_bf16(settings: StageSettings) -> None:
@@ -117,13 +138,50 @@ def check_bf16(settings: StageSettings) -> None:
         raise ValueError(f"bf16 is true, but this {device.type} does not compute in bfloat16: set bf16 to false")
 
 
-def _add_lora(network: Any, lora: LoraSettings) -> Any:
-    from peft import LoraConfig, get_peft_model
+@dataclass(frozen=True)
+class _StartedAdapter:
+    """An adapter that an earlier stage trained."""
 
-    config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.target, bias="none"
-    )
-    return get_peft_model(network, config)
+    folder: Path
+    base: str
+    """What it was trained on: a hub id or a path."""
+
+
+def _started_adapter(base: str, lora: LoraSettings | None) -> _StartedAdapter | None:
+    folder = Path(base).expanduser()
+    config = folder / "adapter_config.json"
+    if lora is None or not config.is_file():
+        return None
+    stored = json.loads(config.read_text(encoding="utf-8"))
+    if (stored["r"], stored["lora_alpha"]) != (lora.rank, lora.alpha):
+        raise ValueError(
+            f"{folder} has rank {stored['r']} and alpha {stored['lora_alpha']}, the settings say {lora.rank} and {lora.alpha}: "
+            "an adapter that is trained further keeps its own; set lora.rank and lora.alpha to them"
+        )
+    inner = folder / stored["base_model_name_or_path"]
+    return _StartedAdapter(folder, str(inner) if inner.is_dir() else stored["base_model_name_or_path"])
+
+
+def _add_lora(network: Any, settings: StageSettings, started: _StartedAdapter | None) -> Any:
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    lora = settings.lora
+    assert lora is not None
+    if started is not None:
+        adapter = PeftModel.from_pretrained(network, started.folder, is_trainable=True)
+    else:
+        config = LoraConfig(
+            r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.target, bias="none"
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            adapter = get_peft_model(network, config)
+    if settings.bf16:  # autocast casts for each product; peft would cast every input to float32 first and keep it
+        for module in network.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.cast_input_dtype_enabled = False
+    return adapter
 
 
 def save_network(base: Base, output: Path, settings: StageSettings) -> None:

@@ -107,12 +107,13 @@ def _trainer(opened: Any, rows: pairs.Rows, output: Path, settings: StageSetting
     from bmretriever_integrations.training.stages.collator import PromptCollator
     from bmretriever_integrations.training.stages.heldout import HeldOutEvaluator
     from bmretriever_integrations.training.stages.loss import StageLoss
-    from bmretriever_integrations.training.stages.network import LastTokenVectors
+    from bmretriever_integrations.training.stages.network import LastTokenVectors, can_pack
     from bmretriever_integrations.training.stages.sampler import TaskBatches
     from bmretriever_integrations.training.stages.trainer import StageTrainer, columns_of, training_arguments
 
     tokenizer = PromptTokenizer(opened.tokenizer, settings.max_length)
-    model = SentenceTransformer(modules=[LastTokenVectors(opened.network, settings.normalize)])
+    packs = can_pack(opened.network, settings)
+    model = SentenceTransformer(modules=[LastTokenVectors(opened.network, settings.normalize, packs=packs)])
     dataset = Dataset.from_file(str(rows.training))
     return StageTrainer(
         sampler=TaskBatches(columns_of(dataset), settings),

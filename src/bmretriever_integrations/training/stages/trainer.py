@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from bmretriever_integrations.training.stages.settings import StageSettings
 from bmretriever_integrations.training.stages.state import PROGRESS
 
 WEIGHTS = "trained.safetensors"
+TOKENIZING = 4
+"""Most processes that make batches while a GPU computes; on a CPU they would take what the network needs."""
 STATES_KEPT = 2
 """The newest may be half written when the process dies; then the one before it counts."""
 
@@ -162,6 +165,7 @@ def training_arguments(settings: StageSettings, states: Path, evaluate: bool) ->
         disable_tqdm=True,
         use_cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()),
         dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_num_workers=min(TOKENIZING, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0,
         dataloader_drop_last=True,
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
