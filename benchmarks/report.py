@@ -5,18 +5,19 @@ Makes the tables and charts of the benchmark's JSON files.
     python benchmarks/report.py build/benchmark.json --print    # of one, to look at
 
 The tables go between the lines <!-- benchmark table --> and <!-- /benchmark table -->: short ones in README.md, full ones in
-docs/benchmarks.md; each machine's chart is docs/benchmarks-NAME.svg.
+docs/benchmarks.md; each machine's chart is docs/benchmarks-NAME.svg, by the name of its first result.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from side_by_side.goals import goals_table
 from side_by_side.results import read_results
-from side_by_side.table import full_tables, short_tables
+from side_by_side.table import Result, by_machine, full_tables, short_tables
 
 from bmretriever_integrations.index.files import write_whole
 
@@ -41,10 +42,30 @@ def put_between(text: str, table: str) -> str:
 
 
 def committed() -> list[Path]:
-    """The committed results: those of GPUs first."""
-    return sorted(
-        RESULTS.glob("*.json"), key=lambda path: ("gpu" not in read_results(path)[0]["machine_info"], path.name)
-    )
+    """The committed results: those of GPUs first, then the oldest first."""
+
+    def place(path: Path) -> tuple[bool, str]:
+        content = read_results(path)[0]
+        return "gpu" not in content["machine_info"], content["datetime"]
+
+    return sorted(RESULTS.glob("*.json"), key=place)
+
+
+def charts(paths: Sequence[Path]) -> dict[str, list[Result]]:
+    """
+    Tell which charts there are.
+
+    :param paths: JSON files.
+    :returns: name of a file -> the runs of its machine.
+    """
+    results = {path: read_results(path) for path in paths}
+    runs = by_machine(list(results.values()))
+    first = {id(machine[0][0]): machine for machine in runs}
+    return {
+        f"benchmarks-{path.stem}.svg": first[id(content)]
+        for path, (content, _) in results.items()
+        if id(content) in first
+    }
 
 
 def print_tables(path: Path) -> None:
@@ -85,8 +106,8 @@ def main() -> int:
     results = [read_results(path) for path in paths]
     for page, table in ((arguments.readme, short_tables(results)), (arguments.docs, full_tables(results))):
         write_whole(page, put_between(page.read_text(encoding="utf-8"), table).encode())
-    for path, result in zip(paths, results, strict=True):
-        draw_chart(arguments.docs.parent / f"benchmarks-{path.stem}.svg", result)
+    for name, runs in charts(paths).items():
+        draw_chart(arguments.docs.parent / name, runs)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,22 +14,21 @@ from bmretriever_integrations.evaluation.chart import COLOURS
 from bmretriever_integrations.index.files import write_whole
 from side_by_side.options import CASE_NAMES
 from side_by_side.results import Outcome
-from side_by_side.table import PEERS, Result, machine
+from side_by_side.table import PEERS, Result, machine, outcomes_of
 
 BAR_INCHES = 0.2
 STYLE = {"svg.hashsalt": "bmretriever", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"]}
 """The same bytes in every run, in a font that comes with matplotlib."""
 
 
-def draw_chart(path: Path, result: Result) -> None:
+def draw_chart(path: Path, runs: Sequence[Result]) -> None:
     """
     Draw one machine's ratios as horizontal bars; a line at 1 is where a peer is as fast as this engine.
 
     :param path: a .png or .svg file; replaced if it is there.
-    :param result: of :func:`~side_by_side.results.read_results`.
+    :param runs: of that machine, each of :func:`~side_by_side.results.read_results`.
     """
-    content, outcomes = result
-    timed = [outcome for outcome in outcomes if outcome.case != "memory" and "ours" in outcome.names()]
+    timed = [outcome for outcome in outcomes_of(runs) if outcome.case != "memory" and "ours" in outcome.names()]
     peers = [peer for peer in PEERS if any(_drawn(outcome, peer) for outcome in timed)]
     height = 1.6 + len(timed) * (len(peers) + 1) * BAR_INCHES
     with mpl.rc_context(STYLE):
@@ -62,7 +62,7 @@ def draw_chart(path: Path, result: Result) -> None:
             ncols=2,
             frameon=False,
             fontsize=9,
-            title=f"How many times faster this engine is, on {machine(content)}",
+            title=f"How many times faster this engine is, on {machine(runs[0][0])}",
             title_fontproperties={"size": 11, "weight": "bold"},
             alignment="left",
         )

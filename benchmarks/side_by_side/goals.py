@@ -64,7 +64,7 @@ def goals_table(outcomes: Sequence[Outcome]) -> str:
     """
     Put each goal beside what was measured.
 
-    :param outcomes: of one machine.
+    :param outcomes: of one machine; of two for the same case the later one counts.
     :returns: Markdown.
     """
     found = {(outcome.model, outcome.case): outcome for outcome in outcomes}

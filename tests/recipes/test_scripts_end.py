@@ -15,6 +15,7 @@ WRONG = {
     "make_base": ["--texts", "none", "--output", "out"],
     "pack_mini": ["--checkpoint", "none", "--output", "out"],
     "synthesize": ["instance", "--source", "none.jsonl", "--model", "none", "--output", "out"],
+    "unpack_smollm2": ["--gguf", "none.gguf", "--output", "out"],
     "train": ["none.yaml", "--stage", "1", "--base", "none", "--data", "none", "--output", "out"],
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from bmretriever_integrations.tokens import PromptTokenizer
 from bmretriever_integrations.training.stages.data import text_key
@@ -44,6 +46,8 @@ class PromptCollator:
             *Shape:* (rows,), ``candidate_keys`` *Shape:* ((1 + negatives) * rows,), 0 in a slot without text, and ``scores``
             *Shape:* (rows, 1 + negatives), the miner's, NaN where there is none.
         """
+        if get_worker_info() is not None:  # tokenizers' threads do not outlive a fork, and waiting for them never ends
+            os.environ["TOKENIZERS_PARALLELISM"] = "false"
         columns = [[row["query"] for row in rows], [row["positive"] for row in rows]]
         for number in range(self._negatives):
             columns.append([row["negatives"][number] if number < len(row["negatives"]) else None for row in rows])
