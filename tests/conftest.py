@@ -18,6 +18,7 @@ os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 
 import pytest
 import torch
+from transformers.utils import logging as transformers_logging
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is imported, by whomever
@@ -37,6 +38,13 @@ def default_number_type() -> Iterator[None]:
     if (left := torch.get_default_dtype()) != torch.float32:
         torch.set_default_dtype(torch.float32)
         warnings.warn(f"the test left PyTorch's default number type at {left}", stacklevel=1)
+
+
+@pytest.fixture(autouse=True)
+def transformers_is_heard() -> None:
+    """Commands silence it for their whole process, which here is that of all tests."""
+    transformers_logging.enable_progress_bar()
+    transformers_logging.set_verbosity_warning()
 
 
 class WatchedForward:

@@ -21,6 +21,7 @@ TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
 @pytest.fixture
 def opened():
     """A function: how many engines this test has opened."""
+    gc.collect()  # an engine of another test that goes in the middle of this one would count
     before = engines_open()
     return lambda: engines_open() - before
 

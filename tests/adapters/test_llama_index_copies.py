@@ -40,6 +40,7 @@ def embedding(tiny):
 def test_a_copy_gives_the_same_vectors_and_lives_by_itself(embedding, way, warm):
     if warm:
         embedding.get_query_embedding("load")
+    gc.collect()
     before = engines_open()
     other = WAYS[way](embedding)
     assert engines_open() == before  # nothing loaded by copying
@@ -116,6 +117,7 @@ def test_pickling_takes_nothing_from_the_original(embedding):
 
 
 def test_nothing_loads_before_the_first_text_and_close_frees(embedding):
+    gc.collect()
     before = engines_open()
     twin = copy.copy(embedding)
     vector = embedding.get_query_embedding("aspirin")
@@ -130,6 +132,7 @@ def test_nothing_loads_before_the_first_text_and_close_frees(embedding):
 
 
 def test_an_embedding_that_is_dropped_frees_its_engine(tiny):
+    gc.collect()
     before = engines_open()
     dropped = BMRetrieverEmbedding(model_name=str(tiny("mistral")), max_length=77)
     dropped.get_query_embedding("load")

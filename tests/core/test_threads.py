@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,7 @@ def test_a_query_need_not_wait_for_the_end_of_a_corpus(tiny, watch):
 
 def test_equal_settings_share_one_engine_and_the_last_one_frees_it(tiny):
     settings = EncoderSettings(model=str(tiny("llama")))
+    gc.collect()
     before = engines_open()
     with ThreadPoolExecutor(8) as pool:
         leases = list(pool.map(EngineLease, [settings] * 8))
@@ -85,6 +87,7 @@ def test_equal_settings_share_one_engine_and_the_last_one_frees_it(tiny):
 
 
 def test_a_failed_load_leaves_nothing_behind(tmp_path):
+    gc.collect()
     before = engines_open()
     for _ in range(2):
         with pytest.raises(FileNotFoundError, match="is no folder"):
