@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import matplotlib as mpl
@@ -30,15 +31,18 @@ def draw_chart(path: Path, runs: Sequence[Result]) -> None:
     """
     timed = [outcome for outcome in outcomes_of(runs) if outcome.case != "memory" and "ours" in outcome.names()]
     peers = [peer for peer in PEERS if any(_drawn(outcome, peer) for outcome in timed)]
-    height = 1.6 + len(timed) * (len(peers) + 1) * BAR_INCHES
+    bars_of = [[peer for peer in peers if _drawn(outcome, peer)] for outcome in timed]
+    sizes = [max(2, len(own)) + 1 for own in bars_of]  # the name of a case takes two lines
+    tops = list(accumulate(sizes, initial=0))
+    height = 1.6 + tops[-1] * BAR_INCHES
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
         axes = figure.add_subplot()
         for row, peer in enumerate(peers):
-            shown = [(place, o.ratio(peer, "ours")) for place, o in enumerate(timed) if _drawn(o, peer)]
+            shown = [(place, o.ratio(peer, "ours")) for place, o in enumerate(timed) if peer in bars_of[place]]
             middles = [ratio.middle for _, ratio in shown]
             spread = [[r.middle - r.low for _, r in shown], [r.high - r.middle for _, r in shown]]
-            places = [place * (len(peers) + 1) + row for place, _ in shown]
+            places = [tops[place] + bars_of[place].index(peer) for place, _ in shown]
             bars = axes.barh(
                 places,
                 middles,
@@ -49,7 +53,7 @@ def draw_chart(path: Path, runs: Sequence[Result]) -> None:
                 ecolor="#444",
             )
             axes.bar_label(bars, fmt="%.2f", padding=4, fontsize=8, color="#333333")
-        centres = [place * (len(peers) + 1) + (len(peers) - 1) / 2 for place in range(len(timed))]
+        centres = [top + (len(own) - 1) / 2 for top, own in zip(tops, bars_of, strict=False)]
         axes.set_yticks(centres, [f"{o.model}\n{CASE_NAMES[o.case]}" for o in timed], fontsize=9)
         axes.invert_yaxis()
         axes.axvline(1, color="#888888", linewidth=0.8)
