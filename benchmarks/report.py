@@ -17,7 +17,7 @@ from pathlib import Path
 
 from side_by_side.goals import goals_table
 from side_by_side.results import read_results
-from side_by_side.table import Result, by_machine, full_tables, short_tables
+from side_by_side.table import Result, full_tables, machine, short_tables
 
 from bmretriever_integrations.index.files import write_whole
 
@@ -58,14 +58,12 @@ def charts(paths: Sequence[Path]) -> dict[str, list[Result]]:
     :param paths: JSON files.
     :returns: name of a file -> the runs of its machine.
     """
-    results = {path: read_results(path) for path in paths}
-    runs = by_machine(list(results.values()))
-    first = {id(machine[0][0]): machine for machine in runs}
-    return {
-        f"benchmarks-{path.stem}.svg": first[id(content)]
-        for path, (content, _) in results.items()
-        if id(content) in first
-    }
+    found: dict[str, tuple[str, list[Result]]] = {}
+    for path in paths:
+        result = read_results(path)
+        _, runs = found.setdefault(machine(result[0]), (f"benchmarks-{path.stem}.svg", []))
+        runs.append(result)
+    return dict(found.values())
 
 
 def print_tables(path: Path) -> None:

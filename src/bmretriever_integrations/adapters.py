@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 
+def base_of_adapter(folder: Path) -> str:
+    """
+    Tell what an adapter was trained on.
+
+    :param folder: the adapter's folder.
+    :returns: a hub id, or a path; one beside the adapter, as it is when both were copied together, counts from its folder.
+    """
+    base: str = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
+    return str(folder / base) if (folder / base).is_dir() else base
+
+
 def merge_adapter(network: Any, folder: Path) -> Any:
     """
-    Merge an adapter into its base.
+    Merge an adapter into its base; raises what :func:`attach_adapter` does.
+
+    :param network: the base, without head.
+    :param folder: the adapter's folder.
+    :returns: the merged network in eval mode.
+    """
+    return attach_adapter(network, folder, is_trainable=False).merge_and_unload().eval()
+
+
+def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
+    """
+    Put an adapter into its base.
 
     peft only warns when an adapter's weights do not fit the base, and the base's vectors come out unchanged; here that is an
     error. Adapters trained on the model with its language head call the decoder ``model.``; that part is taken off.
 
     :param network: the base, without head.
     :param folder: the adapter's folder (adapter_config.json and adapter_model.safetensors).
-    :returns: the merged network in eval mode.
+    :param is_trainable: whether the adapter's weights are to be trained further.
+    :returns: peft's view of the network.
     :raises ImportError: if peft is not installed.
     :raises ValueError: if the weights do not fit the base.
     """
@@ -36,7 +60,7 @@ def merge_adapter(network: Any, folder: Path) -> Any:
         for name, tensor in load_file(weights).items()
     }
     config = PeftConfig.from_pretrained(str(folder))
-    config.inference_mode = True
+    config.inference_mode = not is_trainable
     config.task_type = None  # the base has no head, whatever task the adapter was trained for
     wrapped = get_peft_model(network, config)
     report = set_peft_model_state_dict(wrapped, state)
@@ -47,4 +71,4 @@ def merge_adapter(network: Any, folder: Path) -> Any:
             f"{folder}: the adapter does not fit its base {type(network).__name__} ({len(report.unexpected_keys)} weights "
             f"have no place, {len(absent)} places no weight, e.g. {example}); is base_model_name_or_path right?"
         )
-    return wrapped.merge_and_unload().eval()
+    return wrapped

@@ -157,12 +157,11 @@ def _read_modules(folder: Path) -> tuple[Path, bool]:
 
 
 def _load_adapter(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
-    from bmretriever_integrations.adapters import merge_adapter
+    from bmretriever_integrations.adapters import base_of_adapter, merge_adapter
 
-    base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-    if (folder / base).is_dir():  # a path beside the adapter, as it is when both were copied together
-        base = str(folder / base)
-    of_base = EncoderSettings(model=base, local_files_only=settings.local_files_only, token=settings.token)
+    of_base = EncoderSettings(
+        model=base_of_adapter(folder), local_files_only=settings.local_files_only, token=settings.token
+    )
     loaded = load(of_base, dtype)
     tokenizer = _tokenizer(folder) if (folder / "tokenizer.json").is_file() else loaded.tokenizer
     network = merge_adapter(loaded.network, folder)

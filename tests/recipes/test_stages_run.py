@@ -289,6 +289,35 @@ def test_an_adapter_is_trained_further(tiny, doses, tmp_path):
     assert error(adapter, second) <= 1e-5
 
 
+def test_an_adapter_of_another_base_is_not_trained_further(tiny, doses, tmp_path):
+    lora = LoraSettings(rank=4, alpha=8)
+    train(tiny("llama"), doses, tmp_path / "one", lora=lora, max_steps=1)
+    config = tmp_path / "one" / "adapter" / "adapter_config.json"
+    config.write_text(config.read_text().replace(str(tiny("llama")), str(tiny("gpt_neox"))))
+    with pytest.raises(ValueError, match=r"does not fit|not found in the base model"):
+        train(tmp_path / "one" / "adapter", doses, tmp_path / "two", lora=lora)
+
+
+@pytest.mark.parametrize("further", [False, True])
+def test_an_adapter_in_bfloat16_gets_no_copies_in_float32(tiny, doses, tmp_path, monkeypatch, further):
+    monkeypatch.setattr(networks, "check_bf16", lambda _settings: None)
+    lora, base = LoraSettings(rank=4, alpha=8), tiny("llama")
+    if further:
+        train(base, doses, tmp_path / "one", lora=lora, max_steps=1)
+        base = tmp_path / "one" / "adapter"
+    opened = open_base(str(base), settings(lora=lora, bf16=True))
+    seen = set()
+    for name, module in opened.network.named_modules():
+        if name.endswith("lora_A.default"):
+            assert (module.weight.dtype, module.weight.requires_grad) == (torch.float32, True)
+            module.register_forward_hook(lambda _module, inputs, _output: seen.add(inputs[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        LastTokenVectors(opened.network, normalize=False)(
+            {"input_ids": torch.full((2, 6), 9), "attention_mask": torch.ones(2, 6, dtype=torch.int64)}
+        )
+    assert seen == {torch.bfloat16}
+
+
 def test_an_adapter_that_is_trained_further_keeps_its_rank(tiny, doses, tmp_path):
     train(tiny("llama"), doses, tmp_path / "one", lora=LoraSettings(rank=4, alpha=8), max_steps=1)
     with pytest.raises(ValueError, match="has rank 4 and alpha 8, the settings say 8 and 8"):

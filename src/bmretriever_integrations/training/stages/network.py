@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bmretriever_integrations.adapters import attach_adapter, base_of_adapter
 from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.forward.choose import has_varlen, knows
 from bmretriever_integrations.forward.decoder import FlatDecoder
@@ -110,7 +111,7 @@ def open_base(base: str, settings: StageSettings) -> Base:
     check_bf16(settings)
     dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32  # frozen weights need no more
     started = _started_adapter(base, settings.lora)
-    name = base if started is None else started.base
+    name = base if started is None else base_of_adapter(started)
     try:
         loaded = load(EncoderSettings(model=name), dtype)
     except SafetensorError as error:
@@ -122,7 +123,7 @@ def open_base(base: str, settings: StageSettings) -> Base:
     if settings.gradient_checkpointing:
         network.gradient_checkpointing_enable({"use_reentrant": False})
     name = str(Path(name).resolve()) if Path(name).is_dir() else name
-    folders = loaded.folders if started is None else (started.folder, *loaded.folders)
+    folders = loaded.folders if started is None else (started, *loaded.folders)
     return Base(network, loaded.tokenizer, adapter, name, folders)
 
 
@@ -138,16 +139,8 @@ def check_bf16(settings: StageSettings) -> None:
         raise ValueError(f"bf16 is true, but this {device.type} does not compute in bfloat16: set bf16 to false")
 
 
-@dataclass(frozen=True)
-class _StartedAdapter:
-    """An adapter that an earlier stage trained."""
-
-    folder: Path
-    base: str
-    """What it was trained on: a hub id or a path."""
-
-
-def _started_adapter(base: str, lora: LoraSettings | None) -> _StartedAdapter | None:
+def _started_adapter(base: str, lora: LoraSettings | None) -> Path | None:
+    """The folder of an adapter that an earlier stage trained, if ``base`` is one and an adapter is to be trained."""
     folder = Path(base).expanduser()
     config = folder / "adapter_config.json"
     if lora is None or not config.is_file():
@@ -158,18 +151,17 @@ def _started_adapter(base: str, lora: LoraSettings | None) -> _StartedAdapter | 
             f"{folder} has rank {stored['r']} and alpha {stored['lora_alpha']}, the settings say {lora.rank} and {lora.alpha}: "
             "an adapter that is trained further keeps its own; set lora.rank and lora.alpha to them"
         )
-    inner = folder / stored["base_model_name_or_path"]
-    return _StartedAdapter(folder, str(inner) if inner.is_dir() else stored["base_model_name_or_path"])
+    return folder
 
 
-def _add_lora(network: Any, settings: StageSettings, started: _StartedAdapter | None) -> Any:
-    from peft import LoraConfig, PeftModel, get_peft_model
+def _add_lora(network: Any, settings: StageSettings, started: Path | None) -> Any:
+    from peft import LoraConfig, get_peft_model
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     lora = settings.lora
     assert lora is not None
     if started is not None:
-        adapter = PeftModel.from_pretrained(network, started.folder, is_trainable=True)
+        adapter = attach_adapter(network, started, is_trainable=True)
     else:
         config = LoraConfig(
             r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=lora.target, bias="none"

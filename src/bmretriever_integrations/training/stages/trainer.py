@@ -22,7 +22,7 @@ from bmretriever_integrations.training.stages.state import PROGRESS
 
 WEIGHTS = "trained.safetensors"
 LOADER_PROCESSES = 4
-"""At most; one makes a batch of 256 pairs in some 0.3 s, about the time that an H200 takes for it with 135 million weights."""
+"""At most. A guess: enough that a GPU need not wait for a batch to be tokenized; not measured."""
 STATES_KEPT = 2
 """The newest may be half written when the process dies; then the one before it counts."""
 
