@@ -97,13 +97,16 @@ class RayWorker:
                 return True
             while self._left > 0 and not self._closed:
                 self._left -= 1
-                self._actor = self._class.remote(self._settings)
+                actor = self._class.remote(self._settings)
                 try:
-                    self.load()
+                    self._get(actor, actor.load.remote())
                 except Exception:
                     self._broken = self._actor
                     continue
-                return True
+                self._actor = actor  # only now: another lane would send it work before it has an engine
+                if self._closed:
+                    self._ray.kill(actor)
+                return not self._closed
             return False
 
     def close(self) -> None:

@@ -1,0 +1,108 @@
+"""A lost Ray actor is replaced by one that has its engine; the cluster is played by a stand-in."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from bmretriever_integrations.parallel.crew import WorkerLost
+from bmretriever_integrations.parallel.ray_workers import RayWorker
+from bmretriever_integrations.settings import EncoderSettings
+
+
+class Lost(Exception):
+    """What Ray raises for a dead actor."""
+
+
+class FakeActor:
+    """Loads when it may, and runs only when it has loaded."""
+
+    def __init__(self, may_load):
+        self.loaded = self.dead = False
+        self.may_load = may_load
+        self.load = SimpleNamespace(remote=lambda: self._load)
+        self.run = SimpleNamespace(remote=lambda errand: lambda: self._run(errand))
+
+    def _load(self):
+        assert self.may_load.wait(10)
+        self.loaded = True
+
+    def _run(self, errand):
+        if self.dead:
+            raise Lost("died")
+        if not self.loaded:
+            raise RuntimeError("no engine was loaded")
+        return errand
+
+
+@pytest.fixture
+def ray():
+    made, killed, may_load = [], [], threading.Event()
+    may_load.set()
+
+    def remote(**_options):
+        def make(_settings):
+            made.append(FakeActor(may_load))
+            return made[-1]
+
+        return lambda _actor: SimpleNamespace(remote=make)
+
+    errors = SimpleNamespace(RayTaskError=type("RayTaskError", (Exception,), {}), RayError=Lost)
+    return SimpleNamespace(
+        remote=remote,
+        get=lambda reference: reference(),
+        kill=killed.append,
+        exceptions=errors,
+        made=made,
+        killed=killed,
+        may_load=may_load,
+    )
+
+
+@pytest.fixture
+def worker(ray):
+    """Its first actor has loaded, and died at its first work."""
+    worker = RayWorker(ray, "Ray worker 1", EncoderSettings(model="none"), {})
+    worker.load()
+    ray.made[0].dead = True
+    with pytest.raises(WorkerLost):
+        worker.do(work())
+    return worker
+
+
+def work():
+    return SimpleNamespace(errand=[1, 2], report=lambda _count: None)
+
+
+def replacing(ray, worker):
+    """Begin to replace the lost actor; it has not loaded yet."""
+    ray.may_load.clear()
+    found = []
+    thread = threading.Thread(target=lambda: found.append(worker.replace()))
+    thread.start()
+    while len(ray.made) < 2:
+        thread.join(0.01)
+    return thread, found
+
+
+def test_another_lane_gets_no_actor_without_an_engine(ray, worker):
+    thread, found = replacing(ray, worker)
+    with pytest.raises(WorkerLost):  # the lane waits for the replacement then, in replace()
+        worker.do(work())
+    ray.may_load.set()
+    thread.join(10)
+    assert found == [True]
+    assert worker.replace()  # what the other lane does next: nothing is left to do
+    assert worker.do(work()) == [1, 2]
+    assert len(ray.made) == 2
+
+
+def test_a_worker_closed_meanwhile_leaves_no_actor(ray, worker):
+    thread, found = replacing(ray, worker)
+    worker.close()
+    ray.may_load.set()
+    thread.join(10)
+    assert found == [False]
+    assert ray.killed == ray.made
