@@ -27,7 +27,7 @@ from side_by_side.room import Room
 from side_by_side.texts import Texts, read_texts
 from transformers.utils import logging
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

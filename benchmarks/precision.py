@@ -28,16 +28,17 @@ from unittest import mock
 import numpy as np
 import torch
 
-from bmretriever_integrations import BMRetrieverEncoder, quantization
-from bmretriever_integrations.evaluation.dense import DenseRetriever
-from bmretriever_integrations.evaluation.metrics import DEPTH, score
-from bmretriever_integrations.evaluation.ranking import rank_by_dot_product
-from bmretriever_integrations.evaluation.tasks import Task, load_task
-from bmretriever_integrations.evaluation.vectors import VectorChoice, rank_stored
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.forward import quantization
+from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
+from bmretriever_integrations.evaluation.systems.metrics import DEPTH, score
+from bmretriever_integrations.evaluation.systems.ranking import rank_by_dot_product
+from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice, rank_stored
+from bmretriever_integrations.evaluation.tasks.retrieval import Task, load_task
+from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.forward.quantization import quantize_network, weight_bytes
 from bmretriever_integrations.precision import quantize, ranges_of
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
-from bmretriever_integrations.quantization import quantize_network, weight_bytes
 
 MAX_LENGTH = 256
 WEIGHTS: dict[str, dict[str, str]] = {
@@ -181,7 +182,7 @@ def weight_costs(task: Task, gguf: Path | None) -> list[dict[str, Any]]:
     """mini and a slice of the 410M's shape, and SmolLM2-135M where its file is at hand."""
     from transformers import AutoModel, AutoTokenizer
 
-    from bmretriever_integrations.loading import load
+    from bmretriever_integrations.checkpoints.loading import load
     from bmretriever_integrations.settings import EncoderSettings
 
     prompts = [query_prompt(DEFAULT_INSTRUCTION, text) for text in islice(task.queries.values(), 15)]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 
 MIB = 2**20
 

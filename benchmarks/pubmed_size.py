@@ -15,7 +15,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from bmretriever_integrations.checkpoints import RELEASED, Checkpoint
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 
 ROOT = Path(__file__).parents[1]
 MEASURED = Path(__file__).with_name("pubmed_tokens.json")
@@ -60,9 +60,9 @@ def measure(files: Sequence[Path], store: Path | None) -> dict[str, Any]:
     from transformers import AutoTokenizer
 
     from bmretriever_integrations.corpus import read_corpus
+    from bmretriever_integrations.encoder.tokens import PromptTokenizer
     from bmretriever_integrations.prompts import passage_prompt
     from bmretriever_integrations.settings import MAX_LENGTH
-    from bmretriever_integrations.tokens import PromptTokenizer
 
     records = list(read_corpus(list(files)))
     prompts = {

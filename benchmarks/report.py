@@ -19,7 +19,7 @@ from side_by_side.goals import goals_table
 from side_by_side.results import read_results
 from side_by_side.table import Result, full_tables, machine, short_tables
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

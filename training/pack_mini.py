@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bmretriever_integrations.embedded import pack
+from bmretriever_integrations.checkpoints.int8_storage import pack
 from bmretriever_integrations.endings import Parser, status_of
 
 

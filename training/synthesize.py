@@ -24,8 +24,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bmretriever_integrations.endings import Parser, status_of
-from bmretriever_integrations.index.files import only_writer
-from bmretriever_integrations.training.outputs import check_output
+from bmretriever_integrations.files import only_writer
+from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.synthesis.asking import Asked, Asker
 from bmretriever_integrations.training.synthesis.consistency import load_round_trip
 from bmretriever_integrations.training.synthesis.duplicates import SIMILARITY

@@ -11,8 +11,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from bmretriever_integrations.evaluation.chart import COLOURS
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.evaluation.reports.chart import COLOURS
+from bmretriever_integrations.files import write_whole
 from side_by_side.options import CASE_NAMES
 from side_by_side.results import Outcome
 from side_by_side.table import PEERS, Result, machine, outcomes_of

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.artefacts import verify_sha256
-from bmretriever_integrations.embedded import embedded_folder
+from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode
-from bmretriever_integrations.tokens import PromptTokenizer
 from side_by_side.authors import Authors
 from side_by_side.contenders import QUERY_PREFIX, Contender, Ours, Vectors, installed
 from side_by_side.frameworks import Haystack, LlamaIndex

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from haystack import Document
 
+from bmretriever_integrations.encoder.sharing import engines_open
 from bmretriever_integrations.haystack import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
 from bmretriever_integrations.settings import EncoderSettings
-from bmretriever_integrations.sharing import engines_open
 
 TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
 

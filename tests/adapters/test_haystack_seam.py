@@ -9,9 +9,9 @@ import pytest
 from haystack import Document
 from haystack.utils import ComponentDevice
 
+from bmretriever_integrations.encoder.sharing import engines_open
 from bmretriever_integrations.haystack import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
-from bmretriever_integrations.sharing import engines_open
 
 MODULE = "haystack_integrations.components.embedders.bmretriever"
 USUAL = {

@@ -12,8 +12,8 @@ import cloudpickle
 import pytest
 from llama_index.core.storage.kvstore import SimpleKVStore
 
+from bmretriever_integrations.encoder.sharing import engines_open
 from bmretriever_integrations.llama_index import BMRetrieverEmbedding
-from bmretriever_integrations.sharing import engines_open
 
 WAYS = {
     "dict": lambda model: BMRetrieverEmbedding.from_dict(model.to_dict()),

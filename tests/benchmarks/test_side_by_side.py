@@ -22,8 +22,8 @@ from tqdm import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from bmretriever_integrations.checkpoints import RELEASED
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.testing import reference_encode
-from bmretriever_integrations.tokens import PromptTokenizer
 
 
 @pytest.mark.parametrize("checkpoint", RELEASED, ids=lambda known: known.name)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bmretriever_integrations.batches import longest_first, next_batch, tokens_of
+from bmretriever_integrations.encoder.batches import longest_first, next_batch, tokens_of
 
 
 @pytest.mark.parametrize("pads", [True, False])

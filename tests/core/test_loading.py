@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.checkpoints import RELEASED, find_checkpoint
+from bmretriever_integrations.checkpoints.int8_storage import pack
 from bmretriever_integrations.device import resolve_device
-from bmretriever_integrations.embedded import pack
 from bmretriever_integrations.testing import reference_encode, write_tiny_checkpoint
 
 TEXTS = ["aspirin", "sickle cell anaemia in children", "fever " * 700]

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModel
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.batches import tokens_of
+from bmretriever_integrations.encoder.batches import tokens_of
 from bmretriever_integrations.memory import choose_batch_tokens, is_out_of_memory
 
 TEXTS = [f"dose {number} " * (number % 30 + 1) for number in range(60)]
@@ -103,7 +103,7 @@ def test_max_batch_tokens_bounds_every_batch(tiny, short_of_memory):
 FAULTS = """
 import resource, sys
 import torch
-from bmretriever_integrations.batches import tokens_of
+from bmretriever_integrations.encoder.batches import tokens_of
 from bmretriever_integrations.memory import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()

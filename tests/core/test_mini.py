@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.embedded import embedded_folder
+from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 
 # printed by the encoder on transformers 5.23 and, the same, on 4.57.6
 QUERY = [0.12418303, -0.23498434, 0.07154679, 0.26351890, -0.26632395]

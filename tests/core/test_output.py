@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.forward.transfer import one_behind
+from bmretriever_integrations.encoder.transfer import one_behind
 
 TEXTS = ["fever", "stroke", "fever", "", "stroke", "fever"]
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from bmretriever_integrations import BMRetrieverEncoder, int8_products, quantization
-from bmretriever_integrations.int8_products import fbgemm, int_mm, onednn
-from bmretriever_integrations.loading import load
-from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
-from bmretriever_integrations.quantization import (
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.forward import int8_products, quantization
+from bmretriever_integrations.checkpoints.loading import load
+from bmretriever_integrations.forward.int8_products import fbgemm, int_mm, onednn
+from bmretriever_integrations.forward.quantization import (
     Int8Linear,
     hadamard,
     quantize_network,
@@ -19,6 +19,7 @@ from bmretriever_integrations.quantization import (
     resolve_quantized,
     weight_bytes,
 )
+from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
 from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.testing import reference_encode
 

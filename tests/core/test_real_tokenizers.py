@@ -7,9 +7,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, passage_prompt, query_prompt
 from bmretriever_integrations.testing import reference_encode
-from bmretriever_integrations.tokens import PromptTokenizer
 
 pytestmark = pytest.mark.network
 

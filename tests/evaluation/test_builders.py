@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from bmretriever_integrations.evaluation.builders import BUILDERS
-from bmretriever_integrations.evaluation.cache import build_task
-from bmretriever_integrations.evaluation.catalogue import TASKS
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.tasks.builders import BUILDERS
+from bmretriever_integrations.evaluation.tasks.cache import build_task
+from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 MESH = """<?xml version="1.0"?>
 <!DOCTYPE DescriptorRecordSet SYSTEM "https://www.nlm.nih.gov/databases/dtd/nlmdescriptorrecordset_20260101.dtd">

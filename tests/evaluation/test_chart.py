@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bmretriever_integrations.evaluation.chart import COLOURS, GREY, draw_chart
-from bmretriever_integrations.evaluation.comparison import Result
-from bmretriever_integrations.evaluation.tasks import DEFAULT_MEASURES as MEASURES
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.reports.chart import COLOURS, GREY, draw_chart
+from bmretriever_integrations.evaluation.systems.comparison import Result
+from bmretriever_integrations.evaluation.tasks.retrieval import DEFAULT_MEASURES as MEASURES
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_another_format_is_refused(tmp_path, tasks):
 
 
 def test_a_correlation_below_zero_is_drawn_whole():
-    from bmretriever_integrations.evaluation.chart import _draw
+    from bmretriever_integrations.evaluation.reports.chart import _draw
 
     (axes,) = _draw({"one": {"mini": -0.35, "BM25": 0.5}}, ["BM25", "mini"], "Spearman").axes
     assert axes.get_xlim()[0] < -0.4

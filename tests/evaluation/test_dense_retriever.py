@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.evaluation import dense
-from bmretriever_integrations.evaluation.dense import DenseRetriever
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.systems import dense
+from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, TASK_INSTRUCTIONS, passage_prompt, query_prompt
 from bmretriever_integrations.testing import reference_encode
 

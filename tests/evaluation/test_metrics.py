@@ -7,8 +7,8 @@ from math import log2
 import numpy as np
 import pytest
 
-from bmretriever_integrations.evaluation.metrics import MEASURES, score
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.systems.metrics import MEASURES, score
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.types import PromptType
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.evaluation.comparison import compare
-from bmretriever_integrations.evaluation.dense import DenseRetriever
 from bmretriever_integrations.evaluation.mteb_adapter import MtebEncoder
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.systems.comparison import compare
+from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 WORDS = [
     "fever",

@@ -13,17 +13,17 @@ import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.commands import build, evaluate
-from bmretriever_integrations.evaluation import catalogue
-from bmretriever_integrations.evaluation.baseline import SentenceTransformerBaseline
-from bmretriever_integrations.evaluation.bm25 import Bm25
-from bmretriever_integrations.evaluation.cache import build_task, find_task
-from bmretriever_integrations.evaluation.comparison import compare
-from bmretriever_integrations.evaluation.dense import DenseRetriever
-from bmretriever_integrations.evaluation.metrics import correlation, score
-from bmretriever_integrations.evaluation.ranking import rank_by_dot_product
-from bmretriever_integrations.evaluation.similarity import load_any
-from bmretriever_integrations.evaluation.table import notes
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.reports.table import notes
+from bmretriever_integrations.evaluation.systems.baseline import SentenceTransformerBaseline
+from bmretriever_integrations.evaluation.systems.bm25 import Bm25
+from bmretriever_integrations.evaluation.systems.comparison import compare
+from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
+from bmretriever_integrations.evaluation.systems.metrics import correlation, score
+from bmretriever_integrations.evaluation.systems.ranking import rank_by_dot_product
+from bmretriever_integrations.evaluation.tasks import catalogue
+from bmretriever_integrations.evaluation.tasks.cache import build_task, find_task
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
+from bmretriever_integrations.evaluation.tasks.similarity import load_any
 from bmretriever_integrations.prompts import PAPER_INSTRUCTIONS
 
 DOCUMENTS = [
@@ -296,7 +296,7 @@ def test_a_baseline_that_cannot_be_loaded_is_refused_before_anything_is_measured
 ):
     run(build, "scifact", scifact)
     capsys.readouterr()
-    monkeypatch.setattr("bmretriever_integrations.evaluation.baseline.find_spec", lambda name: None)
+    monkeypatch.setattr("bmretriever_integrations.evaluation.systems.baseline.find_spec", lambda name: None)
     with pytest.raises(ImportError, match='a baseline needs sentence-transformers: pip install "sentence-transformers'):
         run(evaluate, "scifact", "--model", "mini", "--baseline", "x", "--json", tmp_path / "r.json")
     assert capsys.readouterr() == ("", "")

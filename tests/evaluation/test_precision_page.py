@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = ROOT / "benchmarks" / "precision.json"

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder, cli, rescoring
-from bmretriever_integrations.evaluation.dense import DenseRetriever
-from bmretriever_integrations.evaluation.ranking import rank_by_dot_product
-from bmretriever_integrations.evaluation.similarity import load_any
-from bmretriever_integrations.evaluation.tasks import load_task
-from bmretriever_integrations.evaluation.vectors import STORED, VectorChoice, rank_stored
+from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
+from bmretriever_integrations.evaluation.systems.ranking import rank_by_dot_product
+from bmretriever_integrations.evaluation.systems.stored_vectors import STORED, VectorChoice, rank_stored
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
+from bmretriever_integrations.evaluation.tasks.similarity import load_any
 from bmretriever_integrations.precision import PRECISIONS, quantize, ranges_of, restore
 from bmretriever_integrations.rescoring import SmallVectors
 

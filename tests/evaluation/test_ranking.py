@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bmretriever_integrations.evaluation import ranking
-from bmretriever_integrations.evaluation.ranking import TopDocuments, rank_by_dot_product
+from bmretriever_integrations.evaluation.systems import ranking
+from bmretriever_integrations.evaluation.systems.ranking import TopDocuments, rank_by_dot_product
 
 
 def nothing_left_out(queries):

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from bmretriever_integrations.evaluation.comparison import Result
-from bmretriever_integrations.evaluation.report import means_over_tasks, read_results, write_report
-from bmretriever_integrations.evaluation.table import notes
-from bmretriever_integrations.evaluation.tasks import DEFAULT_MEASURES as MEASURES
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.reports.json_report import means_over_tasks, read_results, write_report
+from bmretriever_integrations.evaluation.reports.table import notes
+from bmretriever_integrations.evaluation.systems.comparison import Result
+from bmretriever_integrations.evaluation.tasks.retrieval import DEFAULT_MEASURES as MEASURES
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 
 @pytest.fixture

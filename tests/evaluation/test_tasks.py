@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from bmretriever_integrations.evaluation.tasks import load_task
+from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 DOCUMENTS = {"d1": ("Aspirin", "lowers fever"), "d2": "insulin lowers glucose", "d3": "statins lower cholesterol"}
 QUERIES = {"q1": "fever", "q2": "glucose", "q3": "nobody judged this"}

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import transformers
 
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.export import export_checkpoint
 from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
-from bmretriever_integrations.tokens import PromptTokenizer
 
 OLD = int(transformers.__version__.split(".")[0]) < 5
 OTHER = Path(__file__).parents[2] / (".venv" if OLD else ".venv-transformers4") / "bin" / "python"

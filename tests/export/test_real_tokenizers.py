@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from transformers import AutoTokenizer
 
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.export import export_checkpoint
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.testing import reference_encode
-from bmretriever_integrations.tokens import PromptTokenizer
 
 pytestmark = pytest.mark.network
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.export import write_sentence_transformer
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
 from bmretriever_integrations.testing import Architecture, reference_encode
-from bmretriever_integrations.tokens import PromptTokenizer
 
 ARCHITECTURES: tuple[Architecture, ...] = ("gpt_neox", "gemma", "mistral", "llama")
 TEXTS = ["", "aspirin lowers fever", "text <s> with <|endoftext|> and <eos> inside", "heart " * 700]

@@ -10,11 +10,11 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.encoder.warm_up import SPANS
 from bmretriever_integrations.forward.choose import choose_forward
 from bmretriever_integrations.forward.prefix import shared_tokens
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, passage_prompt, query_prompt
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
-from bmretriever_integrations.warming import SPANS
 
 QUERIES = ["fever", "", "aspirin prevents stroke " * 3, "a b c d e f g"]
 HAS_COMPILER = shutil.which("g++") or shutil.which("clang++")

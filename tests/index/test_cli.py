@@ -15,8 +15,8 @@ import pytest
 from bmretriever_integrations import __version__
 from bmretriever_integrations.checkpoints import CHECKPOINTS
 from bmretriever_integrations.cli import COMMANDS, main
-from bmretriever_integrations.commands.listing import snippet
 from bmretriever_integrations.commands.models import is_here
+from bmretriever_integrations.commands.screen import snippet
 from bmretriever_integrations.index import SearchIndex
 
 

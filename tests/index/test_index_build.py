@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations import BMRetrieverEncoder, files
 from bmretriever_integrations.corpus import DamagedSource, read_corpus
-from bmretriever_integrations.index import DamagedIndex, IndexMismatch, SearchIndex, build_index, files
+from bmretriever_integrations.index import DamagedIndex, IndexMismatch, SearchIndex, build_index
 from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode, write_tiny_checkpoint
 
@@ -213,7 +213,7 @@ def test_a_second_writer_is_refused_while_the_first_is_at_work(tmp_path: Path, e
     source, folder = write_jsonl(tmp_path / "c.jsonl", 5), tmp_path / "i"
     folder.mkdir()
     hold = (
-        "import sys; from pathlib import Path; from bmretriever_integrations.index.files import only_writer\n"
+        "import sys; from pathlib import Path; from bmretriever_integrations.files import only_writer\n"
         "with only_writer(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(

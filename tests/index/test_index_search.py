@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index import IndexMismatch, SearchIndex, build_index, nearest, shards
 from bmretriever_integrations.index.manifest import Manifest
 from bmretriever_integrations.index.supersession import Supersession
-from bmretriever_integrations.records import Record
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bmretriever_integrations.parallel import chunks, shared
+from bmretriever_integrations.parallel import chunks, shared_memory
 from bmretriever_integrations.parallel.crew import Crew, WorkerLost, WorkersLost
+from bmretriever_integrations.parallel.fair_queue import Turns, Waiting, no_report
+from bmretriever_integrations.parallel.jobs import Errand, Facts
 from bmretriever_integrations.parallel.messages import Embedded, Failed, Finished, Load, Work, portable
-from bmretriever_integrations.parallel.turns import Turns, Waiting, no_report
-from bmretriever_integrations.parallel.work import Errand, Facts
 from bmretriever_integrations.parallel.worker import Desk
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -184,7 +184,7 @@ def test_shared_rows_are_written_by_path_and_leave_nothing(memfd, monkeypatch, t
         monkeypatch.delattr(os, "memfd_create", raising=False)
     elif not hasattr(os, "memfd_create"):
         pytest.skip("this system has no memfd_create")
-    with shared.shared_rows(3, 2) as rows:
+    with shared_memory.shared_rows(3, 2) as rows:
         array = rows.map()
         pickle.loads(pickle.dumps(rows)).map()[:] = np.arange(6).reshape(3, 2)
         assert len(list(tmp_path.iterdir())) == (0 if memfd else 1)
@@ -223,7 +223,7 @@ def test_a_desk_answers_every_question(tiny, tmp_path, monkeypatch):
     desk = Desk(sent)
     settings = EncoderSettings(model=str(tiny("llama")), device="cpu", dtype="float32")
     errand = Errand("encode_passages", ((["a"] * 3, [""] * 3), (["b"], [""])), 64)
-    with shared.shared_rows(4, 64) as rows:
+    with shared_memory.shared_rows(4, 64) as rows:
         desk.handle(1, Work(errand, rows))
         desk.handle(2, Load(settings, sharers=3))
         desk.handle(3, Work(errand, rows))

@@ -17,7 +17,7 @@ import pytest
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.parallel import EncoderPool, WorkersLost
 from bmretriever_integrations.parallel.engines import WorkerLostWarning
-from bmretriever_integrations.parallel.views import Engine
+from bmretriever_integrations.parallel.worker_engine import Engine
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, passage_prompt, query_prompt
 from bmretriever_integrations.testing import reference_encode
 

@@ -16,8 +16,8 @@ from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
 from bmretriever_integrations.export import write_sentence_transformer
 from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode
-from bmretriever_integrations.training.base_model import ROW_NORM, WIDTH, build_base, read_smollm2, word_rows
-from bmretriever_integrations.training.base_tokenizer import train_tokenizer
+from bmretriever_integrations.training.base.model import ROW_NORM, WIDTH, build_base, read_smollm2, word_rows
+from bmretriever_integrations.training.base.tokenizer import train_tokenizer
 
 WORDS = ["metformin", "glucose", "insulin", "lowers", "statin", "cholesterol", "aspirin", "stroke", "anaemia", "sickle"]
 TEXTS = [f"{a} {b} ({c})" for a in WORDS for b in WORDS for c in WORDS]

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer
 
-from bmretriever_integrations.tokens import PromptTokenizer
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.training.stages import trainer
 from bmretriever_integrations.training.stages.collator import PromptCollator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.embedded import pack
+from bmretriever_integrations.checkpoints.int8_storage import pack
 
 
 def test_the_small_copy_makes_nearly_the_same_vectors(tiny, tmp_path):

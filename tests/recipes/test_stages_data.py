@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoTokenizer
 
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.testing import ARCHITECTURES
-from bmretriever_integrations.tokens import PromptTokenizer
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs
 from bmretriever_integrations.training.stages.collator import PromptCollator
 from bmretriever_integrations.training.stages.data import find_sources, prepare

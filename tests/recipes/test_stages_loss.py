@@ -10,8 +10,8 @@ from sentence_transformers.sentence_transformer.losses import CachedMultipleNega
 from sentence_transformers.util import dot_score
 from transformers import AutoModel, AutoTokenizer
 
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
-from bmretriever_integrations.tokens import PromptTokenizer
 from bmretriever_integrations.training.stages.collator import PromptCollator, pad
 from bmretriever_integrations.training.stages.data import text_key
 from bmretriever_integrations.training.stages.loss import StageLoss, miner_divergence

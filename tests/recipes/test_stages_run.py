@@ -14,9 +14,9 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer, LlamaModel
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
-from bmretriever_integrations.tokens import PromptTokenizer
 from bmretriever_integrations.training.pairs.schema import read_pairs
 from bmretriever_integrations.training.stages import network as networks
 from bmretriever_integrations.training.stages import run as runs

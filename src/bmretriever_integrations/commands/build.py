@@ -42,9 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bmretriever_integrations.commands.quiet import silence_libraries
-    from bmretriever_integrations.evaluation.cache import build_task, cache_folder
-    from bmretriever_integrations.evaluation.catalogue import TASKS
-    from bmretriever_integrations.evaluation.writing import ORIGIN
+    from bmretriever_integrations.evaluation.tasks.cache import build_task, cache_folder
+    from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
+    from bmretriever_integrations.evaluation.tasks.writing import ORIGIN
 
     record = TASKS.get(arguments.task)
     if record is None:

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     silence_libraries()
     index = _index(source, arguments)
     from bmretriever_integrations.commands.frameworks import ask_haystack, ask_llama_index
-    from bmretriever_integrations.commands.listing import open_console, print_hits
+    from bmretriever_integrations.commands.screen import open_console, print_hits
 
     by_haystack = ask_haystack(index, QUESTIONS, TOP_K)
     by_llama_index = ask_llama_index(index, QUESTIONS, TOP_K)

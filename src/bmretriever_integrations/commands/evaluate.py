@@ -14,9 +14,9 @@ from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS
 
 if TYPE_CHECKING:
-    from bmretriever_integrations.evaluation.comparison import Result, System
-    from bmretriever_integrations.evaluation.similarity import AnyTask
-    from bmretriever_integrations.evaluation.vectors import VectorChoice
+    from bmretriever_integrations.evaluation.systems.comparison import Result, System
+    from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice
+    from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 
 TABLE_COLUMNS = 100
 """Width of the table where there is no terminal to ask."""
@@ -124,9 +124,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise IsADirectoryError(f"{path} is a folder; name a file")
 
     from bmretriever_integrations.commands.quiet import silence_libraries
-    from bmretriever_integrations.evaluation.baseline import check_installed
-    from bmretriever_integrations.evaluation.chart import check_format
-    from bmretriever_integrations.evaluation.report import read_results
+    from bmretriever_integrations.evaluation.reports.chart import check_format
+    from bmretriever_integrations.evaluation.reports.json_report import read_results
+    from bmretriever_integrations.evaluation.systems.baseline import check_installed
     from bmretriever_integrations.memory import keep_freed_memory
 
     if arguments.chart is not None:
@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _vector_choice(arguments: argparse.Namespace) -> VectorChoice:
-    from bmretriever_integrations.evaluation.vectors import VectorChoice
+    from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice
 
     return VectorChoice(precision=arguments.precision, rescore=arguments.rescore)
 
@@ -151,7 +151,7 @@ def _vector_choice(arguments: argparse.Namespace) -> VectorChoice:
 def _show_tasks() -> int:
     from rich.console import Console
 
-    from bmretriever_integrations.evaluation.listing import describe_tasks
+    from bmretriever_integrations.evaluation.tasks.listing import describe_tasks
 
     console = Console(highlight=False)
     for line in describe_tasks():
@@ -162,10 +162,10 @@ def _show_tasks() -> int:
 def _show(tasks: Sequence[AnyTask], results: Sequence[Result], markdown: Path | None, chart: Path | None) -> None:
     from rich.console import Console
 
-    from bmretriever_integrations.evaluation.chart import draw_chart
-    from bmretriever_integrations.evaluation.markdown import write_markdown
-    from bmretriever_integrations.evaluation.published import differences
-    from bmretriever_integrations.evaluation.table import notes, published_table, results_tables
+    from bmretriever_integrations.evaluation.reports.chart import draw_chart
+    from bmretriever_integrations.evaluation.reports.markdown import write_markdown
+    from bmretriever_integrations.evaluation.reports.published import differences
+    from bmretriever_integrations.evaluation.reports.table import notes, published_table, results_tables
 
     console = Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS)
     for table in results_tables(tasks, results):
@@ -188,8 +188,8 @@ def _measure(
 ) -> list[Result]:
     from rich.console import Console
 
-    from bmretriever_integrations.evaluation.comparison import compare
-    from bmretriever_integrations.evaluation.report import write_report
+    from bmretriever_integrations.evaluation.reports.json_report import write_report
+    from bmretriever_integrations.evaluation.systems.comparison import compare
 
     status = Console(stderr=True, highlight=False)
     pending = {result.key: result for result in earlier}
@@ -209,9 +209,9 @@ def _measure(
 
 
 def _load_tasks(given: Sequence[str], split: str) -> list[AnyTask]:
-    from bmretriever_integrations.evaluation.cache import find_task
-    from bmretriever_integrations.evaluation.catalogue import TASKS
-    from bmretriever_integrations.evaluation.similarity import load_any
+    from bmretriever_integrations.evaluation.tasks.cache import find_task
+    from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
+    from bmretriever_integrations.evaluation.tasks.similarity import load_any
 
     tasks = []
     for name in given:

@@ -61,7 +61,7 @@ def is_here(checkpoint: Checkpoint) -> bool:
     """
     from huggingface_hub import try_to_load_from_cache
 
-    from bmretriever_integrations.embedded import embedded_folder
+    from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 
     if checkpoint.hub_id is None:
         return (embedded_folder() / "model.int8.safetensors").is_file()

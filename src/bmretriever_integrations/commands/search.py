@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.write(json.dumps([asdict(hit) for hit in hits], indent=1) + "\n")
     else:
-        from bmretriever_integrations.commands.listing import open_console, print_hits
+        from bmretriever_integrations.commands.screen import open_console, print_hits
 
         print_hits(open_console(), hits, arguments.question)
     return 0

@@ -13,8 +13,8 @@ from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.settings import EncoderSettings
 
 if TYPE_CHECKING:
-    from bmretriever_integrations.evaluation.comparison import System
-    from bmretriever_integrations.evaluation.vectors import VectorChoice
+    from bmretriever_integrations.evaluation.systems.comparison import System
+    from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def open_systems(
     :param device: of the baselines.
     :param choice: what is stored of the models' vectors.
     """
-    from bmretriever_integrations.evaluation.bm25 import Bm25
-    from bmretriever_integrations.evaluation.dense import DenseRetriever
+    from bmretriever_integrations.evaluation.systems.bm25 import Bm25
+    from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
 
     yield Bm25()
     progress = sys.stderr.isatty()
@@ -99,7 +99,7 @@ def open_systems(
         with settings.open(progress=progress) as encoder:
             yield DenseRetriever(name, encoder, instruction, choice)
     for name, baseline in baselines.items():
-        from bmretriever_integrations.evaluation.baseline import SentenceTransformerBaseline
+        from bmretriever_integrations.evaluation.systems.baseline import SentenceTransformerBaseline
 
         yield SentenceTransformerBaseline(
             name,

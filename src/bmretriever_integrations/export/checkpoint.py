@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmretriever_integrations.checkpoints import Checkpoint, find_checkpoint
+from bmretriever_integrations.checkpoints.loading import Loaded, load
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.export.card import RECORD, Origin, is_export, write_card, write_record
 from bmretriever_integrations.export.folder import fill, whole_folder
-from bmretriever_integrations.loading import Loaded, load
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
-from bmretriever_integrations.tokens import PromptTokenizer
 
 QUERY = "does metformin lower the risk of colorectal cancer"
 PASSAGE = "Metformin use was associated with a lower incidence of colorectal cancer in adults with type 2 diabetes."

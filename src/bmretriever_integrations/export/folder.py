@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.index.files import temporary
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
+from bmretriever_integrations.files import temporary
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX, TASK_INSTRUCTIONS, query_prompt
 from bmretriever_integrations.settings import MAX_LENGTH
-from bmretriever_integrations.tokens import PromptTokenizer
 
 POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
 """As sentence-transformers 2 to 5 write them; servers that read the folder expect every key, with true or false."""
@@ -98,7 +98,7 @@ def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize:
     """
     from safetensors import SafetensorError
 
-    from bmretriever_integrations.process_wide import transformers_alone
+    from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 
     _write_tokenizer(tokenizer, folder, max_length)
     _write_modules(folder, network.config.hidden_size, max_length, normalize)

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from bmretriever_integrations.encoder.tokens import common_start
 from bmretriever_integrations.forward.layout import Prefix
-from bmretriever_integrations.tokens import common_start
 
 KEPT = 16
 """Prefixes that an engine keeps, the latest used. One of 30 tokens takes 6 MB at 410M in float32, 4 MB at 7B in bfloat16."""

@@ -12,13 +12,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
 from bmretriever_integrations.index import shards
 from bmretriever_integrations.index.folder import write_hidden
 from bmretriever_integrations.index.manifest import IndexMismatch, Manifest
 from bmretriever_integrations.index.progress import RecordBar
 from bmretriever_integrations.index.supersession import Supersession
-from bmretriever_integrations.parallel.work import PassageEngines
-from bmretriever_integrations.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.parallel.jobs import PassageEngines
 
 TOKENS_A_ROW = 32
 """A call takes ``batch_tokens / 32`` records: about ten batches, so that sorting by length pays and the bar still moves."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bmretriever_integrations.index.files import LOCK, write_whole
+from bmretriever_integrations.files import LOCK, write_whole
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex
 from bmretriever_integrations.index.shards import FILE_NAME, sha256
 from bmretriever_integrations.index.supersession import Rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations import __version__
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.index.shards import Shard
 from bmretriever_integrations.prompts import passage_prompt
 

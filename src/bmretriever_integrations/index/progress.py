@@ -6,7 +6,7 @@ import threading
 
 from tqdm import tqdm
 
-from bmretriever_integrations.records import CorpusReport
+from bmretriever_integrations.corpus.records import CorpusReport
 
 
 class RecordBar:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index import shards
 from bmretriever_integrations.index.folder import read_hidden
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex, IndexMismatch, Manifest, read_manifest
 from bmretriever_integrations.index.nearest import nearest
-from bmretriever_integrations.records import Record
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder

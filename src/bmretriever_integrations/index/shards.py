@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmretriever_integrations.index.files import write_whole
-from bmretriever_integrations.records import Record
+from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.files import write_whole
 
 Vectors = NDArray[np.float32]
 FILE_NAME = re.compile(r"shard-(\d{6,})\.(vectors\.npy|records\.jsonl)")

@@ -22,11 +22,11 @@ from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent,
 from llama_index_instrumentation import get_dispatcher
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.encoder.warm_up import WarmUp
 from bmretriever_integrations.llama_index.lazy_engine import LazyEngine
 from bmretriever_integrations.llama_index.vector_cache import Role, arecall, namespace, recall
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
-from bmretriever_integrations.warming import WarmUp
 
 dispatcher = get_dispatcher(__name__)
 

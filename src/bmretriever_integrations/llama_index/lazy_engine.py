@@ -7,8 +7,8 @@ import weakref
 from typing import Any
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.encoder.sharing import EngineLease
 from bmretriever_integrations.settings import EncoderSettings
-from bmretriever_integrations.sharing import EngineLease
 
 
 class LazyEngine:

@@ -17,8 +17,8 @@ from llama_index.core.base.embeddings.base import Embedding
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
 from bmretriever_integrations.checkpoints import find_checkpoint
-from bmretriever_integrations.embedded import embedded_folder
-from bmretriever_integrations.identity import files_sha256
+from bmretriever_integrations.checkpoints.fingerprint import files_sha256
+from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 from bmretriever_integrations.settings import EncoderSettings
 
 COLLECTION = "embeddings"

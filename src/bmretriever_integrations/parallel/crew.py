@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Protocol
 
-from bmretriever_integrations.parallel.turns import Turns, Waiting
-from bmretriever_integrations.parallel.work import Facts, Vectors
+from bmretriever_integrations.parallel.fair_queue import Turns, Waiting
+from bmretriever_integrations.parallel.jobs import Facts, Vectors
 
 LANES = 2
 """Errands that a worker has at once: it tokenizes one while its device computes the other."""

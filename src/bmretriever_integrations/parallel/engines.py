@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from bmretriever_integrations.parallel.crew import LANES, Crew, Worker
-from bmretriever_integrations.parallel.turns import Waiting
-from bmretriever_integrations.parallel.work import Call, Errand, Facts, Progress, Vectors, versions_here
+from bmretriever_integrations.parallel.fair_queue import Waiting
+from bmretriever_integrations.parallel.jobs import Call, Errand, Facts, Progress, Vectors, versions_here
 
 
 class WorkerLostWarning(RuntimeWarning):

@@ -6,8 +6,8 @@ import pickle
 import traceback
 from dataclasses import dataclass
 
-from bmretriever_integrations.parallel.shared import SharedRows
-from bmretriever_integrations.parallel.work import Errand, Facts
+from bmretriever_integrations.parallel.jobs import Errand, Facts
+from bmretriever_integrations.parallel.shared_memory import SharedRows
 from bmretriever_integrations.settings import EncoderSettings
 
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
-from bmretriever_integrations.output import Output
+from bmretriever_integrations.encoder.tokens import check_passages, check_texts
+from bmretriever_integrations.encoder.vectors import Output
 from bmretriever_integrations.parallel.chunks import cut, estimate
 from bmretriever_integrations.parallel.engines import Engines
+from bmretriever_integrations.parallel.fair_queue import Waiting, no_report
+from bmretriever_integrations.parallel.jobs import Errand, Vectors
 from bmretriever_integrations.parallel.process import ProcessWorker
-from bmretriever_integrations.parallel.turns import Waiting, no_report
-from bmretriever_integrations.parallel.work import Errand, Vectors
 from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
-from bmretriever_integrations.tokens import check_passages, check_texts
 
 
 class EncoderPool(Engines):

@@ -18,10 +18,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from bmretriever_integrations.parallel.crew import WorkerLost
+from bmretriever_integrations.parallel.fair_queue import Waiting, no_report
+from bmretriever_integrations.parallel.jobs import Facts, Progress, Vectors
 from bmretriever_integrations.parallel.messages import Answer, Embedded, Failed, Load, Question, Work
-from bmretriever_integrations.parallel.shared import shared_rows
-from bmretriever_integrations.parallel.turns import Waiting, no_report
-from bmretriever_integrations.parallel.work import Facts, Progress, Vectors
+from bmretriever_integrations.parallel.shared_memory import shared_rows
 from bmretriever_integrations.settings import EncoderSettings
 
 LAST_WORDS = 2000

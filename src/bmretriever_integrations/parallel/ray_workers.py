@@ -8,9 +8,9 @@ from typing import Any
 
 from bmretriever_integrations.parallel.crew import LANES, WorkerLost
 from bmretriever_integrations.parallel.engines import Engines
-from bmretriever_integrations.parallel.turns import Waiting, no_report
-from bmretriever_integrations.parallel.views import Engine
-from bmretriever_integrations.parallel.work import Errand, Facts, Vectors
+from bmretriever_integrations.parallel.fair_queue import Waiting, no_report
+from bmretriever_integrations.parallel.jobs import Errand, Facts, Vectors
+from bmretriever_integrations.parallel.worker_engine import Engine
 from bmretriever_integrations.settings import EncoderSettings
 
 REPLACEMENTS = 3

@@ -24,7 +24,7 @@ from bmretriever_integrations.parallel.messages import (
     Work,
     portable,
 )
-from bmretriever_integrations.parallel.views import Engine
+from bmretriever_integrations.parallel.worker_engine import Engine
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ import Stemmer
 from bm25s.tokenization import Tokenizer
 from numpy.typing import NDArray
 
-from bmretriever_integrations.evaluation.bm25 import K1, STOP_WORDS, WORD, B
+from bmretriever_integrations.evaluation.systems.bm25 import K1, STOP_WORDS, WORD, B
 from bmretriever_integrations.training.negatives.miner import Found
 from bmretriever_integrations.training.negatives.pool import Question
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from bmretriever_integrations.index.files import LOCK, only_writer
+from bmretriever_integrations.files import LOCK, only_writer
 from bmretriever_integrations.training.negatives.miner import Found, Miner
 from bmretriever_integrations.training.negatives.pool import Pool, Question, Scope, make_pool
 from bmretriever_integrations.training.negatives.report import Tally, write_report
 from bmretriever_integrations.training.negatives.rules import Ranking, Rules, choose
 from bmretriever_integrations.training.negatives.work import keyed_folder, save_arrays
-from bmretriever_integrations.training.outputs import check_output
+from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.pairs.schema import PairWriter, read_pairs
 
 PAIRS, REPORT, WORK = "pairs.parquet", "report.json", "work"

@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.training.negatives.pool import Pool
 from bmretriever_integrations.training.negatives.rules import DROPS, Choice
 from bmretriever_integrations.training.pairs.schema import Pair, read_pairs

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 
 
 def keyed_folder(parent: Path, settings: dict[str, Any]) -> Path:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bmretriever_integrations.index.files import temporary
-from bmretriever_integrations.training.outputs import check_output
+from bmretriever_integrations.files import temporary
+from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.pairs.columns import Columns
 from bmretriever_integrations.training.pairs.duplicates import CompactSet, Duplicates
 from bmretriever_integrations.training.pairs.filters import PairFilter

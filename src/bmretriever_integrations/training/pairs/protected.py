@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bmretriever_integrations.evaluation.beir import read_records
-from bmretriever_integrations.evaluation.tasks import find_file, find_qrels, read_qrels
-from bmretriever_integrations.records import Record
+from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.evaluation.tasks.beir import read_records
+from bmretriever_integrations.evaluation.tasks.retrieval import find_file, find_qrels, read_qrels
 from bmretriever_integrations.training.pairs.settings import Against, Plan
 from bmretriever_integrations.training.pairs.words import Hashes, run_hashes, text_hash, word_hashes, words_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.training.pairs.settings import Plan
 
 REPORT = "pairs.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from bmretriever_integrations.corpus import read_corpus
-from bmretriever_integrations.records import CorpusReport
+from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.training.pairs.columns import Columns, detect
 from bmretriever_integrations.training.pairs.settings import Source
 

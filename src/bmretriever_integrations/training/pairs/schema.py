@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bmretriever_integrations.index.files import temporary
+from bmretriever_integrations.files import temporary
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 
 ROWS_AT_ONCE = 10_000

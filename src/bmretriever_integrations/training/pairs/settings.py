@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bmretriever_integrations.training.checked import Checked, fill, read_mapping, refuse_unknown
+from bmretriever_integrations.training.yaml_settings import Checked, fill, read_mapping, refuse_unknown
 
 Pairing = Literal["auto", "title", "spans", "labelled"]
 LOCAL_KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from bmretriever_integrations.tokens import PromptTokenizer
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.training.stages.data import text_key
 
 TEXTS = "texts"
@@ -20,7 +20,7 @@ TEXTS = "texts"
 
 class PromptCollator:
     """
-    Tokenizes by :class:`~bmretriever_integrations.tokens.PromptTokenizer`: training sees the ids that the encoder will make.
+    Tokenizes by :class:`~bmretriever_integrations.encoder.tokens.PromptTokenizer`: training sees the encoder's ids.
 
     Slots are numbered queries first, then positives, then all rows' first negatives, and so on. Texts of like length stand
     together: mini-batches cut from the block carry little padding.

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 
 LOSS_COLOUR, SCORE_COLOURS = "#5a5a5a", {"ndcg@10": "#0072B2", "recall@10": "#D55E00"}
 """Blue and vermilion of Okabe and Ito's palette, which colour-blind readers tell apart."""

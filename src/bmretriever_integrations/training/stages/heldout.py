@@ -9,8 +9,8 @@ import torch
 from sentence_transformers.base.evaluation import BaseEvaluator
 from torch import Tensor
 
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import passage_prompt
-from bmretriever_integrations.tokens import PromptTokenizer
 from bmretriever_integrations.training.pairs.schema import Pair
 from bmretriever_integrations.training.stages.collator import pad
 from bmretriever_integrations.training.stages.settings import StageSettings

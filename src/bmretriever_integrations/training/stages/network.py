@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bmretriever_integrations.adapters import attach_adapter, base_of_adapter
+from bmretriever_integrations.checkpoints.lora import attach_adapter, base_of_adapter
 from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.forward.choose import has_varlen, knows
 from bmretriever_integrations.forward.decoder import FlatDecoder
@@ -105,7 +105,7 @@ def open_base(base: str, settings: StageSettings) -> Base:
     """
     from safetensors import SafetensorError
 
-    from bmretriever_integrations.loading import load
+    from bmretriever_integrations.checkpoints.loading import load
     from bmretriever_integrations.settings import EncoderSettings
 
     check_bf16(settings)
@@ -193,7 +193,7 @@ def save_network(base: Base, output: Path, settings: StageSettings) -> None:
 
 def _merged(base: Base, folder: Path) -> Any:
     """Merge as whoever loads the adapter will: into the base as it is on the disk, in float32."""
-    from bmretriever_integrations.loading import load
+    from bmretriever_integrations.checkpoints.loading import load
     from bmretriever_integrations.settings import EncoderSettings
 
     base.adapter.peft_config["default"].base_model_name_or_path = base.name

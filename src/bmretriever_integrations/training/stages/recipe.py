@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.training.checked import fill, read_mapping, read_yaml, refuse_unknown
 from bmretriever_integrations.training.stages.settings import DataSettings, LoraSettings, StageSettings
+from bmretriever_integrations.training.yaml_settings import fill, read_mapping, read_yaml, refuse_unknown
 
 STAGES = ("stage1", "stage2")
 

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.index.files import write_whole
-from bmretriever_integrations.tokens import PromptTokenizer
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
+from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.training.stages import data as pairs
 from bmretriever_integrations.training.stages import state
 from bmretriever_integrations.training.stages.settings import StageSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bmretriever_integrations.training.checked import Checked
+from bmretriever_integrations.training.yaml_settings import Checked
 
 
 @dataclass(frozen=True, kw_only=True)

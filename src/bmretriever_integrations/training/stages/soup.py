@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from bmretriever_integrations.loading import load
+from bmretriever_integrations.checkpoints.loading import load
 from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.training.stages.network import write_checkpoint
 

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.identity import files_sha256
-from bmretriever_integrations.index.files import LOCK, only_writer, write_whole
+from bmretriever_integrations.checkpoints.fingerprint import files_sha256
+from bmretriever_integrations.files import LOCK, only_writer, write_whole
 from bmretriever_integrations.training.stages.data import Source
 from bmretriever_integrations.training.stages.settings import StageSettings
 

@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformerTrainer, SentenceTransforme
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.training.stages.sampler import TaskBatches
 from bmretriever_integrations.training.stages.settings import StageSettings
 from bmretriever_integrations.training.stages.state import PROGRESS

@@ -45,7 +45,7 @@ class Bm25RoundTrip:
         import bm25s
         import Stemmer
 
-        from bmretriever_integrations.evaluation.bm25 import K1, STOP_WORDS, WORD, B
+        from bmretriever_integrations.evaluation.systems.bm25 import K1, STOP_WORDS, WORD, B
 
         if not queries:
             return np.empty(0, np.int64)

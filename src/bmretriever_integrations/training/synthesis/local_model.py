@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 from bmretriever_integrations.device import resolve_device, resolve_dtype
-from bmretriever_integrations.process_wide import transformers_alone
 from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
 
 TOP_P = 0.95

@@ -11,7 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from bmretriever_integrations.index.files import write_whole
+from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.training.synthesis.asking import EXAMPLES, Asked
 from bmretriever_integrations.training.synthesis.filtering import Kept
 from bmretriever_integrations.training.synthesis.spending import Spending

@@ -10,10 +10,10 @@ import transformers.models.llama.modeling_llama  # noqa: F401
 from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer  # noqa: F401
 
+from bmretriever_integrations.encoder.sharing import EngineLease
 from bmretriever_integrations.pooling import finish
 from bmretriever_integrations.precision import Precision, quantize
 from bmretriever_integrations.settings import EncoderSettings
-from bmretriever_integrations.sharing import EngineLease
 
 # Importing transformers takes seconds and makes hundreds of thousands of objects; a full garbage collection then stops every
 # thread for 0.2 s and more. Both are paid here, when the component's module is imported. The next full collection is due after

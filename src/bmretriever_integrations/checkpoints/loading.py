@@ -1,0 +1,168 @@
+"""Model name or folder -> network and tokenizer. Four layouts on disk, one function each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bmretriever_integrations.checkpoints import CHECKPOINTS, find_checkpoint
+from bmretriever_integrations.checkpoints.int8_storage import embedded_folder, open_embedded
+from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
+from bmretriever_integrations.settings import EncoderSettings
+
+WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
+UNWANTED_FILES = ["onnx/*", "openvino/*", "*.onnx", "trainer/*"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint in memory, float32 or the dtype asked for, on the CPU, in eval mode."""
+
+    network: Any
+    tokenizer: Any
+    folders: tuple[Path, ...]
+    """Where its files are: the checkpoint's folder, and the base's where the checkpoint is an adapter."""
+    revision: str | None
+    """Commit on the hub; None for a folder."""
+    normalizes: bool = False
+    """Whether a sentence-transformers folder ends in a Normalize module."""
+
+
+def load(settings: EncoderSettings, dtype: Any, progress: bool = False) -> Loaded:
+    """
+    Load a checkpoint.
+
+    :param settings: the engine's settings; ``model`` and the way to the hub count here.
+    :param dtype: number type of the weights, a ``torch.dtype``.
+    :param progress: let transformers show its bar while it reads the weights.
+    :raises FileNotFoundError: if it is neither on this machine nor on the hub, or the hub may not be asked.
+    :raises ValueError: if the folder is no checkpoint that last-token pooling fits, or has no safetensors weights.
+    """
+    known = find_checkpoint(settings.model)
+    if known is not None and known.hub_id is None:
+        with transformers_alone(bars=progress):
+            network, tokenizer = open_embedded(embedded_folder())
+        return Loaded(network.to(dtype), tokenizer, (embedded_folder(),), None)
+    folder = Path(settings.model).expanduser()
+    if folder.is_dir():
+        with transformers_alone(bars=progress):
+            return _load_folder(folder, dtype, settings, None)
+    hub_id = known.hub_id if known and known.hub_id else settings.model
+    if hub_id.count("/") != 1 or hub_id.startswith((".", "/", "~")):
+        names = ", ".join(repr(checkpoint.name) for checkpoint in CHECKPOINTS)
+        raise FileNotFoundError(f"model {settings.model!r} is no folder, no hub id (owner/name) and none of {names}")
+    revision = settings.revision or (known.revision if known else None)
+    folder = _download(hub_id, revision, settings)
+    with transformers_alone(bars=progress):
+        return _load_folder(folder, dtype, settings, folder.name)  # a snapshot's folder is named by its commit
+
+
+def _download(hub_id: str, revision: str | None, settings: EncoderSettings) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                hub_id,
+                revision=revision,
+                token=settings.token,
+                local_files_only=settings.local_files_only,
+                allow_patterns=WANTED_FILES,
+                ignore_patterns=UNWANTED_FILES,
+            )
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FileNotFoundError(
+            f"model {hub_id!r} (revision {revision or 'newest'}) is not in the local cache and could not be fetched: "
+            f"{reason} Check the name and the connection, pass the folder of a copy, or use model='mini', which needs no "
+            "download."
+        ) from error
+
+
+def _load_folder(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
+    if (folder / "modules.json").is_file():
+        return _load_sentence_transformer(folder, dtype, settings, revision)
+    if (folder / "adapter_config.json").is_file():
+        return _load_adapter(folder, dtype, settings, revision)
+    if (folder / "model.int8.safetensors").is_file():
+        network, tokenizer = open_embedded(folder)
+        return Loaded(network.to(dtype), tokenizer, (folder,), revision)
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"{folder} is no checkpoint: it has no config.json, adapter_config.json or modules.json. It holds: "
+            f"{', '.join(sorted(p.name for p in folder.iterdir())[:8]) or 'nothing'}."
+        )
+    return Loaded(_network(folder, dtype), _tokenizer(folder), (folder,), revision)
+
+
+def _network(folder: Path, dtype: Any) -> Any:
+    from transformers import AutoModel
+
+    if not any(folder.glob("*.safetensors")):
+        raise ValueError(
+            f"{folder} has no *.safetensors weights. Pickled weights (.bin, .pt) can run code and are not loaded; convert "
+            "them once with save_pretrained(..., safe_serialization=True)."
+        )
+    network, report = AutoModel.from_pretrained(
+        folder,
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ValueError(f"{folder}: {len(missing)} weights are missing, e.g. {missing[0]}; they would be random")
+    return network.eval()
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+
+
+def _load_sentence_transformer(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
+    """A folder that sentence-transformers saved: its modules must be a network, last-token pooling, perhaps Normalize."""
+    inner, normalizes = _read_modules(folder)
+    if (inner / "adapter_config.json").is_file():
+        loaded = _load_adapter(inner, dtype, settings, revision)
+        return replace(loaded, normalizes=normalizes)
+    return Loaded(_network(inner, dtype), _tokenizer(inner), (inner,), revision, normalizes)
+
+
+def _read_modules(folder: Path) -> tuple[Path, bool]:
+    """Where its network is, and whether it normalises."""
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
+    if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
+        raise ValueError(
+            f"{folder}: modules {', '.join(kinds)} are none that this engine runs; it takes Transformer, Pooling and, if "
+            "wanted, Normalize. Use sentence-transformers for other models."
+        )
+    pooling = json.loads((folder / modules[1]["path"] / "config.json").read_text(encoding="utf-8"))
+    mode = pooling.get("pooling_mode")
+    if mode not in ("lasttoken", ["lasttoken"]) and not pooling.get("pooling_mode_lasttoken", False):
+        chosen = mode or [name for name, value in pooling.items() if name.startswith("pooling_mode") and value is True]
+        raise ValueError(
+            f"{folder}: its pooling is {chosen}, not lasttoken. If the weights were trained with last-token pooling, point to "
+            f"the plain checkpoint inside, or set lasttoken in {modules[1]['path']}/config.json."
+        )
+    return folder / modules[0]["path"], "Normalize" in kinds
+
+
+def _load_adapter(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
+    from bmretriever_integrations.checkpoints.lora import base_of_adapter, merge_adapter
+
+    of_base = EncoderSettings(
+        model=base_of_adapter(folder), local_files_only=settings.local_files_only, token=settings.token
+    )
+    loaded = load(of_base, dtype)
+    tokenizer = _tokenizer(folder) if (folder / "tokenizer.json").is_file() else loaded.tokenizer
+    network = merge_adapter(loaded.network, folder)
+    return Loaded(network, tokenizer, (folder, *loaded.folders), revision, loaded.normalizes)

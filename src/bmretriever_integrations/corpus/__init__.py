@@ -1,0 +1,6 @@
+"""Files -> records, one by one."""
+
+from bmretriever_integrations.corpus.reading import read_corpus
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+
+__all__ = ["CorpusReport", "DamagedSource", "Record", "read_corpus"]

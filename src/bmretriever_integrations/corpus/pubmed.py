@@ -1,0 +1,94 @@
+"""PubMed XML -> records, one citation in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Any
+
+from lxml import etree
+
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
+
+ROOTS = ("PubmedArticleSet", "PubmedBookArticleSet")
+CITATIONS = ("PubmedArticle", "PubmedBookArticle")
+DELETED = "DeleteCitation"
+# Nothing outside the file is fetched and no entity is expanded: a source may come from anywhere.
+SAFE = {"resolve_entities": False, "no_network": True, "load_dtd": False, "remove_comments": True, "remove_pis": True}
+
+
+def check_root(stream: IO[bytes], name: str) -> None:
+    """
+    Refuse XML that is not PubMed's, before any work is done.
+
+    :param stream: the file's content from its start.
+    :param name: of the file, for the message.
+    :raises ValueError: if it is no XML or has another root element.
+    """
+    try:
+        _event, root = next(etree.iterparse(stream, events=("start",), **SAFE))
+    except (etree.XMLSyntaxError, StopIteration) as error:
+        raise ValueError(f"{name} is no XML: {error}") from error
+    if root.tag not in ROOTS:
+        raise ValueError(
+            f"{name} is no PubMed XML: its root is <{root.tag}>, not {' or '.join(f'<{r}>' for r in ROOTS)}"
+        )
+
+
+def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterator[Record]:
+    """
+    Read the citations of one file.
+
+    The labels of a structured abstract stay, as ``LABEL: text``; its parts are joined by one space. Markup inside titles and
+    abstracts falls away, its text stays.
+
+    :param stream: the file's content from its start.
+    :param name: of the file, for the report.
+    :param report: counts what is left out and takes the withdrawn PMIDs.
+    :raises DamagedSource: if the XML breaks off or is not well-formed.
+    """
+    try:
+        for _event, element in etree.iterparse(stream, tag=(*CITATIONS, DELETED), **SAFE):
+            if element.tag == DELETED:
+                report.deleted.update({(pmid.text or "").strip(): report.records for pmid in element.iter("PMID")})
+            else:
+                record = _record(element, name, report)
+                if record is not None:
+                    yield record
+            element.clear()
+            while element.getprevious() is not None:  # else the emptied elements pile up under the root
+                del element.getparent()[0]
+    except etree.XMLSyntaxError as error:
+        raise DamagedSource(str(error)) from error
+
+
+def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
+    citation = element.find("MedlineCitation")
+    if citation is None:
+        citation = element.find("BookDocument")
+    pmid = "" if citation is None else _text(citation.find("PMID"))
+    if not pmid:
+        report.skip(f"{name}: the citation after record {report.records}", "no PMID")
+        return None
+    article = citation.find("Article")
+    if article is None:
+        article = citation
+    title = _text(article.find("ArticleTitle")) or _text(article.find("Book/BookTitle"))
+    parts = (_labelled(part) for part in article.iterfind("Abstract/AbstractText"))
+    text = " ".join(part for part in parts if part)
+    record = Record(pmid, title, text)
+    reason = fault(record)
+    if reason is not None:
+        report.skip(f"{name}: PMID {pmid}", reason)
+        return None
+    return record
+
+
+def _labelled(part: Any) -> str:
+    label, text = " ".join(part.get("Label", "").split()), _text(part)
+    if not label or label == "UNLABELLED":  # NLM's word for a part without a heading
+        return text
+    return f"{label}: {text}" if text else label  # "LEVEL OF EVIDENCE: 4" stands in the label alone
+
+
+def _text(element: Any) -> str:
+    return "" if element is None else " ".join("".join(element.itertext()).split())

@@ -1,0 +1,132 @@
+"""Files -> records: PubMed XML and BEIR JSONL, plain or gzipped, streamed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
+
+__all__ = ["CorpusReport", "DamagedSource", "Record", "read_corpus"]
+
+KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
+
+
+def read_corpus(sources: Sequence[str | Path], report: CorpusReport | None = None) -> Iterator[Record]:
+    """
+    Read records one after another; memory does not grow with the corpus.
+
+    A malformed record, or one with neither title nor text, is left out and counted. Several records may have one id, as
+    PubMed's later versions do: all are given out, and it is for the reader to let the last one count.
+
+    :param sources: PubMed files (.xml, .xml.gz) and BEIR files (.jsonl, .jsonl.gz; keys ``_id``, ``title``, ``text``).
+    :param report: is kept up to date while reading; None keeps none.
+    :returns: an iterator. It raises :class:`DamagedSource` where a file breaks off.
+    :raises FileNotFoundError: if a source is missing.
+    :raises ValueError: if a source is empty, a folder, of another kind, or given twice. All sources are looked at before the
+        first record is read.
+    """
+    if isinstance(sources, str | Path):
+        raise TypeError(f"sources must be a list of files, got one {type(sources).__name__}: write [source]")
+    paths = [Path(source) for source in sources]
+    if not paths:
+        raise ValueError("no source was given")
+    for path in paths:
+        _check(path)
+    twice = {path.resolve() for path in paths}
+    if len(twice) < len(paths):
+        raise ValueError("a source is given twice; its records would count twice")
+    return _read(paths, CorpusReport() if report is None else report)
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name its files, e.g. {path}/*.xml.gz")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if not path.name.lower().endswith(KINDS):
+        raise ValueError(f"{path} ends in none of {', '.join(KINDS)}")
+    with path.open("rb") as raw:
+        try:
+            first = _open(path, raw).read(1)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"{path} cannot be read as gzip: {error}") from error
+        if not first:
+            raise ValueError(f"{path} is empty")
+        if _is_xml(path):
+            from bmretriever_integrations.corpus.pubmed import check_root
+
+            raw.seek(0)
+            check_root(_open(path, raw), str(path))
+
+
+def _is_xml(path: Path) -> bool:
+    return path.name.lower().endswith((".xml", ".xml.gz"))
+
+
+def _open(path: Path, raw: IO[bytes]) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
+
+
+def _read(paths: list[Path], report: CorpusReport) -> Iterator[Record]:
+    total = sum(path.stat().st_size for path in paths)
+    before = 0
+    for path in paths:
+        from_here = report.records
+        with path.open("rb") as raw:
+            try:
+                for record in _parse(path, _open(path, raw), report):
+                    report.records += 1
+                    report.share_read = (before + raw.tell()) / total
+                    yield record
+            except (EOFError, gzip.BadGzipFile, zlib.error, DamagedSource) as error:
+                raise DamagedSource(
+                    f"{path} is damaged after its first {report.records - from_here} records: {error}. Repair or fetch it "
+                    "again, then run the same command: it goes on from there."
+                ) from error
+        before += path.stat().st_size
+    report.share_read = 1.0
+
+
+def _parse(path: Path, stream: IO[bytes], report: CorpusReport) -> Iterator[Record]:
+    if _is_xml(path):
+        from bmretriever_integrations.corpus.pubmed import read_citations
+
+        return read_citations(stream, path.name, report)
+    return _read_lines(stream, path.name, report)
+
+
+def _read_lines(stream: IO[bytes], name: str, report: CorpusReport) -> Iterator[Record]:
+    for number, line in enumerate(stream, 1):
+        if not line.strip():
+            continue
+        record, reason = _entry(line)
+        if record is not None:
+            yield record
+        else:
+            report.skip(f"{name}:{number}", reason)
+
+
+def _entry(line: bytes) -> tuple[Record | None, str]:
+    """One line's record, or None and the reason."""
+    try:
+        entry: Any = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return None, "not UTF-8"
+    except (ValueError, RecursionError):
+        return None, "not JSON"
+    if not isinstance(entry, dict):
+        return None, "not a JSON object"
+    entry["title"] = "" if entry.get("title") is None else entry["title"]
+    for key in ("_id", "title", "text"):
+        if key not in entry:
+            return None, f"no {key}"
+        if not isinstance(entry[key], str):
+            return None, f"{key} is not a string"
+    record = Record(entry["_id"], entry["title"], entry["text"])
+    reason = fault(record)
+    return (record, "") if reason is None else (None, reason)

@@ -1,0 +1,19 @@
+"""Texts -> vectors: texts, tokens, batches, the network, vectors; :class:`BMRetrieverEncoder` is their order."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
+    from bmretriever_integrations.encoder.warm_up import WarmUp
+
+__all__ = ["BMRetrieverEncoder", "WarmUp"]
+
+
+def __getattr__(name: str) -> Any:  # torch is imported with the class, not with its neighbours
+    homes = {"BMRetrieverEncoder": "encoder", "WarmUp": "warm_up"}
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

@@ -1,0 +1,272 @@
+"""BMRetrieverEncoder: the order of the stations, rows back in input order."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from bmretriever_integrations import memory
+from bmretriever_integrations.checkpoints import DEFAULT_MODEL, loading
+from bmretriever_integrations.checkpoints.fingerprint import files_sha256
+from bmretriever_integrations.device import resolve_device
+from bmretriever_integrations.encoder.batches import longest_first, next_batch, tokens_of
+from bmretriever_integrations.encoder.runner import Runner
+from bmretriever_integrations.encoder.tokens import PromptTokenizer, check_passages, check_texts
+from bmretriever_integrations.encoder.transfer import Arriving, one_behind
+from bmretriever_integrations.encoder.vectors import Output
+from bmretriever_integrations.encoder.warm_up import WarmUp, check_spans, timed
+from bmretriever_integrations.forward.choose import choose_forward
+from bmretriever_integrations.forward.prefix import shared_tokens
+from bmretriever_integrations.forward.quantization import quantize_network, resolve_quantized
+from bmretriever_integrations.pooling import finish
+from bmretriever_integrations.prompts import PASSAGE_PREFIX, passage_prompt, query_prompt, resolve_instruction
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+
+Vectors = NDArray[np.float32]
+
+
+class BMRetrieverEncoder:
+    """
+    Turns texts into BMRetriever's vectors.
+
+    One engine may be called from many threads at once: results are right and the device holds one batch at a time.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        *,
+        revision: str | None = None,
+        device: str | None = None,
+        dtype: str = "auto",
+        quantization: str | None = None,
+        max_length: int = MAX_LENGTH,
+        instruction: str | None = None,
+        normalize: bool = False,
+        truncate_dim: int | None = None,
+        max_batch_tokens: int | None = None,
+        forward: str = "auto",
+        local_files_only: bool = False,
+        token: str | None = None,
+        progress: bool = False,
+    ) -> None:
+        """
+        Load a checkpoint.
+
+        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "mini"), or a folder: a plain checkpoint, one that
+            sentence-transformers saved, or a LoRA adapter.
+        :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
+        :param device: e.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.
+        :param dtype: "auto" (bfloat16 where the device computes with it, else float32), "float32", "bfloat16", "float16".
+        :param quantization: None, or what linear layers are put into, for speed and memory at a small loss: "int8" (on the CPU
+            and on CUDA) or "fp8" (CUDA of compute capability 8.9 or more, with torchao). docs/precision.md tells the price.
+        :param max_length: tokens of a sequence, BOS and EOS included; longer texts are cut (paper and eval.py: 512).
+        :param instruction: what queries are for: a task key (:data:`TASK_INSTRUCTIONS`) or a sentence; None takes the
+            authors' instruction for biomedical questions. :meth:`encode_queries` may override it.
+        :param normalize: scale vectors to length 1. The authors do not, and score by dot product.
+        :param truncate_dim: keep this many leading dimensions.
+        :param max_batch_tokens: tokens of a batch, for experts; None chooses by the device's free memory.
+        :param forward: how the network is run, for experts: "packed", "padded", "plain", or "auto" for the fastest exact one.
+        :param local_files_only: never ask the hub.
+        :param token: access token for the hub.
+        :param progress: show a bar while encoding.
+        :raises FileNotFoundError: if the model is nowhere to be found.
+        :raises ValueError: if a setting is out of range, the folder is no checkpoint that fits, or the device cannot quantise so.
+        :raises ImportError: if the quantisation needs torchao and it is not installed.
+        """
+        self.settings = EncoderSettings(
+            model=str(model),
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            quantization=quantization,
+            max_length=max_length,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            max_batch_tokens=max_batch_tokens,
+            forward=forward,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        self.instruction = resolve_instruction(instruction)
+        self.progress = progress
+        self.device = resolve_device(device)
+        self.dtype = resolve_quantized(quantization, self.settings.dtype, self.device)
+        loaded = loading.load(self.settings, self.dtype, progress)
+        config = loaded.network.config
+        _check_limits(self.settings, config)
+        self.revision = loaded.revision
+        self.normalize = normalize or loaded.normalizes
+        self.width: int = truncate_dim or config.hidden_size
+        self._folders = loaded.folders
+        self._tokens = PromptTokenizer(loaded.tokenizer, max_length)
+        network = loaded.network.to(self.device)
+        quantize_network(network, quantization)
+        self._runner = Runner(choose_forward(network, self._tokens.eos_id, self.settings.forward), self.device)
+        self.max_batch_tokens = max_batch_tokens or memory.choose_batch_tokens(network, self.device)
+
+    def encode_queries(
+        self, texts: Sequence[str], instruction: str | None = None, *, out: Vectors | None = None
+    ) -> Vectors:
+        """
+        Embed queries.
+
+        :param texts: the queries.
+        :param instruction: a task key or a sentence; None takes the engine's own.
+        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
+        :returns: *Shape:* (n, width) float32, one row a query, in their order.
+        :raises TypeError: if ``texts`` is no list of strings.
+        :raises ValueError: if the instruction is empty, a text holds a lone surrogate, or ``out`` is of another shape or type.
+        """
+        task = self.instruction if instruction is None else resolve_instruction(instruction)
+        prompts = [query_prompt(task, text) for text in check_texts(texts, "texts")]
+        return self._encode(prompts, query_prompt(task, ""), "queries", out)
+
+    def encode_passages(
+        self, texts: Sequence[str], titles: Sequence[str | None] | None = None, *, out: Vectors | None = None
+    ) -> Vectors:
+        """
+        Embed passages.
+
+        :param texts: the passages.
+        :param titles: a title, "" or None for each passage.
+        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
+        :returns: *Shape:* (n, width) float32, one row a passage, in their order.
+        :raises TypeError: if ``texts`` or ``titles`` is no list of strings.
+        :raises ValueError: if the lists differ in length, a text holds a lone surrogate, or ``out`` is of another shape or type.
+        """
+        checked, heads = check_passages(texts, titles)
+        prompts = [passage_prompt(text, head) for text, head in zip(checked, heads, strict=True)]
+        return self._encode(prompts, PASSAGE_PREFIX, "passages", out)
+
+    def _encode(self, prompts: list[str], template: str, noun: str, out: Vectors | None) -> Vectors:
+        """Tokens -> batches -> forward -> pooling, window by window; each distinct prompt once."""
+        self._runner.open_forward()
+        output = Output(prompts, self.width, out)
+        shown = self.progress and len(prompts) > 1
+        with tqdm(total=len(output.prompts), desc=f"embedding {noun}", unit="text", disable=not shown) as bar:
+            for numbers, states in one_behind(self._windows(output.prompts, template, bar)):
+                output.write(numbers, finish(states.array(), self.normalize, output.rows(numbers)))
+        return output.vectors
+
+    def _windows(self, prompts: list[str], template: str, bar: Any) -> Iterator[tuple[list[int], Arriving]]:
+        """Run the device through one window of texts after the other; does not wait for its results."""
+        head = self._tokens.template(template)
+        for start, ids in self._tokens.ahead(prompts):
+            order = longest_first([len(row) for row in ids])
+            shared = shared_tokens(ids, head)
+            lengths = [len(row) - shared for row in ids]
+            states: list[Any] = []
+            done = 0
+            while done < len(order):
+                forward = self._runner.open_forward()
+                batch = order[done : next_batch(order, lengths, done, self.max_batch_tokens, forward.pads)]
+                result = self._run([ids[row] for row in batch], shared if forward.reuses_prefix else 0)
+                if result is not None:  # else the budget was halved: form the batch anew
+                    states.append(result)
+                    done += len(batch)
+                    bar.update(len(batch))
+            yield [start + row for row in order], Arriving(states, self.width)
+
+    def _run(self, rows: list[list[int]], shared: int) -> Any:
+        """Start one batch; None if the device had too little memory and the budget was halved."""
+        try:
+            return self._runner.run(rows, shared)
+        except Exception as error:
+            if len(rows) == 1 or not memory.is_out_of_memory(error):
+                raise
+        tokens = tokens_of([len(row) - shared for row in rows], self._runner.open_forward().pads)
+        memory.release_cached(self.device)
+        self.max_batch_tokens = max(1, tokens // 2)
+        return None
+
+    def warm_up(
+        self, instruction: str | None = None, *, compile_layers: bool = False, spans: Sequence[int] | None = None
+    ) -> WarmUp:
+        """
+        Do now what the first query would wait for, so that single queries are fast from the start.
+
+        The instruction's keys and values are computed; on CUDA, graphs for single queries are recorded, but not for "mini" and
+        ``forward="plain"``, which have none. Vectors stay the same within the tolerance of their number type.
+
+        :param instruction: of the queries to come, as in :meth:`encode_queries`; call once for each.
+        :param compile_layers: have PyTorch compile the layers (needs a C++ compiler, or Triton on CUDA; half a minute or more).
+        :param spans: tokens of queries, without the instruction, for which graphs are recorded, at least 2 each; None takes
+            :data:`~bmretriever_integrations.encoder.warm_up.SPANS`.
+        :returns: what was done and how long it took; ``print`` it.
+        :raises ValueError: if a span is less than 2 or more than ``max_length`` leaves.
+        """
+        task = self.instruction if instruction is None else resolve_instruction(instruction)
+        (ids,) = self._tokens([query_prompt(task, "a")])
+        common = ids[: shared_tokens([ids], self._tokens.template(query_prompt(task, "")))]
+        chosen = check_spans(spans, self.settings.max_length - len(common))
+        steps: list[tuple[str, Callable[[], object]]] = []
+        if compile_layers:
+            self._runner.compile()
+            steps.append(("compile the layers", partial(self.encode_queries, ["a", "b b"], task)))
+        steps.append((f"instruction of {len(common)} tokens", partial(self.encode_queries, ["a"], task)))
+        if self.device.type == "cuda" and self._runner.open_forward().is_recordable:
+            steps += [(f"graph for {span} tokens", partial(self._runner.record, common, span)) for span in chosen]
+        return timed([*steps, ("one query, ready", partial(self.encode_queries, ["a"], task))])
+
+    def view(self, *, progress: bool, max_batch_tokens: int) -> BMRetrieverEncoder:
+        """
+        Give the same engine, with the same weights and the same turns at the device, a bar and a budget of its own.
+
+        :param progress: show a bar while encoding.
+        :param max_batch_tokens: tokens of a batch; the engine's own budget is not exceeded.
+        """
+        same = copy.copy(self)
+        same.progress, same.max_batch_tokens = progress, min(max_batch_tokens, self.max_batch_tokens)
+        return same
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides this engine's passage vectors, as plain values for a manifest."""
+        named = {
+            "model": self.settings.model,
+            "revision": self.revision,
+            "files_sha256": files_sha256(self._folders),
+            "max_length": self.settings.max_length,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "width": self.width,
+            "normalize": self.normalize,
+        }
+        # only where it is chosen: manifests and reports of unquantised engines stay as they were
+        return named if self.settings.quantization is None else {**named, "quantization": self.settings.quantization}
+
+    def close(self) -> None:
+        """Free the model; later calls to encode raise RuntimeError. Closing twice does nothing."""
+        self._runner.close()
+
+    def __enter__(self) -> BMRetrieverEncoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"BMRetrieverEncoder({self.settings.model!r}, device='{self.device}', dtype='{str(self.dtype)[6:]}', "
+            f"quantization={self.settings.quantization!r}, "
+            f"width={self.width}, max_length={self.settings.max_length}, normalize={self.normalize}, "
+            f"max_batch_tokens={self.max_batch_tokens}, forward={self._runner.name!r}, "
+            f"instruction={self.instruction!r})"
+        )
+
+
+def _check_limits(settings: EncoderSettings, config: Any) -> None:
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is not None and settings.max_length > limit:
+        raise ValueError(f"max_length must be at most {limit} for {settings.model}, got {settings.max_length}")
+    if settings.truncate_dim is not None and settings.truncate_dim > config.hidden_size:
+        raise ValueError(f"truncate_dim must be at most {config.hidden_size}, got {settings.truncate_dim}")

@@ -1,0 +1,1 @@
+"""What is shown: JSON, tables, Markdown, a chart."""

@@ -1,0 +1,68 @@
+"""Results -> a Markdown page: a table for each set of measures, the published numbers, and what a reader must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bmretriever_integrations.evaluation.reports.json_report import MAIN_MEASURES, means_over_tasks
+from bmretriever_integrations.evaluation.reports.published import Difference, differences
+from bmretriever_integrations.evaluation.reports.table import grouped, notes
+from bmretriever_integrations.evaluation.systems.comparison import Result
+from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
+from bmretriever_integrations.files import write_whole
+
+
+def write_markdown(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) -> None:
+    """
+    Write the page, all or nothing.
+
+    :param path: the file; replaced if it is there.
+    :param tasks: the tasks, in the order to show them.
+    :param results: what was measured.
+    """
+    groups = grouped(tasks)
+    blocks = [_group(group, results) for group in groups]
+    means = means_over_tasks(results, tasks)
+    if len(groups) > 1 and means:
+        rows = [(system, f"{of[MAIN_MEASURES]:.3f}") for system, of in means.items()]
+        blocks.append(_table(("system", f"mean of the main measures of {len(tasks)} tasks"), rows))
+    beside = differences(tasks, results)
+    if beside:
+        blocks.append(_published(beside))
+    lines = notes(tasks, results)
+    if lines:
+        blocks.append("\n".join(f"- {line}" for line in lines))
+    write_whole(path, ("\n\n".join(blocks) + "\n").encode())
+
+
+def _group(tasks: Sequence[AnyTask], results: Sequence[Result]) -> str:
+    measures = tasks[0].measures
+    rows = [
+        (f"{task.name} ({', '.join(task.facts)})", r.system, *(f"{r.means[measure]:.3f}" for measure in measures))
+        for task in tasks
+        for r in results
+        if r.task == task.name
+    ]
+    if len(tasks) > 1:
+        rows += [
+            (f"mean of {len(tasks)} tasks", system, *(f"{of[measure]:.3f}" for measure in measures))
+            for system, of in means_over_tasks(results, tasks).items()
+        ]
+    return _table(("task", "system", *measures), rows)
+
+
+def _published(rows: Sequence[Difference]) -> str:
+    heading = ("task", "system", "measure", "here", "published", "difference", "source of the published number")
+    return _table(
+        heading,
+        [
+            (r.task, r.system, r.measure, f"{r.here:.3f}", f"{r.published:.3f}", f"{r.difference:+.3f}", r.source)
+            for r in rows
+        ],
+    )
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)

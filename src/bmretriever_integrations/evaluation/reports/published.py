@@ -1,0 +1,71 @@
+"""Results -> our number beside the published one, where the checkpoint and the data are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from bmretriever_integrations.checkpoints import find_checkpoint
+from bmretriever_integrations.evaluation.systems.comparison import Result
+from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
+from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One published number, and what came out here."""
+
+    task: str
+    system: str
+    """As the run calls it."""
+    of: str
+    """As the source calls it: a checkpoint's short name, or BM25."""
+    measure: str
+    here: float
+    published: float
+    difference: float
+    """``here`` less ``published``."""
+    source: str
+
+
+def differences(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[Difference]:
+    """
+    Set results beside the published numbers of the same checkpoint on the same data.
+
+    :param tasks: the run's; one without a record, or with other counts than the published set, has no published number.
+    :param results: what was measured.
+    """
+    found = []
+    for task in tasks:
+        record = TASKS.get(task.name)
+        if record is None or not record.fits(task):
+            continue
+        for result in results:
+            of = _published_name(result)
+            if result.task != task.name or of is None:
+                continue
+            for measure, value in record.published.get(of, {}).items():
+                here = result.means[measure]
+                found.append(
+                    Difference(
+                        task=task.name,
+                        system=result.system,
+                        of=of,
+                        measure=measure,
+                        here=here,
+                        published=value,
+                        difference=round(here - value, 6),
+                        source=record.source,
+                    )
+                )
+    return found
+
+
+def _published_name(result: Result) -> str | None:
+    """BM25 or a checkpoint's short name; a folder counts as the checkpoint that its name says."""
+    if result.system == "BM25":
+        return "BM25"
+    model = str(result.settings.get("model", ""))
+    checkpoint = find_checkpoint(model) or find_checkpoint(f"BMRetriever/{PurePath(model).name}")
+    return None if checkpoint is None else checkpoint.name

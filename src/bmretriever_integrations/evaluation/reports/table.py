@@ -1,0 +1,159 @@
+"""Results -> the tables that a reader sees first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from bmretriever_integrations.evaluation.reports.json_report import MAIN_MEASURES, means_over_tasks
+from bmretriever_integrations.evaluation.reports.published import Difference
+from bmretriever_integrations.evaluation.systems.comparison import Result
+from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
+from bmretriever_integrations.evaluation.tasks.retrieval import Task
+from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
+
+
+def grouped(tasks: Sequence[AnyTask]) -> list[list[AnyTask]]:
+    """
+    Put tasks together that have the same measures, and so fit into one table.
+
+    :param tasks: in the order to show them.
+    """
+    groups: dict[tuple[str, ...], list[AnyTask]] = {}
+    for task in tasks:
+        groups.setdefault(task.measures, []).append(task)
+    return list(groups.values())
+
+
+def results_tables(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[Table]:
+    """
+    Lay results out, a table for each set of measures, and the means over all tasks at the end.
+
+    :param tasks: the tasks, in the order to show them.
+    :param results: what was measured.
+    """
+    groups = grouped(tasks)
+    tables = [_group_table(group, results) for group in groups]
+    if len(groups) > 1:
+        table = _empty_table((MAIN_MEASURES,), ())
+        means = {
+            system: {MAIN_MEASURES: of[MAIN_MEASURES]}
+            for system, of in means_over_tasks(results, tasks).items()
+            if MAIN_MEASURES in of
+        }
+        _add_block(table, ["[bold]Mean[/]", f"[dim]{len(tasks)} tasks[/]"], (MAIN_MEASURES,), means, {})
+        if means:
+            tables.append(table)
+    return tables
+
+
+def published_table(differences: Sequence[Difference]) -> Table:
+    """
+    Lay our numbers out beside the published ones.
+
+    :param differences: at least one.
+    """
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("Task", "System", "Measure"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("Here", "Published", "Difference"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in differences:
+        cells = (row.task, row.system, row.measure)
+        table.add_row(*map(escape, cells), f"{row.here:.3f}", f"{row.published:.3f}", f"{row.difference:+.3f}")
+    return table
+
+
+def notes(tasks: Iterable[AnyTask], results: Sequence[Result]) -> list[str]:
+    """
+    What a reader must know beside the numbers: instructions, judgements that the files do not bear out, and what was never
+    published.
+
+    :param tasks: the tasks.
+    :param results: what was measured.
+    """
+    lines = []
+    for task in tasks:
+        used = {r.settings["instruction"] for r in results if r.task == task.name and "instruction" in r.settings}
+        lines += [f"{task.name}: queries start with “{instruction}”" for instruction in sorted(used)]
+        lines += [f"{task.name}: {line}" for line in (*_gaps(task), *_of_record(task))]
+    return lines
+
+
+def _gaps(task: AnyTask) -> list[str]:
+    if not isinstance(task, Task):
+        return []
+    lines = []
+    if task.unknown_documents:
+        lines.append(
+            f"{task.unknown_documents:,} of {task.relevant:,} relevant documents are not in the corpus; "
+            "they count as not found"
+        )
+    if task.unknown_queries:
+        lines.append(f"{task.unknown_queries:,} judged queries are not in queries.jsonl; they were not run")
+    hopeless = sum(all(grade <= 0 for grade in grades.values()) for grades in task.judgements.values())
+    if hopeless:
+        lines.append(f"{hopeless:,} of {len(task.queries):,} queries have no relevant document; they count as 0")
+    return lines
+
+
+def _of_record(task: AnyTask) -> list[str]:
+    record = TASKS.get(task.name)
+    if record is None:
+        return []
+    if not record.fits(task):
+        about = "about " if record.rounded else ""
+        known = [f"{about}{count:,}" for count in (record.documents, record.queries) if count is not None]
+        return [
+            f"{' and '.join(task.facts)} here, {' and '.join(known)} in the published set: no published number is set beside it"
+        ]
+    return list(record.notes)
+
+
+def _group_table(tasks: Sequence[AnyTask], results: Sequence[Result]) -> Table:
+    measures = tasks[0].measures
+    table = _empty_table(measures, ("Seconds", "Passages/s" if isinstance(tasks[0], Task) else "Sentences/s"))
+    for task in tasks:
+        of_task = {result.system: result for result in results if result.task == task.name}
+        facts = [escape(task.name), *(f"[dim]{fact}[/]" for fact in task.facts)]
+        speed = {name: (f"{r.seconds:,.1f}", f"{r.passages_per_second:,.0f}") for name, r in of_task.items()}
+        _add_block(table, facts, measures, {name: result.means for name, result in of_task.items()}, speed)
+    if len(tasks) > 1:
+        means = means_over_tasks(results, tasks)
+        _add_block(table, ["[bold]Mean[/]", f"[dim]{len(tasks)} tasks[/]"], measures, means, {})
+    return table
+
+
+def _empty_table(measures: tuple[str, ...], speed: tuple[str, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("Task", no_wrap=True)
+    table.add_column("System", overflow="fold")
+    for heading in (*measures, *speed):
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _add_block(
+    table: Table,
+    facts: list[str],
+    measures: tuple[str, ...],
+    means: Mapping[str, Mapping[str, float]],
+    speed: Mapping[str, tuple[str, str]],
+) -> None:
+    """A task's lines: its facts, a system a line, the best value of each measure in bold."""
+    best = {measure: max(of[measure] for of in means.values()) for measure in measures} if means else {}
+    for line in range(max(len(facts), len(means))):
+        name = list(means)[line] if line < len(means) else None
+        cells = ["", *[""] * len(measures)]
+        if name is not None:
+            values = [(means[name][measure], means[name][measure] == best[measure]) for measure in measures]
+            cells = [
+                escape(name),
+                *[f"[bold]{value:.3f}[/]" if is_best else f"{value:.3f}" for value, is_best in values],
+            ]
+        row = (facts[line] if line < len(facts) else "", *cells, *speed.get(name or "", ("", "")))
+        table.add_row(*row[: len(table.columns)])
+    table.add_section()

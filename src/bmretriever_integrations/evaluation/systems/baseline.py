@@ -1,0 +1,118 @@
+"""Any sentence-transformers model as a baseline in the same run."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmretriever_integrations.checkpoints.fingerprint import files_sha256
+from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.evaluation.systems.comparison import Ranked
+from bmretriever_integrations.evaluation.systems.dense import rank_in_chunks
+from bmretriever_integrations.evaluation.systems.ranking import Vectors, cosines
+from bmretriever_integrations.evaluation.tasks.retrieval import Task
+from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
+
+SIMILARITIES = ("cosine", "dot")
+
+
+def check_installed() -> None:
+    """
+    Refuse a baseline before anything is measured where it cannot be loaded.
+
+    :raises ImportError: if sentence-transformers is missing; says how to install it.
+    """
+    if find_spec("sentence_transformers") is None:
+        raise ImportError('a baseline needs sentence-transformers: pip install "sentence-transformers>=5.6"')
+
+
+class SentenceTransformerBaseline:
+    """Exact search over one sentence-transformers model's vectors, with the prompts and the similarity that it asks for."""
+
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        *,
+        query_prompt: str | None = None,
+        passage_prompt: str | None = None,
+        device: str | None = None,
+        progress: bool = False,
+    ) -> None:
+        """
+        Load the model.
+
+        :param name: what the report calls it.
+        :param model: folder or hub id.
+        :param query_prompt: goes before each query; None takes the model's own, which may be none.
+        :param passage_prompt: goes before each passage; None takes the model's own.
+        :param device: e.g. "cuda:1"; None takes the fastest there is.
+        :param progress: show a bar while encoding.
+        :raises ImportError: if sentence-transformers is missing; says how to install it.
+        :raises ValueError: if the model's similarity is neither cosine nor dot product.
+        """
+        check_installed()
+        import sentence_transformers
+
+        self.name = name
+        self._model = sentence_transformers.SentenceTransformer(model, device=device)
+        similarity = self._model.similarity_fn_name or "cosine"
+        if similarity not in SIMILARITIES:
+            raise ValueError(f"{model} ranks by {similarity}; a baseline must rank by {' or '.join(SIMILARITIES)}")
+        self._prompts = query_prompt, passage_prompt
+        self._normalize = similarity == "cosine"
+        self._progress = progress
+        self._settings = {
+            "model": model,
+            "files_sha256": files_sha256((Path(model),)) if Path(model).is_dir() else None,
+            "similarity": similarity,
+            "max_seq_length": self._model.max_seq_length,
+            "query_prompt": self._own("query") if query_prompt is None else query_prompt,
+            "passage_prompt": self._own("document") if passage_prompt is None else passage_prompt,
+            "device": str(self._model.device),
+            "sentence-transformers": sentence_transformers.__version__,
+        }
+
+    def settings(self, task: AnyTask) -> dict[str, Any]:  # noqa: ARG002  the same for every task
+        """Everything that decides the ranking, and where it was computed."""
+        return self._settings
+
+    def rank(self, task: Task, depth: int) -> Ranked:
+        """
+        Embed the task's queries and documents and rank.
+
+        :param task: the task.
+        :param depth: how many documents to keep for a query.
+        """
+        queries = self._encode(list(task.queries.values()), passages=False)
+
+        def embed(documents: list[Record]) -> Vectors:
+            return self._encode([f"{d.title} {d.text}".strip() for d in documents], passages=True)
+
+        return rank_in_chunks(task, queries, embed, depth)
+
+    def similarities(self, task: SimilarityTask) -> Vectors:
+        """
+        Embed both sentences of each pair as queries.
+
+        :param task: the task.
+        :returns: *Shape:* (pairs,) float32 cosine of each pair's vectors.
+        """
+        return cosines(self._encode(task.left, passages=False), self._encode(task.right, passages=False))
+
+    def _encode(self, texts: list[str], passages: bool) -> Vectors:
+        encode = self._model.encode_document if passages else self._model.encode_query
+        vectors = encode(
+            texts,
+            prompt=self._prompts[passages],
+            normalize_embeddings=self._normalize,
+            show_progress_bar=self._progress,
+        )
+        return np.asarray(vectors, np.float32)
+
+    def _own(self, kind: str) -> str:
+        names = [kind] if kind == "query" else [kind, "passage", "corpus"]
+        return next((self._model.prompts[name] for name in names if self._model.prompts.get(name)), "")

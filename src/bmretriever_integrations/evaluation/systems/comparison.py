@@ -1,0 +1,118 @@
+"""Systems x tasks -> results, one after another, each handed over as soon as it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import bmretriever_integrations
+from bmretriever_integrations.evaluation.systems.metrics import DEPTH, correlation, score
+from bmretriever_integrations.evaluation.systems.ranking import Positions, Vectors
+from bmretriever_integrations.evaluation.tasks.retrieval import Task
+from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """What a system found."""
+
+    ranking: list[Positions]
+    """For each query of the task, in its order, positions of documents, best first."""
+    passage_seconds: float
+    """Spent on the documents alone: embedding or indexing them."""
+
+
+class System(Protocol):
+    """Something that ranks documents: BM25 or a model."""
+
+    name: str
+
+    def settings(self, task: AnyTask) -> dict[str, Any]:
+        """Everything that decides the ranking, as plain values."""
+        ...
+
+    def rank(self, task: Task, depth: int) -> Ranked:
+        """Find the best documents of each query."""
+        ...
+
+
+@runtime_checkable
+class Compares(Protocol):
+    """A system that also says how alike two sentences are; BM25, which needs a corpus, does not."""
+
+    def similarities(self, task: SimilarityTask) -> Vectors:
+        """*Shape:* (pairs,) float32, the cosine of each pair's vectors."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One system on one task."""
+
+    task: str
+    system: str
+    means: dict[str, float]
+    """The task's measures -> mean over its queries, 0 to 1; of a similarity task Spearman's correlation, -1 to 1."""
+    seconds: float
+    """From the first text to the last score, loading aside."""
+    passages_per_second: float
+    """Of a similarity task, sentences a second."""
+    settings: dict[str, Any]
+    per_query: dict[str, float]
+    """Query id -> value of the task's first measure."""
+    key: str
+    """Hash of all that decides the numbers: equal keys, equal numbers."""
+
+
+def compare(systems: Iterable[System], tasks: Sequence[AnyTask], known: Mapping[str, Result]) -> Iterator[Result]:
+    """
+    Measure every system on every task.
+
+    :param systems: taken one at a time, so that a generator can close each model before it opens the next.
+    :param tasks: the tasks.
+    :param known: key -> result of an earlier run; what is there is not measured again.
+    :returns: an iterator over the results, system by system.
+    """
+    for system in systems:
+        for task in tasks:
+            if isinstance(task, SimilarityTask) and not isinstance(system, Compares):
+                continue
+            settings = system.settings(task)
+            key = _key(task, system.name, settings)
+            yield known[key] if key in known else _measure(system, task, settings, key)
+
+
+def _measure(system: System, task: AnyTask, settings: dict[str, Any], key: str) -> Result:
+    started = time.perf_counter()
+    if isinstance(task, SimilarityTask):
+        assert isinstance(system, Compares)  # compare() left the others out
+        means = {task.measures[0]: correlation(task, system.similarities(task))}
+        seconds = time.perf_counter() - started
+        texts, text_seconds, per_query = 2 * len(task.left), seconds, {}
+    else:
+        ranked = system.rank(task, max(DEPTH, task.most_candidates))
+        values = score(task, ranked.ranking)
+        seconds = time.perf_counter() - started
+        means = {measure: sum(of.values()) / len(of) for measure, of in values.items()}
+        texts, text_seconds, per_query = len(task.document_ids), ranked.passage_seconds, values[task.measures[0]]
+    return Result(
+        task=task.name,
+        system=system.name,
+        means={measure: round(value, 6) for measure, value in means.items()},
+        seconds=round(seconds, 3),
+        passages_per_second=round(texts / text_seconds, 1),
+        settings=settings,
+        per_query={query: round(value, 6) for query, value in per_query.items()},
+        key=key,
+    )
+
+
+def _key(task: AnyTask, system: str, settings: dict[str, Any]) -> str:
+    judged_only = isinstance(task, Task) and task.candidates is not None
+    what = [task.name, task.split, task.sha256, task.measures, judged_only]
+    parts = [bmretriever_integrations.__version__, *what, system, settings]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

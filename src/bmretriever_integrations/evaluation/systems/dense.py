@@ -1,0 +1,117 @@
+"""A BMRetriever model as a system to be measured: embed the documents chunk by chunk, rank by dot product."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.evaluation.systems.comparison import Ranked
+from bmretriever_integrations.evaluation.systems.ranking import Vectors, cosines, rank_by_dot_product
+from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice, rank_stored
+from bmretriever_integrations.evaluation.tasks.retrieval import Task
+from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
+from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, resolve_instruction
+
+PASSAGES_AT_ONCE = 32_768
+"""Passages in memory with their vectors: at width 4096 half a gigabyte. Most tasks are one chunk, with one progress bar."""
+
+
+def rank_in_chunks(
+    task: Task,
+    queries: Vectors,
+    embed: Callable[[list[Record]], Vectors],
+    depth: int,
+    choice: VectorChoice | None = None,
+) -> Ranked:
+    """
+    Embed a task's documents chunk by chunk and rank each chunk before the next.
+
+    :param task: the task.
+    :param queries: vectors of its queries, in their order. *Shape:* (queries, width) float32
+    :param embed: documents -> vectors. *Shape:* (documents, width) float32
+    :param depth: how many documents to keep for a query.
+    :param choice: what is stored of the documents' vectors; None: all.
+    """
+    seconds = 0.0
+
+    def blocks() -> Iterator[Vectors]:
+        nonlocal seconds
+        passages = task.passages()
+        while chunk := list(islice(passages, PASSAGES_AT_ONCE)):
+            started = time.perf_counter()
+            vectors = embed(chunk)
+            seconds += time.perf_counter() - started
+            yield vectors
+
+    where = depth, task.own_documents, task.candidates
+    if choice is None or choice == VectorChoice():
+        ranking = rank_by_dot_product(queries, blocks(), *where)
+    else:
+        ranking = rank_stored(queries, blocks(), *where, choice=choice)
+    return Ranked(ranking, seconds)
+
+
+class DenseRetriever:
+    """Exact search over one engine's vectors; the vectors are forgotten once they are scored."""
+
+    def __init__(
+        self,
+        name: str,
+        encoder: BMRetrieverEncoder,
+        instruction: str | None = None,
+        choice: VectorChoice | None = None,
+    ) -> None:
+        """
+        :param name: what the report calls it.
+        :param encoder: the engine; the caller closes it.
+        :param instruction: task key or sentence for every task; None takes the one of the task's name where the instruction
+            table has it, else the engine's own.
+        :param choice: what is stored of the documents' vectors; None: all.
+        :raises ValueError: if the instruction is neither a key nor a sentence.
+        """
+        self.name = name
+        self._encoder = encoder
+        self._instruction = None if instruction is None else resolve_instruction(instruction)
+        self._identity = encoder.identity()
+        self._choice = choice or VectorChoice()
+
+    def instruction(self, task: AnyTask) -> str:
+        """The sentence that goes before this task's queries."""
+        return self._instruction or TASK_INSTRUCTIONS.get(task.name) or self._encoder.instruction
+
+    def settings(self, task: AnyTask) -> dict[str, Any]:
+        """Everything that decides the ranking, and where it was computed."""
+        where = {"device": str(self._encoder.device), "instruction": self.instruction(task)}
+        return {**self._identity, **where, **self._choice.settings}
+
+    def rank(self, task: Task, depth: int) -> Ranked:
+        """
+        Embed the task's queries and documents and rank.
+
+        :param task: the task.
+        :param depth: how many documents to keep for a query.
+        """
+        queries = self._encoder.encode_queries(list(task.queries.values()), self.instruction(task))
+
+        def embed(documents: list[Record]) -> Vectors:
+            return self._encoder.encode_passages([d.text for d in documents], [d.title for d in documents])
+
+        return rank_in_chunks(task, queries, embed, depth, self._choice)
+
+    def similarities(self, task: SimilarityTask) -> Vectors:
+        """
+        Embed both sentences of each pair as queries, as mteb does, for neither is a passage; compare what is stored of them.
+
+        :param task: the task.
+        :returns: *Shape:* (pairs,) float32 cosine of each pair's vectors.
+        """
+        instruction = self.instruction(task)
+        left, right = (self._encoder.encode_queries(side, instruction) for side in (task.left, task.right))
+        ranges = self._choice.ranges(np.concatenate([left, right]))
+        return cosines(self._choice.stored(left, ranges), self._choice.stored(right, ranges))

@@ -1,0 +1,1 @@
+"""What is asked: data sets, where they come from and how they are read."""

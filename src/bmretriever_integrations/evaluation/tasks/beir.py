@@ -1,0 +1,52 @@
+"""The JSON lines of a BEIR folder -> records, strictly: where an index may leave a bad record out, a score may not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from bmretriever_integrations.corpus.records import Record
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """
+    Stream the records of a .jsonl or .jsonl.gz file.
+
+    :param path: one JSON object a line: ``_id`` and ``text``, and for documents perhaps ``title``. Blank lines are skipped.
+    :raises ValueError: at the first line that is no such object, with file and line; if the compressed file is damaged.
+    """
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _parse(line, f"{path}:{number}")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is cut short or damaged ({error}): fetch it again") from error
+
+
+def _parse(line: bytes, where: str) -> Record:
+    try:
+        fields = json.loads(line.decode("utf-8-sig"))
+    except ValueError as error:  # of the JSON or of its encoding
+        raise ValueError(f"{where}: no JSON object in UTF-8 ({error})") from error
+    if not isinstance(fields, dict):
+        raise ValueError(f"{where}: expected a JSON object with _id and text, got {type(fields).__name__}")
+    record_id = fields.get("_id")
+    if isinstance(record_id, int) and not isinstance(record_id, bool):
+        record_id = str(record_id)
+    record = Record(record_id, fields.get("title") or "", fields.get("text"))  # type: ignore[arg-type]
+    for name, value in (("_id", record.id), ("title", record.title), ("text", record.text)):
+        if not isinstance(value, str):
+            raise ValueError(f"{where}: {name} must be a string, got {'nothing' if value is None else repr(value)}")
+        if name == "_id" and not value:
+            raise ValueError(f"{where}: _id is empty")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{where}: {name} holds a lone surrogate at character {error.start}, which is no text"
+            ) from error
+    return record

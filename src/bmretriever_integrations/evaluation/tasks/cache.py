@@ -1,0 +1,80 @@
+"""Name or folder of a task -> its folder; a named task is fetched or looked up in the cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bmretriever_integrations.evaluation.tasks.builders import BUILDERS
+from bmretriever_integrations.evaluation.tasks.catalogue import TASKS, NamedTask
+from bmretriever_integrations.evaluation.tasks.hub import convert
+from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
+
+CACHE_VARIABLE = "BMRETRIEVER_TASKS"
+
+
+def cache_folder() -> Path:
+    """Where named tasks are kept: the folder that ``BMRETRIEVER_TASKS`` names, or ``~/.cache/bmretriever/tasks``."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get(CACHE_VARIABLE) or f"{base}/bmretriever/tasks").expanduser()
+
+
+def find_task(task: str, split: str) -> Path:
+    """
+    Find a task's folder; one of the paper's that the hub has is fetched the first time.
+
+    :param task: a folder, which goes first, or a name of :data:`~bmretriever_integrations.evaluation.tasks.catalogue.TASKS`.
+    :param split: of the judgements, where it is fetched.
+    :raises FileNotFoundError: if it is neither, or a named task that must be built first; says how.
+    :raises ConnectionError: if the hub cannot be reached.
+    """
+    if Path(task).expanduser().is_dir():
+        return Path(task).expanduser()
+    record = TASKS.get(task)
+    if record is None:
+        raise FileNotFoundError(
+            f"{task} is no folder and no named task. evaluate takes BEIR folders (corpus.jsonl, queries.jsonl, qrels/) and "
+            f"these names: {', '.join(TASKS)}"
+        )
+    folder = cache_folder() / record.name
+    if not folder.is_dir():
+        if record.hub is None:
+            raise FileNotFoundError(_how_to_build(record))
+        build_task(record, [record.hub.path], folder, split)
+    return folder
+
+
+def build_task(record: NamedTask, sources: Sequence[str], folder: Path, split: str = "test") -> None:
+    """
+    Make a named task's folder.
+
+    :param record: the task.
+    :param sources: its official files; or one hub id or clone of the data set that has it.
+    :param folder: where; must not be there yet.
+    :param split: of the judgements, where they come from a hub data set.
+    :raises FileNotFoundError: if a source is missing.
+    :raises FileExistsError: if the folder is there.
+    :raises ValueError: if a source is malformed, with file and place, or the task is not made from such sources.
+    """
+    hub = record.hub
+    with TaskWriter(folder, list(sources), split) as writer:
+        if hub is not None and len(sources) == 1 and (sources[0] == hub.path or Path(sources[0]).is_dir()):
+            convert(hub, sources[0], writer, split)
+            return
+        missing = [source for source in sources if not Path(source).is_file()]
+        if missing:
+            raise FileNotFoundError(f"{missing[0]} is no file")
+        if record.name not in BUILDERS or record.files is None:
+            raise ValueError(
+                f"{record.name} is made from {hub.path if hub else 'nothing'} on the hub, or a clone of it"
+            )
+        BUILDERS[record.name]([Path(source) for source in sources], writer)
+
+
+def _how_to_build(record: NamedTask) -> str:
+    assert record.files is not None  # a record has one source at least
+    return (
+        f"{record.title} is not on the hub. Fetch {record.files.what} from {record.files.address} "
+        f"and run: bmretriever build {record.files.example}"
+    )

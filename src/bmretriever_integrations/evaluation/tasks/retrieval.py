@@ -1,0 +1,242 @@
+"""A BEIR folder -> a task: which queries to run, on which documents, and what people judged."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.evaluation.tasks.beir import read_records
+
+Judgements = dict[str, dict[str, int]]
+NO_DOCUMENT = -1
+DEFAULT_MEASURES = ("nDCG@10", "Recall@100", "MRR@10")
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One retrieval task. The documents' texts stay on disk; only their ids are in memory."""
+
+    name: str
+    """The folder's name."""
+    split: str
+    corpus: Path
+    document_ids: list[str]
+    queries: dict[str, str]
+    """Query id -> text, for the judged queries only, in the file's order."""
+    judgements: Judgements
+    """Query id -> document id -> grade; a grade above 0 is relevant."""
+    own_documents: NDArray[np.int64]
+    """*Shape:* (queries,) position of the document that has the query's own id and is left out of its ranking, or -1."""
+    unknown_queries: int
+    """Queries that the judgements name and queries.jsonl lacks; they are not run."""
+    unknown_documents: int
+    """Relevant judgements of documents that the corpus lacks; they count as never found."""
+    sha256: str
+    """Of the three files' bytes."""
+    measures: tuple[str, ...] = DEFAULT_MEASURES
+    """The first is the one that counts."""
+    candidates: NDArray[np.int64] | None = None
+    """*Shape:* (2, pairs) row of a query and position of a document that people judged for it, ordered by position, where a
+    query ranks these alone; None where it ranks the whole corpus."""
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Its size, in words."""
+        return f"{len(self.document_ids):,} documents", f"{len(self.queries):,} queries"
+
+    @property
+    def most_candidates(self) -> int:
+        """The most documents that one query ranks where it ranks judged ones alone, else 0."""
+        return 0 if self.candidates is None else int(np.bincount(self.candidates[0], minlength=1).max())
+
+    def candidates_of(self, row: int) -> NDArray[np.int64] | None:
+        """
+        Give one query's candidates, as for a task of this query alone.
+
+        :param row: of the query.
+        """
+        if self.candidates is None:
+            return None
+        own = self.candidates[:, self.candidates[0] == row].copy()
+        own[0] = 0
+        return own
+
+    def passages(self) -> Iterator[Record]:
+        """Stream the documents from disk, in the order of ``document_ids``."""
+        return read_records(self.corpus)
+
+    @property
+    def relevant(self) -> int:
+        """How many pairs of a query and a document are judged relevant."""
+        return sum(grade > 0 for grades in self.judgements.values() for grade in grades.values())
+
+
+def load_task(
+    folder: str | Path, split: str = "test", measures: tuple[str, ...] = DEFAULT_MEASURES, judged_only: bool = False
+) -> Task:
+    """
+    Read a BEIR folder: corpus.jsonl, queries.jsonl (either may end in .gz) and qrels/<split>.tsv.
+
+    A document whose id equals a query's id is taken for the query itself and left out of that query's ranking, as BEIR's
+    ``ignore_identical_ids`` does, unless the judgements call it relevant to that query.
+
+    :param folder: the task's folder; its name names the task.
+    :param split: which qrels file.
+    :param measures: what to report, by the names of ``metrics.MEASURES``, the one that counts first.
+    :param judged_only: let each query rank only the documents that people judged for it, those of grade 0 included.
+    :raises FileNotFoundError: if a file is missing; lists the splits that are there.
+    :raises ValueError: if a line is malformed (with file and line), an id comes twice, or no query has a judgement.
+    """
+    root = Path(folder).expanduser().resolve()
+    corpus, queries_file, qrels = (
+        find_file(root, "corpus.jsonl"),
+        find_file(root, "queries.jsonl"),
+        find_qrels(root, split),
+    )
+    judged = read_qrels(qrels)
+    texts = _texts_by_id(queries_file)
+    queries = {query: text for query, text in texts.items() if query in judged}
+    if not queries:
+        raise ValueError(f"{root.name}: no query of {queries_file.name} has a judgement in {qrels}")
+    judgements = {query: judged[query] for query in queries}
+    document_ids, positions = _positions_by_id(corpus)
+    own = [
+        NO_DOCUMENT if judgements[query].get(query, 0) > 0 else positions.get(query, NO_DOCUMENT) for query in queries
+    ]
+    return Task(
+        name=root.name,
+        split=split,
+        corpus=corpus,
+        document_ids=document_ids,
+        queries=queries,
+        judgements=judgements,
+        own_documents=np.array(own, np.int64),
+        unknown_queries=len(judged) - len(queries),
+        unknown_documents=sum(
+            grade > 0 and document not in positions
+            for grades in judgements.values()
+            for document, grade in grades.items()
+        ),
+        sha256=files_sha256(corpus, queries_file, qrels),
+        measures=measures,
+        candidates=_candidates(judgements, positions) if judged_only else None,
+    )
+
+
+def _candidates(judgements: Judgements, positions: dict[str, int]) -> NDArray[np.int64]:
+    pairs = [
+        (positions[document], row)
+        for row, grades in enumerate(judgements.values())
+        for document in grades
+        if document in positions
+    ]
+    return np.array([(row, position) for position, row in sorted(pairs)], np.int64).reshape(-1, 2).T
+
+
+def read_qrels(path: Path) -> Judgements:
+    """
+    Read judgements: tab-separated query id, document id, grade, with or without BEIR's header line.
+
+    :param path: the .tsv file.
+    :returns: query id -> document id -> grade; grades below 0 become 0, for neither is relevant.
+    :raises ValueError: if a line is malformed or judges a pair again with another grade, with file and line.
+    """
+    judgements: Judgements = {}
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                line = raw.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}:{number}: not UTF-8: {error}") from error
+            cells = line.rstrip("\r\n").split("\t")
+            if not line.strip() or (number == 1 and cells[-1].strip() in ("score", "relevance")):
+                continue
+            query, document, grade = _parse_judgement(cells, f"{path}:{number}")
+            known = judgements.setdefault(query, {}).setdefault(document, grade)
+            if known != grade:
+                raise ValueError(f"{path}:{number}: query {query!r} judges {document!r} {grade}, but {known} before")
+    return judgements
+
+
+def _parse_judgement(cells: list[str], where: str) -> tuple[str, str, int]:
+    expected = "expected query-id, corpus-id and a whole-number score, separated by tabs"
+    if len(cells) != 3:
+        raise ValueError(f"{where}: {expected}; got {len(cells)} fields")
+    try:
+        return cells[0], cells[1], max(int(cells[2]), 0)
+    except ValueError as error:
+        raise ValueError(f"{where}: {expected}; got the score {cells[2]!r}") from error
+
+
+def find_file(root: Path, name: str) -> Path:
+    """
+    Find a file of a BEIR folder, plain or gzipped.
+
+    :param root: the folder.
+    :param name: e.g. ``corpus.jsonl``.
+    :raises FileNotFoundError: if the folder or the file is missing.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is no folder; name a BEIR folder (corpus.jsonl, queries.jsonl, qrels/)")
+    for path in (root / name, root / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"{root} has no {name} or {name}.gz; a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/"
+    )
+
+
+def find_qrels(root: Path, split: str) -> Path:
+    """
+    Find the judgements of a split.
+
+    :param root: a BEIR folder.
+    :param split: e.g. ``test``.
+    :raises FileNotFoundError: if they are missing; lists the splits that are there.
+    """
+    path = root / "qrels" / f"{split}.tsv"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"
+        raise FileNotFoundError(f"{root} has no qrels/{split}.tsv; splits there: {there}")
+    return path
+
+
+def _texts_by_id(path: Path) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for record in read_records(path):
+        if record.id in texts:
+            raise ValueError(f"{path}: the id {record.id!r} comes twice; ids must be unique")
+        texts[record.id] = record.text
+    return texts
+
+
+def _positions_by_id(path: Path) -> tuple[list[str], dict[str, int]]:
+    ids: list[str] = []
+    positions: dict[str, int] = {}
+    for position, record in enumerate(read_records(path)):
+        if positions.setdefault(record.id, position) != position:
+            raise ValueError(f"{path}: the id {record.id!r} comes twice; ids must be unique")
+        ids.append(record.id)
+    if not ids:
+        raise ValueError(f"{path} holds no document")
+    return ids, positions
+
+
+def files_sha256(*paths: Path) -> str:
+    """
+    Fingerprint a task's files.
+
+    :param paths: in a fixed order.
+    :returns: SHA-256 in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

