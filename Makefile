@@ -37,7 +37,7 @@ types: $(VENV)/.dev
 
 # The oldest transformers that the package supports: the engine's tests only, without the frameworks.
 test-transformers4: $(OLD)/.installed
-	@$(OLD)/bin/python -m pytest $(SHARED) tests/core/test_tokens.py tests/core/test_real_tokenizers.py tests/core/test_equality.py tests/core/test_mini.py tests/forward tests/export/test_sentence_transformer.py tests/export/test_other_transformers.py
+	@$(OLD)/bin/python -m pytest $(SHARED) tests/encoder/test_tokens.py tests/encoder/test_equality.py tests/checkpoints/test_real_tokenizers.py tests/checkpoints/test_mini.py tests/encoder/test_warm_up.py tests/forward tests/export/test_sentence_transformer.py tests/export/test_other_transformers.py
 
 docs: $(VENV)/.dev
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"

@@ -16,13 +16,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is imported, by whomever
 
+from bmretriever_integrations.export import export_checkpoint
 from bmretriever_integrations.testing import Architecture, write_tiny_checkpoint
 
 
@@ -132,3 +135,75 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Architecture], P
         return made[architecture]
 
     return folder
+
+
+WORDS = [
+    "aspirin", "stroke", "insulin", "glucose", "tumour", "biopsy", "enzyme", "receptor",
+    "placebo", "cohort", "dose", "trial", "kidney", "liver", "asthma",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def write_jsonl() -> Callable[..., Path]:
+    """A function: path, number of records -> a BEIR file; record i always has the same content."""
+
+    def write(path: Path, count: int, start: int = 0) -> Path:
+        with path.open("w", encoding="utf-8") as file:
+            for i in range(start, start + count):
+                words = [WORDS[(i * 7 + j * j) % len(WORDS)] for j in range(3 + i % 11)]
+                file.write(json.dumps({"_id": f"r{i}", "title": f"Study {i}", "text": " ".join(words)}) + "\n")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_task(tmp_path: Path) -> Callable[..., Path]:
+    """A function: name, documents (id -> text or (title, text)), queries (id -> text), judgements -> folder."""
+
+    def write(
+        name: str,
+        documents: dict[str, str | tuple[str, str]],
+        queries: dict[str, str],
+        judgements: list[tuple[str, str, int]],
+        split: str = "test",
+    ) -> Path:
+        folder = tmp_path / name
+        (folder / "qrels").mkdir(parents=True, exist_ok=True)
+        rows = []
+        for key, value in documents.items():
+            title, text = ("", value) if isinstance(value, str) else value
+            rows.append(json.dumps({"_id": key, "title": title, "text": text}))
+        (folder / "corpus.jsonl").write_text("\n".join(rows) + "\n")
+        rows = [json.dumps({"_id": key, "text": text}) for key, text in queries.items()]
+        (folder / "queries.jsonl").write_text("\n".join(rows) + "\n")
+        rows = ["query-id\tcorpus-id\tscore", *["\t".join(map(str, judgement)) for judgement in judgements]]
+        (folder / "qrels" / f"{split}.tsv").write_text("\n".join(rows) + "\n")
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def exported(tiny: Callable[[Architecture], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function: architecture -> the folder exported from its tiny checkpoint."""
+    made: dict[str, Path] = {}
+
+    def folder(architecture: Architecture) -> Path:
+        if architecture not in made:
+            made[architecture] = tmp_path_factory.mktemp("exported") / architecture
+            export_checkpoint(tiny(architecture), made[architecture])
+        return made[architecture]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def error() -> Callable[..., float]:
+    """A function: vectors, right vectors -> the largest relative error of a row."""
+
+    def largest(found: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+        found = np.asarray(found, np.float32)
+        return float((np.linalg.norm(found - right, axis=1) / np.linalg.norm(right, axis=1)).max())
+
+    return largest

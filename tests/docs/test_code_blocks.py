@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_PAGES = [
     page for page in PAGES if page.name != "train-your-own.md"
-]  # whose commands tests/recipes/ runs, one after another
+]  # whose commands tests/training/ runs, one after another
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 RUN_ELSEWHERE = ("make ", "pip install ", "python training/")  # by CI, by the wheel's test, by the recipe's tests
 PAPERS = [

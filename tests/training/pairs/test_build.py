@@ -18,7 +18,7 @@ from bmretriever_integrations.training.pairs.schema import PAIR_SCHEMA, Pair, re
 from bmretriever_integrations.training.pairs.settings import Against, Filters, Plan, Source
 from bmretriever_integrations.training.pairs.words import run_hashes, word_hashes, words_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VOCABULARY = [f"word{n}" for n in range(2000)]
 GERMAN = (
     "Der Patient wurde wegen starker Schmerzen in der Brust in die Klinik gebracht und dort drei Wochen lang behandelt, "

@@ -25,7 +25,7 @@ from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, rea
 WORDS = [
     f"{a}{b}" for a in ("cardi", "nephr", "hepat", "neur", "derm") for b in ("itis", "oma", "osis", "pathy", "ectomy")
 ]
-SCRIPT = Path(__file__).parents[2] / "training" / "mine_negatives.py"
+SCRIPT = Path(__file__).parents[3] / "training" / "mine_negatives.py"
 
 
 @pytest.fixture(scope="module")

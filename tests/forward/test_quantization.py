@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.forward import int8_products, quantization
 from bmretriever_integrations.checkpoints.loading import load
+from bmretriever_integrations.forward import int8_products, quantization
 from bmretriever_integrations.forward.int8_products import fbgemm, int_mm, onednn
 from bmretriever_integrations.forward.quantization import (
     Int8Linear,
