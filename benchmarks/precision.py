@@ -29,13 +29,13 @@ import numpy as np
 import torch
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.forward import quantization
 from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
 from bmretriever_integrations.evaluation.systems.metrics import DEPTH, score
 from bmretriever_integrations.evaluation.systems.ranking import rank_by_dot_product
 from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice, rank_stored
 from bmretriever_integrations.evaluation.tasks.retrieval import Task, load_task
 from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.forward import quantization
 from bmretriever_integrations.forward.quantization import quantize_network, weight_bytes
 from bmretriever_integrations.precision import quantize, ranges_of
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt

@@ -71,7 +71,7 @@ def watch() -> Callable[..., None]:
     """A function: engine, ``around`` -> every batch of the engine goes through ``around``."""
 
     def replace(engine: Any, around: Callable[[Callable[[], Any], list[int]], Any]) -> None:
-        engine._runner.forward = WatchedForward(engine._runner.forward, around)
+        engine.runner.forward = WatchedForward(engine.runner.forward, around)
 
     return replace
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bmretriever_integrations.endings import Parser, status_of
+from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.training.pairs.build import build
 from bmretriever_integrations.training.pairs.report import report_table
 from bmretriever_integrations.training.pairs.settings import Plan, parse_against, parse_source, read_plan

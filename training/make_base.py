@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
-from bmretriever_integrations.endings import Parser, status_of
+from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.export import write_sentence_transformer
 from bmretriever_integrations.training.base.model import build_base, read_smollm2
 from bmretriever_integrations.training.base.tokenizer import train_tokenizer

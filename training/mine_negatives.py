@@ -23,7 +23,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bmretriever_integrations.endings import Parser, status_of
+from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.training.negatives.embedders import MINERS, load_miner
 from bmretriever_integrations.training.negatives.mining import PAIRS, mine
 from bmretriever_integrations.training.negatives.pool import SCOPES

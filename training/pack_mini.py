@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from bmretriever_integrations.checkpoints.int8_storage import pack
-from bmretriever_integrations.endings import Parser, status_of
+from bmretriever_integrations.cli import Parser, status_of
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bmretriever_integrations.endings import Parser, status_of
+from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.synthesis.asking import Asked, Asker

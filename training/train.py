@@ -14,8 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from bmretriever_integrations.endings import Parser, status_of
-from bmretriever_integrations.memory import keep_freed_memory
+from bmretriever_integrations.cli import Parser, status_of
+from bmretriever_integrations.device import keep_freed_memory
 from bmretriever_integrations.training.stages.recipe import load_settings
 
 

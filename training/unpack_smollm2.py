@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
-from bmretriever_integrations.endings import Parser, status_of
+from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.export import write_sentence_transformer
 from bmretriever_integrations.training.base.model import open_smollm2
 

@@ -1,8 +1,18 @@
-"""Settings -> device and number type."""
+"""Settings -> device and number type; the device's memory -> how many tokens a batch may hold."""
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import torch
+
+CPU_TOKENS = 4096
+"""Upper bound on a CPU: beyond it activations leave the caches and a batch gains nothing."""
+GPU_TOKENS = 131_072
+"""Upper bound on an accelerator: 256 rows of 512 tokens keep any of them busy."""
+MEMORY_SHARE = 0.4
+"""Part of the free memory that a batch may take; the rest is for other users of the device."""
 
 
 def resolve_device(device: str | None) -> torch.device:
@@ -52,3 +62,83 @@ def cpu_has_bfloat16() -> bool:
         return bool(torch.cpu._is_avx512_bf16_supported())
     features = torch.cpu.get_capabilities()
     return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
+
+
+def choose_batch_tokens(network: Any, device: torch.device) -> int:
+    """
+    Choose how many padded tokens a batch may hold.
+
+    :param network: the model, already on the device; its config tells what a token costs.
+    :param device: where it runs.
+    :returns: tokens, at least 512.
+    """
+    config = network.config
+    itemsize = next(network.parameters()).element_size()
+    # alive at once in one layer: the residual, its norm, queries, keys, values and output, gate, up and product of the MLP
+    per_token = itemsize * (8 * config.hidden_size + 3 * config.intermediate_size)
+    most = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
+    affordable: int = int(MEMORY_SHARE * _free_bytes(device)) // per_token
+    return max(512, min(most, affordable))
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        free, _total = torch.cuda.mem_get_info(device)
+        return int(free)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (ValueError, OSError, AttributeError):  # macOS and Windows do not tell
+        return 4 * 2**30
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """
+    Recognise an allocation that failed, on any device.
+
+    :param error: what a forward pass raised.
+    """
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # PyTorch's CPU allocator raises a bare RuntimeError: "DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def release_cached(device: torch.device) -> None:
+    """
+    Give memory that PyTorch keeps for reuse back to the device.
+
+    :param device: where the engine ran.
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def keep_freed_memory() -> bool:
+    """
+    Let the C library keep what PyTorch frees on the CPU, for the whole process.
+
+    glibc gives every block above 32 MB back to the kernel and asks for it again, zeroed page by page. The activations of a large
+    batch are such blocks, and all are freed in every layer. For programs of their own: a library must not decide this for others.
+
+    :returns: whether the C library is glibc, which was told; others are left as they are.
+    """
+    import ctypes
+
+    trim_threshold, top_pad, mmap_threshold = (
+        -1,
+        -2,
+        -3,
+    )  # malloc.h of glibc: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
+        return False
+    most = 2**31 - 1
+    told = [
+        mallopt(option, size) for option, size in ((mmap_threshold, most), (trim_threshold, most), (top_pad, 2**26))
+    ]
+    return all(told)

@@ -150,7 +150,9 @@ class BMRetrieverBatchEmbedder:
 
     def _engine(self) -> BMRetrieverEncoder:
         if self._encoder is None:
-            self._encoder = self.settings.open()
+            from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+            self._encoder = BMRetrieverEncoder.from_settings(self.settings)
         return self._encoder
 
     def __getstate__(self) -> dict[str, Any]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
-
-if TYPE_CHECKING:
-    from bmretriever_integrations.encoder import BMRetrieverEncoder
 
 FORWARDS = ("auto", "packed", "padded", "plain")
 """Ways to run a network: :func:`~bmretriever_integrations.forward.choose.choose_forward` tells what each is."""
@@ -59,16 +56,6 @@ class EncoderSettings:
             _check_count("truncate_dim", self.truncate_dim, smallest=1)
         if self.max_batch_tokens is not None:
             _check_count("max_batch_tokens", self.max_batch_tokens, smallest=1)
-
-    def open(self, progress: bool = False) -> BMRetrieverEncoder:
-        """
-        Load the engine of these settings.
-
-        :param progress: show a bar while encoding.
-        """
-        from bmretriever_integrations.encoder import BMRetrieverEncoder
-
-        return BMRetrieverEncoder(**asdict(self), progress=progress)
 
 
 def _check_count(name: str, value: Any, smallest: int) -> None:

@@ -170,7 +170,7 @@ def test_close_frees_the_weights(tiny):
     import weakref
 
     encoder = BMRetrieverEncoder(tiny("llama"))
-    network = weakref.ref(encoder._runner.forward.network)
+    network = weakref.ref(encoder.runner.forward.network)
     encoder.close()
     gc.collect()
     assert network() is None

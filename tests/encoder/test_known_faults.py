@@ -63,7 +63,7 @@ def test_asking_the_tokenizer_for_eos_costs_the_bos(tiny, architecture):
     right = [*plain("aspirin")["input_ids"], plain.eos_token_id]
     if flagged("aspirin")["input_ids"] == right:
         pytest.fail("transformers keeps BOS now: take this fault out of docs/correctness.md")
-    ours = BMRetrieverEncoder(tiny(architecture))._tokens(["aspirin"])[0]
+    ours = BMRetrieverEncoder(tiny(architecture)).tokenizer(["aspirin"])[0]
     assert ours == right
 
 
@@ -80,5 +80,5 @@ def test_eos_as_text_is_cut_off_long_texts(tiny):
     as_text = [prompt + tokenizer.eos_token for prompt in PROMPTS]
     ids = tokenizer(as_text, max_length=512, truncation=True)["input_ids"]
     assert [row[-1] == tokenizer.eos_token_id for row in ids] == [True, True, False]
-    ours = BMRetrieverEncoder(tiny("gpt_neox"))._tokens(PROMPTS)
+    ours = BMRetrieverEncoder(tiny("gpt_neox")).tokenizer(PROMPTS)
     assert all(row[-1] == tokenizer.eos_token_id for row in ours)

@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModel
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.device import choose_batch_tokens, is_out_of_memory
 from bmretriever_integrations.encoder.batches import tokens_of
-from bmretriever_integrations.memory import choose_batch_tokens, is_out_of_memory
 
 TEXTS = [f"dose {number} " * (number % 30 + 1) for number in range(60)]
 
@@ -26,7 +26,7 @@ def short_of_memory(watch):
         sizes = []
 
         def limited(run, lengths):
-            sizes.append(tokens_of(lengths, encoder._runner.forward.pads))
+            sizes.append(tokens_of(lengths, encoder.runner.forward.pads))
             if sizes[-1] > most_tokens:
                 raise error
             return run()
@@ -85,7 +85,7 @@ def test_budget_follows_free_memory(tiny, monkeypatch):
     network = AutoModel.from_pretrained(tiny("llama"))
     budgets = []
     for free in (2**20, 2**24, 2**40):
-        monkeypatch.setattr("bmretriever_integrations.memory._free_bytes", lambda device, free=free: free)
+        monkeypatch.setattr("bmretriever_integrations.device._free_bytes", lambda device, free=free: free)
         budgets.append(choose_batch_tokens(network, torch.device("cpu")))
     assert budgets[0] == 512
     assert budgets == sorted(budgets)
@@ -104,7 +104,7 @@ FAULTS = """
 import resource, sys
 import torch
 from bmretriever_integrations.encoder.batches import tokens_of
-from bmretriever_integrations.memory import keep_freed_memory
+from bmretriever_integrations.device import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 for turn in range(24):

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
-from bmretriever_integrations.encoder.tokens import PromptTokenizer, check_texts
+from bmretriever_integrations.encoder.texts import check_texts
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.testing import ARCHITECTURES
 
 LONG = "Represent this passage\npassage: " + "glucose " * 900
@@ -71,11 +72,11 @@ def test_windows_cover_every_text_once(tiny):
     tokens = PromptTokenizer(AutoTokenizer.from_pretrained(tiny("llama")), 16)
     prompts = [f"{number}" for number in range(5400)]
     seen = []
-    for start, ids in tokens.ahead(prompts):
-        assert start == len(seen)
-        seen.extend(ids)
+    for window in tokens.windows(prompts, ""):
+        assert window.first == len(seen)
+        seen.extend(window.ids)
     assert seen == tokens(prompts)
-    assert list(tokens.ahead([])) == []
+    assert list(tokens.windows([], "")) == []
 
 
 def test_max_length_leaves_room_for_text(tiny):

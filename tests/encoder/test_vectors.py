@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.encoder.transfer import one_behind
+from bmretriever_integrations.encoder.tokens import WINDOWS
+from bmretriever_integrations.encoder.transfer import Arriving
 
 TEXTS = ["fever", "stroke", "fever", "", "stroke", "fever"]
 
@@ -55,15 +56,23 @@ def test_an_array_that_does_not_fit_is_refused_and_left_as_it_was(tiny):
         assert not np.any(out)
 
 
-def test_nobody_waits_for_a_window_before_the_next_one_was_started():
+def test_nobody_waits_for_a_window_before_the_next_one_was_started(tiny, monkeypatch):
     events = []
 
-    def windows():
-        for number in range(3):
-            events.append(f"start {number}")
-            yield number
+    class Watched(Arriving):
+        def __init__(self, states, width):
+            super().__init__(states, width)
+            self.number = len([event for event in events if event[0] == "start"])
+            events.append(("start", self.number))
 
-    for number in one_behind(windows()):
-        events.append(f"wait {number}")
-    assert events == ["start 0", "start 1", "wait 0", "start 2", "wait 1", "wait 2"]
-    assert list(one_behind([])) == []
+        def array(self):
+            events.append(("wait", self.number))
+            return super().array()
+
+    monkeypatch.setattr("bmretriever_integrations.encoder.encoder.Arriving", Watched)
+    encoder = BMRetrieverEncoder(tiny("llama"))
+    encoder.encode_passages([str(number) for number in range(sum(WINDOWS[:2]) + 1)])  # three windows
+    assert events == [("start", 0), ("start", 1), ("wait", 0), ("start", 2), ("wait", 1), ("wait", 2)]
+    events.clear()
+    assert encoder.encode_passages([]).shape == (0, 64)
+    assert events == []

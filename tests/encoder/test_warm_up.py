@@ -10,9 +10,9 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.encoder.tokens import shared_tokens
 from bmretriever_integrations.encoder.warm_up import SPANS
 from bmretriever_integrations.forward.choose import choose_forward
-from bmretriever_integrations.forward.prefix import shared_tokens
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, passage_prompt, query_prompt
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
 
@@ -32,9 +32,9 @@ def test_says_what_it_did_and_what_it_cost(tiny):
     assert names[-1] == "one query, ready"
     assert all(seconds > 0 for _, seconds in report.steps)
     assert str(report).splitlines()[-1] == f"{report.seconds:8.2f} s  together"
-    assert len(encoder._runner.forward.prefixes) == 1
+    assert len(encoder.runner.forward.prefixes) == 1
     encoder.encode_queries(["fever"], "scifact")
-    assert len(encoder._runner.forward.prefixes) == 1  # the first query found it
+    assert len(encoder.runner.forward.prefixes) == 1  # the first query found it
 
 
 def test_lengths_that_no_query_can_have_are_refused(tiny):
@@ -50,10 +50,10 @@ def test_single_rows_run_in_a_graphs_fixed_shape(tiny, architecture):
     """On the CPU the fixed shape is run as it is: what a graph replays is proved, replaying it is not."""
     encoder = BMRetrieverEncoder(tiny(architecture), dtype="float32")
     task = TASK_INSTRUCTIONS["scifact"]
-    (ids,) = encoder._tokens([query_prompt(task, "a")])
-    common = ids[: shared_tokens([ids], encoder._tokens.template(query_prompt(task, "")))]
+    (ids,) = encoder.tokenizer([query_prompt(task, "a")])
+    common = ids[: shared_tokens([ids], encoder.tokenizer.template(query_prompt(task, "")))]
     for span in (4, 16):
-        encoder._runner.record(common, span)
+        encoder.runner.record(common, span)
     assert "2 graphs" in repr(encoder)
     reference = reference_encode(tiny(architecture), [query_prompt(task, text) for text in QUERIES])
     for _ in range(2):  # nothing of the row before is left

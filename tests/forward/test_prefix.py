@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.encoder.tokens import shared_tokens
 from bmretriever_integrations.forward import prefix
-from bmretriever_integrations.forward.prefix import PrefixCache, shared_tokens
+from bmretriever_integrations.forward.prefix import PrefixCache
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, query_prompt
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
 
@@ -39,7 +40,7 @@ def test_vectors_equal_the_reference_for_many_instructions_and_beginnings(tiny, 
     for vectors in (together, alone):
         errors = np.linalg.norm(vectors - reference, axis=1) / np.linalg.norm(reference, axis=1)
         assert errors.max() <= 1e-5
-    assert len(encoder._runner.forward.prefixes) > 0
+    assert len(encoder.runner.forward.prefixes) > 0
 
 
 def test_what_is_shared_is_read_off_the_ids():
@@ -55,7 +56,7 @@ def test_what_is_shared_is_read_off_the_ids():
 def test_rows_are_run_without_the_instruction(tiny, watch):
     seen = []
     encoder = BMRetrieverEncoder(tiny("gpt_neox"))
-    whole = encoder._tokens([query_prompt(TASK_INSTRUCTIONS["scifact"], text) for text in ("fever", "stroke")])
+    whole = encoder.tokenizer([query_prompt(TASK_INSTRUCTIONS["scifact"], text) for text in ("fever", "stroke")])
     watch(encoder, lambda run, lengths: seen.append(sum(lengths)) or run())
     encoder.encode_queries(["fever", "stroke"], "scifact")
     assert seen[0] < sum(map(len, whole)) / 3
@@ -82,14 +83,14 @@ def test_many_threads_with_many_instructions(tiny):
     with ThreadPoolExecutor(16) as pool:
         vectors = np.stack(list(pool.map(lambda job: encoder.encode_queries([job[1]], job[0])[0], jobs)))
     assert (np.linalg.norm(vectors - reference, axis=1) / np.linalg.norm(reference, axis=1)).max() <= 1e-5
-    assert len(encoder._runner.forward.prefixes) == prefix.KEPT
+    assert len(encoder.runner.forward.prefixes) == prefix.KEPT
 
 
 def test_what_is_kept_does_not_grow_with_the_batch(tiny):
     """Keys and values of the prefix alone: views into a whole batch would keep all of it."""
     encoder = BMRetrieverEncoder(tiny("mistral"), dtype="float32")
     encoder.encode_queries([f"question {number}" for number in range(300)])
-    (kept,) = encoder._runner.forward.prefixes._kept.values()
+    (kept,) = encoder.runner.forward.prefixes._kept.values()
     assert len(kept.layers) == 2
     for part in [part for layer in kept.layers for part in layer]:
         assert part.shape == (len(kept), 2, 16)

@@ -131,7 +131,7 @@ def test_shapes_biases_and_zeros():
 
 
 def test_weights_are_smaller_and_only_linear_layers_change(tiny):
-    network = load(EncoderSettings(model=str(tiny("llama"))), torch.float32).network
+    network = load(str(tiny("llama")), torch.float32).network
     embeddings = network.embed_tokens.weight.clone()
     linears = sum(module.weight.nbytes for module in network.modules() if isinstance(module, nn.Linear))
     before = weight_bytes(network)
@@ -145,7 +145,7 @@ def test_another_engine_by_settings_and_identity(tiny):
     settings = EncoderSettings(model=str(tiny("llama")), device="cpu", dtype="float32")
     other = EncoderSettings(model=str(tiny("llama")), device="cpu", dtype="float32", quantization="int8")
     assert settings != other
-    with settings.open() as plain, other.open() as small:
+    with BMRetrieverEncoder.from_settings(settings) as plain, BMRetrieverEncoder.from_settings(other) as small:
         assert "quantization" not in plain.identity()  # as manifests were before there was a choice
         assert small.identity() == {**plain.identity(), "quantization": "int8"}
         assert "quantization='int8'" in repr(small)
@@ -198,7 +198,7 @@ def test_a_machine_without_kernels_says_so(monkeypatch):
 def test_torchao_knows_the_configuration(tiny):
     """On a CPU it gets as far as asking for the GPU."""
     pytest.importorskip("torchao")
-    network = load(EncoderSettings(model=str(tiny("llama"))), torch.bfloat16).network
+    network = load(str(tiny("llama")), torch.bfloat16).network
     with pytest.raises((AssertionError, RuntimeError), match=r"8\.9|capability"):
         quantize_to_fp8(network)
 

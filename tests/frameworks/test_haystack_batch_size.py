@@ -16,7 +16,7 @@ def seen(tiny, watch):
     holder = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), max_length=128)
     holder.warm_up()
     engine = holder.embedding_backend.lease.engine
-    forward = engine._runner.forward
+    forward = engine.runner.forward
     sizes = []
 
     def counted(run, lengths):
@@ -31,7 +31,7 @@ def seen(tiny, watch):
         embedder.warm_up()
         watch(engine, counted)
         embedder.run(documents)
-        engine._runner.forward = forward
+        engine.runner.forward = forward
         embedder.close()
         return list(sizes)
 

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from haystack import Document
 
+from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.encoder.sharing import engines_open
 from bmretriever_integrations.haystack import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
-from bmretriever_integrations.settings import EncoderSettings
 
 TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
 
@@ -81,7 +81,7 @@ def test_close_frees_the_weights(pair):
     _, embedder = pair
     embedder.warm_up()
     weights = {
-        id(parameter) for parameter in embedder.embedding_backend.lease.engine._runner.forward.network.parameters()
+        id(parameter) for parameter in embedder.embedding_backend.lease.engine.runner.forward.network.parameters()
     }
     embedder.close()
     gc.collect()
@@ -142,13 +142,13 @@ async def test_two_hundred_coroutines_on_cold_components(pair):
 
 async def test_a_slow_load_leaves_the_event_loop_free(pair, monkeypatch):
     embedder, _ = pair
-    load = EncoderSettings.open
+    load = BMRetrieverEncoder.from_settings
 
-    def slow(self, progress=False):
+    def slow(settings, progress=False):
         time.sleep(1)
-        return load(self, progress)
+        return load(settings, progress)
 
-    monkeypatch.setattr(EncoderSettings, "open", slow)
+    monkeypatch.setattr(BMRetrieverEncoder, "from_settings", slow)
     beats = 0
 
     async def tick():

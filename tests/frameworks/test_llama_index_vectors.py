@@ -54,7 +54,7 @@ async def test_every_entry_point_equals_the_reference(tiny, architecture):
 def test_warm_up_gets_the_instruction_ready(embedding):
     report = embedding.warm_up()
     assert report.steps[0][0].startswith("instruction of ")
-    prefixes = embedding._engine.get(embedding._encoder_settings())._runner.forward.prefixes
+    prefixes = embedding._engine.get(embedding._encoder_settings()).runner.forward.prefixes
     assert len(prefixes) == 1
     embedding.get_query_embedding("aspirin")
     assert len(prefixes) == 1

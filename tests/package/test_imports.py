@@ -43,7 +43,18 @@ def test_import_is_light_and_reaches_no_framework():
 
 @pytest.mark.parametrize(
     "module",
-    ["encoder", "corpus", "index.search", "checkpoints", "sharing", "stores", "cli", "testing", "parallel", "ray_data"],
+    [
+        "encoder",
+        "corpus",
+        "index.search",
+        "checkpoints",
+        "encoder.sharing",
+        "stores",
+        "cli",
+        "testing",
+        "parallel",
+        "ray_data",
+    ],
 )
 def test_core_works_with_every_framework_blocked(module):
     blocked = f"import sys; [sys.modules.__setitem__(name, None) for name in {FRAMEWORKS}]; "

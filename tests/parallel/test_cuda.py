@@ -51,7 +51,7 @@ def test_an_index_has_one_gpus_bytes_though_a_worker_is_killed(tiny, tmp_path) -
         build_index(encoder, [source], tmp_path / "one", shard_size=20)
     with EncoderPool(tiny("mistral"), devices=devices(), **settings) as pool:
         build_index(pool, [source], tmp_path / "many", shard_size=20, limit=200)
-        os.kill(pool._crew.facts[0].pid, signal.SIGKILL)
+        os.kill(pool.dispatcher.facts[0].pid, signal.SIGKILL)
         with pytest.warns(WorkerLostWarning):
             build_index(pool, [source], tmp_path / "many", shard_size=20)
     assert contents(tmp_path / "many") == contents(tmp_path / "one")

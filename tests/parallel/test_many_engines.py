@@ -19,7 +19,7 @@ from bmretriever_integrations.commands.index import _plain_warnings
 from bmretriever_integrations.corpus import DamagedSource
 from bmretriever_integrations.index import build_index
 from bmretriever_integrations.parallel import EncoderPool
-from bmretriever_integrations.parallel.engines import WorkerLostWarning
+from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
 
 WORDS = ["aspirin", "stroke", "insulin", "glucose", "tumour", "biopsy", "enzyme", "receptor", "placebo", "cohort"]
 RECORDS, SHARD_SIZE = 600, 25
@@ -114,7 +114,7 @@ def test_the_command_with_a_worker_killed_ends_with_the_same_bytes_and_says_so(
         def kill() -> None:
             while not (folder / "shard-000002.vectors.npy").exists():
                 time.sleep(0.001)
-            killed.append(self._crew.facts[0].pid)
+            killed.append(self.dispatcher.facts[0].pid)
             os.kill(killed[0], signal.SIGKILL)
 
         threading.Thread(target=kill, daemon=True).start()

@@ -16,8 +16,8 @@ import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.parallel import EncoderPool, WorkersLost
-from bmretriever_integrations.parallel.engines import WorkerLostWarning
-from bmretriever_integrations.parallel.worker_engine import Engine
+from bmretriever_integrations.parallel.worker_engine import WorkerEngine
+from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, passage_prompt, query_prompt
 from bmretriever_integrations.testing import reference_encode
 
@@ -80,7 +80,9 @@ def test_no_text_no_rows(pool):
 
 
 def test_both_workers_work(pool):
-    used = [worker.texts for worker in map(Counting, pool._crew.workers) if pool.encode_passages(TEXTS) is not None]
+    used = [
+        worker.texts for worker in map(Counting, pool.dispatcher.workers) if pool.encode_passages(TEXTS) is not None
+    ]
     assert len(used) == 2
     assert all(texts > 0 for texts in used)
 
@@ -92,9 +94,9 @@ class Counting:
         self.texts = 0
         plain = worker.do
 
-        def do(waiting):
-            self.texts += waiting.errand.texts
-            return plain(waiting)
+        def do(queued):
+            self.texts += queued.job.texts
+            return plain(queued)
 
         worker.do = do
 
@@ -134,11 +136,11 @@ class InThisProcess:
         self.name, self._settings, self.sharers = settings.device, settings, sharers
 
     def load(self):
-        self._engine = Engine(self._settings)
+        self._engine = WorkerEngine(self._settings)
         return self._engine.facts
 
-    def do(self, waiting):
-        return self._engine.run(waiting.errand, waiting.report)
+    def do(self, queued):
+        return self._engine.run(queued.job, queued.report)
 
     def close(self):
         pass
@@ -151,7 +153,7 @@ def test_settings_reach_the_workers(checkpoint, monkeypatch):
         expected = encoder.encode_passages(TEXTS)
     with EncoderPool(checkpoint, devices=["cpu", "cpu"], max_batch_tokens=300, **settings) as pool:
         assert (pool.width, pool.batch_tokens) == (24, 300)
-        assert [worker.sharers for worker in pool._crew.workers] == [2, 2]
+        assert [worker.sharers for worker in pool.dispatcher.workers] == [2, 2]
         assert error(pool.encode_passages(TEXTS), expected) <= 1e-5
     with pytest.raises(RuntimeError, match="closed; make new ones"):
         pool.encode_passages(TEXTS)
@@ -188,12 +190,12 @@ def test_other_versions_elsewhere_are_refused(checkpoint, monkeypatch):
 
 
 def test_ctrl_c_gives_up_the_call_and_not_the_pool(pool, monkeypatch):
-    worker = pool._crew.workers[0]
+    worker = pool.dispatcher.workers[0]
     plain = worker.do
 
-    def do(waiting):
+    def do(queued):
         os.kill(os.getpid(), signal.SIGINT)
-        return plain(waiting)
+        return plain(queued)
 
     monkeypatch.setattr(worker, "do", do)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
@@ -208,7 +210,7 @@ def test_what_a_lost_worker_had_in_hand_is_done_by_the_others_until_none_is_left
     corpus = [f"{text} {turn}" for turn in range(8) for text in TEXTS]
     with EncoderPool(checkpoint, devices=["cpu", "cpu"], dtype="float32", max_batch_tokens=1024) as pool:
         expected = pool.encode_passages(corpus)
-        first, second = (facts.pid for facts in pool._crew.facts)
+        first, second = (facts.pid for facts in pool.dispatcher.facts)
         killing_after(2, pool, first)
         with pytest.warns(
             WorkerLostWarning, match=rf"cpu \(process {first}\) ended by SIGKILL .*the others do its part"
@@ -227,16 +229,18 @@ def test_what_a_lost_worker_had_in_hand_is_done_by_the_others_until_none_is_left
         assert gone([first, second])
 
 
-def killing_after(errands, pool, pid):
-    """Kill a worker when it has been given so many errands."""
-    worker = next(w for w, facts in zip(pool._crew.workers, pool._crew.facts, strict=True) if facts.pid == pid)
+def killing_after(jobs, pool, pid):
+    """Kill a worker when it has been given so many jobs."""
+    worker = next(
+        w for w, facts in zip(pool.dispatcher.workers, pool.dispatcher.facts, strict=True) if facts.pid == pid
+    )
     plain, given = worker.do, []
 
-    def do(waiting):
-        given.append(waiting)
-        if len(given) == errands:
+    def do(queued):
+        given.append(queued)
+        if len(given) == jobs:
             os.kill(pid, signal.SIGKILL)
-        return plain(waiting)
+        return plain(queued)
 
     worker.do = do
 

@@ -19,8 +19,8 @@ import torch
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.cli import main
 from bmretriever_integrations.index import build_index
-from bmretriever_integrations.parallel.engines import WorkerLostWarning
 from bmretriever_integrations.parallel.ray_workers import RayEngines, _plan
+from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.ray_data import BMRetrieverBatchEmbedder
 from bmretriever_integrations.settings import EncoderSettings
@@ -102,7 +102,7 @@ def test_an_index_begun_here_is_ended_there_though_an_actor_is_killed(
     with RayEngines(EncoderSettings(model=str(checkpoint), dtype="float32", device="cpu"), workers=2) as engines:
         assert engines.identity() == identity
         assert engines.at_work == "2 of 2"
-        pids = {facts.pid for facts in engines._crew.facts}
+        pids = {facts.pid for facts in engines.dispatcher.facts}
         assert len(pids | {os.getpid()}) == 3
         kill_at(folder / "shard-000005.vectors.npy", min(pids))
         with pytest.warns(WorkerLostWarning, match=r"Ray worker \d ended: .*; the others do its part"):

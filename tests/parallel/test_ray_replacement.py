@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bmretriever_integrations.parallel.crew import WorkerLost
+from bmretriever_integrations.parallel.dispatcher import WorkerLost
 from bmretriever_integrations.parallel.ray_workers import RayWorker
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -23,18 +23,18 @@ class FakeActor:
         self.loaded = self.dead = False
         self.may_load = may_load
         self.load = SimpleNamespace(remote=lambda: self._load)
-        self.run = SimpleNamespace(remote=lambda errand: lambda: self._run(errand))
+        self.run = SimpleNamespace(remote=lambda job: lambda: self._run(job))
 
     def _load(self):
         assert self.may_load.wait(10)
         self.loaded = True
 
-    def _run(self, errand):
+    def _run(self, job):
         if self.dead:
             raise Lost("died")
         if not self.loaded:
             raise RuntimeError("no engine was loaded")
-        return errand
+        return job
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def worker(ray):
 
 
 def work():
-    return SimpleNamespace(errand=[1, 2], report=lambda _count: None)
+    return SimpleNamespace(job=[1, 2], report=lambda _count: None)
 
 
 def replacing(ray, worker):
@@ -89,12 +89,12 @@ def replacing(ray, worker):
 
 def test_another_lane_gets_no_actor_without_an_engine(ray, worker):
     thread, found = replacing(ray, worker)
-    with pytest.raises(WorkerLost):  # the lane waits for the replacement then, in replace()
+    with pytest.raises(WorkerLost):  # the slot waits for the replacement then, in replace()
         worker.do(work())
     ray.may_load.set()
     thread.join(10)
     assert found == [True]
-    assert worker.replace()  # what the other lane does next: nothing is left to do
+    assert worker.replace()  # what the other slot does next: nothing is left to do
     assert worker.do(work()) == [1, 2]
     assert len(ray.made) == 2
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bmretriever_integrations.endings import status_of
+from bmretriever_integrations.cli import status_of
 
 WRONG = {
     "build_pairs": ["--source", "none.jsonl", "--to", "out"],

@@ -10,7 +10,6 @@ from typing import Any
 from bmretriever_integrations.checkpoints import CHECKPOINTS, find_checkpoint
 from bmretriever_integrations.checkpoints.int8_storage import embedded_folder, open_embedded
 from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
-from bmretriever_integrations.settings import EncoderSettings
 
 WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
 UNWANTED_FILES = ["onnx/*", "openvino/*", "*.onnx", "trainer/*"]
@@ -30,36 +29,55 @@ class Loaded:
     """Whether a sentence-transformers folder ends in a Normalize module."""
 
 
-def load(settings: EncoderSettings, dtype: Any, progress: bool = False) -> Loaded:
+@dataclass(frozen=True)
+class _Hub:
+    """How the hub may be asked."""
+
+    token: str | None
+    local_files_only: bool
+
+
+def load(
+    model: str,
+    dtype: Any,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+    progress: bool = False,
+) -> Loaded:
     """
     Load a checkpoint.
 
-    :param settings: the engine's settings; ``model`` and the way to the hub count here.
+    :param model: a short name, a hub id or a folder.
     :param dtype: number type of the weights, a ``torch.dtype``.
+    :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
+    :param token: access token for the hub.
+    :param local_files_only: never ask the hub.
     :param progress: let transformers show its bar while it reads the weights.
     :raises FileNotFoundError: if it is neither on this machine nor on the hub, or the hub may not be asked.
     :raises ValueError: if the folder is no checkpoint that last-token pooling fits, or has no safetensors weights.
     """
-    known = find_checkpoint(settings.model)
+    hub = _Hub(token, local_files_only)
+    known = find_checkpoint(model)
     if known is not None and known.hub_id is None:
         with transformers_alone(bars=progress):
             network, tokenizer = open_embedded(embedded_folder())
         return Loaded(network.to(dtype), tokenizer, (embedded_folder(),), None)
-    folder = Path(settings.model).expanduser()
+    folder = Path(model).expanduser()
     if folder.is_dir():
         with transformers_alone(bars=progress):
-            return _load_folder(folder, dtype, settings, None)
-    hub_id = known.hub_id if known and known.hub_id else settings.model
+            return _load_folder(folder, dtype, hub, None)
+    hub_id = known.hub_id if known and known.hub_id else model
     if hub_id.count("/") != 1 or hub_id.startswith((".", "/", "~")):
         names = ", ".join(repr(checkpoint.name) for checkpoint in CHECKPOINTS)
-        raise FileNotFoundError(f"model {settings.model!r} is no folder, no hub id (owner/name) and none of {names}")
-    revision = settings.revision or (known.revision if known else None)
-    folder = _download(hub_id, revision, settings)
+        raise FileNotFoundError(f"model {model!r} is no folder, no hub id (owner/name) and none of {names}")
+    folder = _download(hub_id, revision or (known.revision if known else None), hub)
     with transformers_alone(bars=progress):
-        return _load_folder(folder, dtype, settings, folder.name)  # a snapshot's folder is named by its commit
+        return _load_folder(folder, dtype, hub, folder.name)  # a snapshot's folder is named by its commit
 
 
-def _download(hub_id: str, revision: str | None, settings: EncoderSettings) -> Path:
+def _download(hub_id: str, revision: str | None, hub: _Hub) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -68,8 +86,8 @@ def _download(hub_id: str, revision: str | None, settings: EncoderSettings) -> P
             snapshot_download(
                 hub_id,
                 revision=revision,
-                token=settings.token,
-                local_files_only=settings.local_files_only,
+                token=hub.token,
+                local_files_only=hub.local_files_only,
                 allow_patterns=WANTED_FILES,
                 ignore_patterns=UNWANTED_FILES,
             )
@@ -83,11 +101,11 @@ def _download(hub_id: str, revision: str | None, settings: EncoderSettings) -> P
         ) from error
 
 
-def _load_folder(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
+def _load_folder(folder: Path, dtype: Any, hub: _Hub, revision: str | None) -> Loaded:
     if (folder / "modules.json").is_file():
-        return _load_sentence_transformer(folder, dtype, settings, revision)
+        return _load_sentence_transformer(folder, dtype, hub, revision)
     if (folder / "adapter_config.json").is_file():
-        return _load_adapter(folder, dtype, settings, revision)
+        return _load_adapter(folder, dtype, hub, revision)
     if (folder / "model.int8.safetensors").is_file():
         network, tokenizer = open_embedded(folder)
         return Loaded(network.to(dtype), tokenizer, (folder,), revision)
@@ -127,11 +145,11 @@ def _tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
 
-def _load_sentence_transformer(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
+def _load_sentence_transformer(folder: Path, dtype: Any, hub: _Hub, revision: str | None) -> Loaded:
     """A folder that sentence-transformers saved: its modules must be a network, last-token pooling, perhaps Normalize."""
     inner, normalizes = _read_modules(folder)
     if (inner / "adapter_config.json").is_file():
-        loaded = _load_adapter(inner, dtype, settings, revision)
+        loaded = _load_adapter(inner, dtype, hub, revision)
         return replace(loaded, normalizes=normalizes)
     return Loaded(_network(inner, dtype), _tokenizer(inner), (inner,), revision, normalizes)
 
@@ -156,13 +174,10 @@ def _read_modules(folder: Path) -> tuple[Path, bool]:
     return folder / modules[0]["path"], "Normalize" in kinds
 
 
-def _load_adapter(folder: Path, dtype: Any, settings: EncoderSettings, revision: str | None) -> Loaded:
+def _load_adapter(folder: Path, dtype: Any, hub: _Hub, revision: str | None) -> Loaded:
     from bmretriever_integrations.checkpoints.lora import base_of_adapter, merge_adapter
 
-    of_base = EncoderSettings(
-        model=base_of_adapter(folder), local_files_only=settings.local_files_only, token=settings.token
-    )
-    loaded = load(of_base, dtype)
+    loaded = load(base_of_adapter(folder), dtype, token=hub.token, local_files_only=hub.local_files_only)
     tokenizer = _tokenizer(folder) if (folder / "tokenizer.json").is_file() else loaded.tokenizer
     network = merge_adapter(loaded.network, folder)
     return Loaded(network, tokenizer, (folder, *loaded.folders), revision, loaded.normalizes)

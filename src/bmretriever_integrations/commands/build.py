@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.evaluation.tasks.cache import build_task, cache_folder
     from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
     from bmretriever_integrations.evaluation.tasks.writing import ORIGIN

@@ -123,11 +123,11 @@ def run(arguments: argparse.Namespace) -> int:
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder; name a file")
 
-    from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.commands.screen import silence_libraries
+    from bmretriever_integrations.device import keep_freed_memory
     from bmretriever_integrations.evaluation.reports.chart import check_format
     from bmretriever_integrations.evaluation.reports.json_report import read_results
     from bmretriever_integrations.evaluation.systems.baseline import check_installed
-    from bmretriever_integrations.memory import keep_freed_memory
 
     if arguments.chart is not None:
         check_format(arguments.chart)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bmretriever_integrations.commands.index import positive
+from bmretriever_integrations.commands.arguments import positive
 from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     :param arguments: as declared.
     """
-    from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.export import export_checkpoint
 
     silence_libraries()

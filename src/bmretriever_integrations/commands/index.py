@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from bmretriever_integrations.checkpoints import DEFAULT_MODEL, find_checkpoint
+from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.commands.arguments import absolute, positive
 from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS, EncoderSettings
 
 if TYPE_CHECKING:
@@ -67,33 +68,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def positive(word: str) -> int:
-    """
-    Read a whole number above 0.
-
-    :param word: what the user wrote.
-    :raises argparse.ArgumentTypeError: if it is none.
-    """
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {word!r}")
-    return int(word)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """
     Build the index, or go on with it.
 
     :param arguments: as declared.
     """
-    from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.corpus import read_corpus
 
     _check_engine(arguments)
     read_corpus(arguments.source)  # complains of missing and wrong files before the model is loaded
     silence_libraries()
+    from bmretriever_integrations.device import keep_freed_memory
     from bmretriever_integrations.index import build_index
     from bmretriever_integrations.index.manifest import read_manifest
-    from bmretriever_integrations.memory import keep_freed_memory
 
     keep_freed_memory()  # this process is ours
     try:
@@ -150,7 +139,9 @@ def _open_engines(arguments: argparse.Namespace) -> BMRetrieverEncoder | Encoder
             dtype=settings.dtype,
             quantization=settings.quantization,
         )
-    return settings.open()
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+    return BMRetrieverEncoder.from_settings(settings)
 
 
 @contextmanager
@@ -158,7 +149,7 @@ def _plain_warnings() -> Iterator[None]:
     """Say that a worker was lost in one line, beside the bar."""
     from tqdm import tqdm
 
-    from bmretriever_integrations.parallel.engines import WorkerLostWarning
+    from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", WorkerLostWarning)
@@ -179,16 +170,6 @@ def _plain_warnings() -> Iterator[None]:
 
         warnings.showwarning = show
         yield
-
-
-def absolute(model: str) -> str:
-    """
-    Write a model's folder so that a search from another folder finds it.
-
-    :param model: what the user wrote.
-    """
-    folder = Path(model).expanduser()
-    return str(folder.resolve()) if find_checkpoint(model) is None and folder.is_dir() else model
 
 
 def summary(report: BuildReport, folder: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 
@@ -68,3 +69,12 @@ def snippet(text: str, question: str, characters: int = SNIPPET_CHARACTERS) -> s
     if start + characters < len(flat):
         part = part.rsplit(" ", 1)[0] + " ..."
     return f"... {part}" if start else part
+
+
+def silence_libraries() -> None:
+    """Leave errors only; a download keeps its bar, as it can take minutes."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # else forking after tokenizing prints a warning
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()

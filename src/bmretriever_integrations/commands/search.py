@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"note: {arguments.index} is unfinished; searching its first {len(index):,} records. Run its index command again "
             "to finish it.\n"
         )
-    from bmretriever_integrations.commands.quiet import silence_libraries
+    from bmretriever_integrations.commands.screen import silence_libraries
 
     silence_libraries()
     with index.open_encoder() as encoder:

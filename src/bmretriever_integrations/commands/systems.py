@@ -90,13 +90,14 @@ def open_systems(
     :param device: of the baselines.
     :param choice: what is stored of the models' vectors.
     """
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.evaluation.systems.bm25 import Bm25
     from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
 
     yield Bm25()
     progress = sys.stderr.isatty()
     for name, settings in models.items():
-        with settings.open(progress=progress) as encoder:
+        with BMRetrieverEncoder.from_settings(settings, progress) as encoder:
             yield DenseRetriever(name, encoder, instruction, choice)
     for name, baseline in baselines.items():
         from bmretriever_integrations.evaluation.systems.baseline import SentenceTransformerBaseline

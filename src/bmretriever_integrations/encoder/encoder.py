@@ -1,9 +1,10 @@
-"""BMRetrieverEncoder: the order of the stations, rows back in input order."""
+"""BMRetrieverEncoder: the order of the stations, from texts to vectors."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,24 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from bmretriever_integrations import memory
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL, loading
 from bmretriever_integrations.checkpoints.fingerprint import files_sha256
-from bmretriever_integrations.device import resolve_device
-from bmretriever_integrations.encoder.batches import longest_first, next_batch, tokens_of
+from bmretriever_integrations.device import choose_batch_tokens, resolve_device
+from bmretriever_integrations.encoder.batches import Batches
 from bmretriever_integrations.encoder.runner import Runner
-from bmretriever_integrations.encoder.tokens import PromptTokenizer, check_passages, check_texts
-from bmretriever_integrations.encoder.transfer import Arriving, one_behind
-from bmretriever_integrations.encoder.vectors import Output
+from bmretriever_integrations.encoder.texts import check_passages, check_texts
+from bmretriever_integrations.encoder.tokens import PromptTokenizer, shared_tokens
+from bmretriever_integrations.encoder.transfer import Arriving
+from bmretriever_integrations.encoder.vectors import Output, Vectors
 from bmretriever_integrations.encoder.warm_up import WarmUp, check_spans, timed
 from bmretriever_integrations.forward.choose import choose_forward
-from bmretriever_integrations.forward.prefix import shared_tokens
 from bmretriever_integrations.forward.quantization import quantize_network, resolve_quantized
-from bmretriever_integrations.pooling import finish
 from bmretriever_integrations.prompts import PASSAGE_PREFIX, passage_prompt, query_prompt, resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
-
-Vectors = NDArray[np.float32]
 
 
 class BMRetrieverEncoder:
@@ -100,18 +97,35 @@ class BMRetrieverEncoder:
         self.progress = progress
         self.device = resolve_device(device)
         self.dtype = resolve_quantized(quantization, self.settings.dtype, self.device)
-        loaded = loading.load(self.settings, self.dtype, progress)
+        loaded = loading.load(
+            self.settings.model,
+            self.dtype,
+            revision=revision,
+            token=token,
+            local_files_only=local_files_only,
+            progress=progress,
+        )
         config = loaded.network.config
         _check_limits(self.settings, config)
         self.revision = loaded.revision
         self.normalize = normalize or loaded.normalizes
         self.width: int = truncate_dim or config.hidden_size
         self._folders = loaded.folders
-        self._tokens = PromptTokenizer(loaded.tokenizer, max_length)
+        self.tokenizer = PromptTokenizer(loaded.tokenizer, max_length)
         network = loaded.network.to(self.device)
         quantize_network(network, quantization)
-        self._runner = Runner(choose_forward(network, self._tokens.eos_id, self.settings.forward), self.device)
-        self.max_batch_tokens = max_batch_tokens or memory.choose_batch_tokens(network, self.device)
+        self.runner = Runner(choose_forward(network, self.tokenizer.eos_id, self.settings.forward), self.device)
+        self.max_batch_tokens = max_batch_tokens or choose_batch_tokens(network, self.device)
+
+    @classmethod
+    def from_settings(cls, settings: EncoderSettings, progress: bool = False) -> BMRetrieverEncoder:
+        """
+        Load the engine of some settings.
+
+        :param settings: the arguments of the constructor.
+        :param progress: show a bar while encoding.
+        """
+        return cls(**asdict(settings), progress=progress)
 
     def encode_queries(
         self, texts: Sequence[str], instruction: str | None = None, *, out: Vectors | None = None
@@ -127,7 +141,7 @@ class BMRetrieverEncoder:
         :raises ValueError: if the instruction is empty, a text holds a lone surrogate, or ``out`` is of another shape or type.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
-        prompts = [query_prompt(task, text) for text in check_texts(texts, "texts")]
+        prompts = list(map(partial(query_prompt, task), check_texts(texts, "texts")))
         return self._encode(prompts, query_prompt(task, ""), "queries", out)
 
     def encode_passages(
@@ -143,50 +157,33 @@ class BMRetrieverEncoder:
         :raises TypeError: if ``texts`` or ``titles`` is no list of strings.
         :raises ValueError: if the lists differ in length, a text holds a lone surrogate, or ``out`` is of another shape or type.
         """
-        checked, heads = check_passages(texts, titles)
-        prompts = [passage_prompt(text, head) for text, head in zip(checked, heads, strict=True)]
+        prompts = list(map(passage_prompt, *check_passages(texts, titles)))
         return self._encode(prompts, PASSAGE_PREFIX, "passages", out)
 
     def _encode(self, prompts: list[str], template: str, noun: str, out: Vectors | None) -> Vectors:
-        """Tokens -> batches -> forward -> pooling, window by window; each distinct prompt once."""
-        self._runner.open_forward()
-        output = Output(prompts, self.width, out)
+        """
+        Take prompts through the stations, a window of some thousand at a time.
+
+        Three windows are under way at once: while the device computes one, the next is tokenized, and the vectors of the one
+        before are fetched and written.
+        """
+        self.runner.check_open()
+        output = Output(prompts, self.width, self.normalize, out)
+        before: tuple[NDArray[np.int64], Arriving] | None = None
         shown = self.progress and len(prompts) > 1
         with tqdm(total=len(output.prompts), desc=f"embedding {noun}", unit="text", disable=not shown) as bar:
-            for numbers, states in one_behind(self._windows(output.prompts, template, bar)):
-                output.write(numbers, finish(states.array(), self.normalize, output.rows(numbers)))
+            for window in self.tokenizer.windows(output.prompts, template):
+                shared = window.shared if self.runner.reuses_prefix else 0
+                batches = Batches(window.ids, shared, self.max_batch_tokens, self.runner.pads)
+                states = self.runner.run(batches, bar.update)
+                self.max_batch_tokens = batches.max_tokens  # less where the device had too little memory
+                started = np.array(batches.order) + window.first, Arriving(states, self.width)
+                if before is not None:  # its vectors come while the device computes those that were just started
+                    output.write(before[0], before[1].array())
+                before = started
+            if before is not None:
+                output.write(before[0], before[1].array())
         return output.vectors
-
-    def _windows(self, prompts: list[str], template: str, bar: Any) -> Iterator[tuple[list[int], Arriving]]:
-        """Run the device through one window of texts after the other; does not wait for its results."""
-        head = self._tokens.template(template)
-        for start, ids in self._tokens.ahead(prompts):
-            order = longest_first([len(row) for row in ids])
-            shared = shared_tokens(ids, head)
-            lengths = [len(row) - shared for row in ids]
-            states: list[Any] = []
-            done = 0
-            while done < len(order):
-                forward = self._runner.open_forward()
-                batch = order[done : next_batch(order, lengths, done, self.max_batch_tokens, forward.pads)]
-                result = self._run([ids[row] for row in batch], shared if forward.reuses_prefix else 0)
-                if result is not None:  # else the budget was halved: form the batch anew
-                    states.append(result)
-                    done += len(batch)
-                    bar.update(len(batch))
-            yield [start + row for row in order], Arriving(states, self.width)
-
-    def _run(self, rows: list[list[int]], shared: int) -> Any:
-        """Start one batch; None if the device had too little memory and the budget was halved."""
-        try:
-            return self._runner.run(rows, shared)
-        except Exception as error:
-            if len(rows) == 1 or not memory.is_out_of_memory(error):
-                raise
-        tokens = tokens_of([len(row) - shared for row in rows], self._runner.open_forward().pads)
-        memory.release_cached(self.device)
-        self.max_batch_tokens = max(1, tokens // 2)
-        return None
 
     def warm_up(
         self, instruction: str | None = None, *, compile_layers: bool = False, spans: Sequence[int] | None = None
@@ -205,16 +202,16 @@ class BMRetrieverEncoder:
         :raises ValueError: if a span is less than 2 or more than ``max_length`` leaves.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
-        (ids,) = self._tokens([query_prompt(task, "a")])
-        common = ids[: shared_tokens([ids], self._tokens.template(query_prompt(task, "")))]
+        (ids,) = self.tokenizer([query_prompt(task, "a")])
+        common = ids[: shared_tokens([ids], self.tokenizer.template(query_prompt(task, "")))]
         chosen = check_spans(spans, self.settings.max_length - len(common))
         steps: list[tuple[str, Callable[[], object]]] = []
         if compile_layers:
-            self._runner.compile()
+            self.runner.compile()
             steps.append(("compile the layers", partial(self.encode_queries, ["a", "b b"], task)))
         steps.append((f"instruction of {len(common)} tokens", partial(self.encode_queries, ["a"], task)))
-        if self.device.type == "cuda" and self._runner.open_forward().is_recordable:
-            steps += [(f"graph for {span} tokens", partial(self._runner.record, common, span)) for span in chosen]
+        if self.runner.is_recordable:
+            steps += [(f"graph for {span} tokens", partial(self.runner.record, common, span)) for span in chosen]
         return timed([*steps, ("one query, ready", partial(self.encode_queries, ["a"], task))])
 
     def view(self, *, progress: bool, max_batch_tokens: int) -> BMRetrieverEncoder:
@@ -244,7 +241,7 @@ class BMRetrieverEncoder:
 
     def close(self) -> None:
         """Free the model; later calls to encode raise RuntimeError. Closing twice does nothing."""
-        self._runner.close()
+        self.runner.close()
 
     def __enter__(self) -> BMRetrieverEncoder:
         return self
@@ -259,7 +256,7 @@ class BMRetrieverEncoder:
             f"BMRetrieverEncoder({self.settings.model!r}, device='{self.device}', dtype='{str(self.dtype)[6:]}', "
             f"quantization={self.settings.quantization!r}, "
             f"width={self.width}, max_length={self.settings.max_length}, normalize={self.normalize}, "
-            f"max_batch_tokens={self.max_batch_tokens}, forward={self._runner.name!r}, "
+            f"max_batch_tokens={self.max_batch_tokens}, forward={self.runner.name!r}, "
             f"instruction={self.instruction!r})"
         )
 

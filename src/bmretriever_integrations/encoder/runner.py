@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from bmretriever_integrations import memory
+from bmretriever_integrations import device
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from bmretriever_integrations.encoder.batches import Batches
     from bmretriever_integrations.forward.choose import Forward
 
 
 class Runner:
-    """Whoever calls from another thread waits for a turn; a query need not wait for the end of somebody's corpus."""
+    """Runs the network, one batch at a time: of threads that call at once, the batches take turns in order of arrival."""
 
     def __init__(self, forward: Forward, device: torch.device) -> None:
         """
@@ -25,48 +25,77 @@ class Runner:
         :param device: where the network is.
         """
         self.forward: Forward | None = forward
+        self.pads, self.reuses_prefix = forward.pads, forward.reuses_prefix
         self._device = device
-        self._next_turn, self._turn = threading.Lock(), threading.Lock()
+        self._queue, self._busy = threading.Lock(), threading.Lock()
 
     @property
     def name(self) -> str:
         """How the network is run."""
         return self.forward.name if self.forward else "closed"
 
-    def open_forward(self) -> Forward:
-        """
-        Give the way to run the network.
+    @property
+    def is_recordable(self) -> bool:
+        """Whether single rows can run as one recorded graph on the network's device."""
+        return self._device.type == "cuda" and self._open().is_recordable
 
-        :raises RuntimeError: if it was closed.
+    def check_open(self) -> None:
         """
+        Refuse to work on without a network.
+
+        :raises RuntimeError: if it was freed.
+        """
+        self._open()
+
+    def _open(self) -> Forward:
         if self.forward is None:
             raise RuntimeError("this encoder is closed; make a new one")
         return self.forward
 
-    def run(self, rows: Sequence[Sequence[int]], shared: int) -> Tensor:
+    def run(self, batches: Batches, done: Callable[[int], object]) -> list[Tensor]:
         """
-        Start one batch; on CUDA its result may still be on its way.
+        Start the network on batches, one after the other; on CUDA the results may still be on their way.
 
-        :param rows: token ids of each row.
-        :param shared: leading ids that all rows have in common.
-        :returns: final hidden state of each row's last token, on the device. *Shape:* (rows, width)
+        :param batches: are made smaller where the device has too little memory.
+        :param done: told after each batch how many rows it had.
+        :returns: final hidden state of each row's last token, on the device, batch by batch. *Shape:* (rows, width) each
         :raises RuntimeError: if the encoder is closed.
         """
-        with self._my_turn():
-            try:
-                return self.open_forward()(rows, shared)
-            except Exception as error:
-                if memory.is_out_of_memory(error) and len(rows) == 1:
-                    error.add_note(
-                        f"One text of {len(rows[0])} tokens does not fit into the memory of {self._device} beside the model. "
-                        "Use a smaller checkpoint, dtype='bfloat16', a smaller max_length, or free memory."
-                    )
+        states: list[Tensor] = []
+        while batches.left:
+            rows = batches.next()
+            state = self._run_batch(rows, batches.shared)
+            if state is None:
+                device.release_cached(self._device)
+                batches.halve()
+            else:
+                states.append(state)
+                done(len(rows))
+        return states
+
+    def _run_batch(self, rows: list[Sequence[int]], shared: int) -> Tensor | None:
+        """Start one batch; None if it is too large for the device's memory and could be smaller."""
+        with self._queue:  # who waits here goes before the thread that has just run a batch
+            self._busy.acquire()
+        try:
+            return self._open()(rows, shared)
+        except Exception as error:
+            if not device.is_out_of_memory(error):
                 raise
+            if len(rows) > 1:
+                return None
+            error.add_note(
+                f"One text of {len(rows[0])} tokens does not fit into the memory of {self._device} beside the model. "
+                "Use a smaller checkpoint, dtype='bfloat16', a smaller max_length, or free memory."
+            )
+            raise
+        finally:
+            self._busy.release()
 
     def compile(self) -> None:
         """Have PyTorch compile the network at its next use."""
-        with self._my_turn():
-            self.open_forward().compile()
+        with self._busy:
+            self._open().compile()
 
     def record(self, common: Sequence[int], span: int) -> None:
         """
@@ -75,20 +104,11 @@ class Runner:
         :param common: ids of the prefix that they have in common.
         :param span: tokens of the longest of them, without the prefix.
         """
-        with self._my_turn():
-            self.open_forward().record(common, span)
+        with self._busy:
+            self._open().record(common, span)
 
     def close(self) -> None:
         """Free the network. Closing twice does nothing."""
-        with self._my_turn():
+        with self._busy:
             self.forward = None
-        memory.release_cached(self._device)
-
-    @contextmanager
-    def _my_turn(self) -> Iterator[None]:
-        with self._next_turn:  # who waits here goes before the thread that has just had its turn
-            self._turn.acquire()
-        try:
-            yield
-        finally:
-            self._turn.release()
+        device.release_cached(self._device)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 
 _lock = threading.Lock()
-_shelf: dict[EncoderSettings, _Entry] = {}
+_engines: dict[EncoderSettings, _Entry] = {}
 
 
 class _Entry:
@@ -34,12 +35,14 @@ class EngineLease:
         self.settings = settings
         self._held = True
         with _lock:
-            entry = _shelf.setdefault(settings, _Entry())
+            entry = _engines.setdefault(settings, _Entry())
             entry.holders += 1
         try:
             with entry.loading:
                 if entry.engine is None:
-                    entry.engine = settings.open()
+                    from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
+
+                    entry.engine = BMRetrieverEncoder.from_settings(settings)
         except BaseException:
             self.release()
             raise
@@ -51,16 +54,60 @@ class EngineLease:
             if not self._held:
                 return
             self._held = False
-            entry = _shelf[self.settings]
+            entry = _engines[self.settings]
             entry.holders -= 1
             last = entry.holders == 0
             if last:
-                del _shelf[self.settings]
+                del _engines[self.settings]
         if last and entry.engine is not None:
             entry.engine.close()
 
 
 def engines_open() -> int:
-    """Count the shared engines in memory."""
+    """Count the shared engines in memory: so a test or a service sees whether all were let go."""
     with _lock:
-        return sum(entry.engine is not None for entry in _shelf.values())
+        return sum(entry.engine is not None for entry in _engines.values())
+
+
+class LazyEngine:
+    """Holds at most one lease; copies, pickles and deep copies of it are empty holders."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lease: EngineLease | None = None
+        self._at_end: Any = None
+
+    def get(self, settings: EncoderSettings) -> BMRetrieverEncoder:
+        """
+        Give the engine of these settings; load it if this holder has none, or one of other settings.
+
+        :param settings: of the engine.
+        :raises FileNotFoundError: if the model is nowhere to be found.
+        :raises ValueError: if the settings do not fit the checkpoint.
+        """
+        with self._lock:
+            if self._lease is None or self._lease.settings != settings:
+                self._let_go()
+                self._lease = EngineLease(settings)
+                self._at_end = weakref.finalize(self, _release_elsewhere, self._lease)
+                self._at_end.atexit = False  # the end of the process frees everything anyway
+            return self._lease.engine
+
+    def release(self) -> None:
+        """Let go of the engine; the next :meth:`get` loads again. Releasing twice does nothing."""
+        with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lease is not None:
+            self._at_end.detach()
+            self._lease.release()
+            self._lease = None
+
+    def __reduce__(self) -> tuple[type[LazyEngine], tuple[()]]:
+        return LazyEngine, ()
+
+
+def _release_elsewhere(lease: EngineLease) -> None:
+    # The garbage collector may come while this very thread holds the lock that release() needs.
+    threading.Thread(target=lease.release, name="bmretriever-release").start()

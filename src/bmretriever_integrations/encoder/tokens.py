@@ -8,8 +8,10 @@ for Gemma and Mistral, nothing for Pythia) is measured once and kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Any
 
@@ -23,8 +25,23 @@ ones large so that sorting by length leaves little padding."""
 PROBES = ("", "a", "The", "What", "1", "(")
 """Beginnings of texts that tokenizers merge, or do not merge, with a space before them."""
 
+LEAST_SHARE = 0.1
+"""Part of a batch's tokens that the prefix must spare: below it, putting its keys before every row costs what it saves."""
+
 TEMPLATES_KEPT = 256
 """Templates whose ids are remembered: each instruction is one."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Prompts that were tokenized together."""
+
+    first: int
+    """Number of its first prompt."""
+    ids: list[list[int]]
+    """Token ids of each prompt."""
+    shared: int
+    """Leading ids that all of them have in common with their template, where they are enough to be worth reusing."""
 
 
 class PromptTokenizer:
@@ -95,26 +112,32 @@ class PromptTokenizer:
             self._templates[text] = known
         return known
 
-    def ahead(self, prompts: Sequence[str]) -> Iterator[tuple[int, list[list[int]]]]:
+    def windows(self, prompts: Sequence[str], template: str) -> Iterable[Window]:
         """
-        Tokenize in windows, each while the caller works on the one before.
+        Tokenize prompts window by window, each while the caller works on the one before.
 
         :param prompts: texts with their template.
-        :returns: an iterator over (index of the window's first prompt, ids of its prompts).
+        :param template: what the prompts begin with: their template without a text.
         """
+        begin = self.template(template)
         spans = list(_spans(len(prompts)))
-        if len(spans) == 1:
-            yield 0, self(prompts)
-            return
-        with ThreadPoolExecutor(1, thread_name_prefix="bmretriever-tokens") as worker:
-            pending = None
-            for start, end in spans:
-                following = worker.submit(self, prompts[start:end])
-                if pending is not None:
-                    yield pending[0], pending[1].result()
-                pending = (start, following)
-            if pending is not None:
-                yield pending[0], pending[1].result()
+        if len(spans) == 1:  # no thread for a single query
+            return [self._window(prompts, spans[0], begin)]
+        return self._ahead(prompts, spans, begin)
+
+    def _ahead(self, prompts: Sequence[str], spans: list[tuple[int, int]], template: list[int]) -> Iterator[Window]:
+        with ThreadPoolExecutor(1, thread_name_prefix="bmretriever-tokens") as thread:
+            coming: deque[Future[Window]] = deque()
+            for span in spans:
+                coming.append(thread.submit(self._window, prompts, span, template))
+                if len(coming) > 1:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+
+    def _window(self, prompts: Sequence[str], span: tuple[int, int], template: list[int]) -> Window:
+        ids = self(prompts[slice(*span)])
+        return Window(span[0], ids, shared_tokens(ids, template))
 
 
 def common_start(rows: Sequence[list[int]]) -> list[int]:
@@ -123,10 +146,7 @@ def common_start(rows: Sequence[list[int]]) -> list[int]:
 
     :param rows: at least one.
     """
-    first, last = (
-        min(rows),
-        max(rows),
-    )  # what these two have in common, all rows between them in the order of lists have too
+    first, last = min(rows), max(rows)  # what these two have in common, all rows between them in sorted order have, too
     for place, (one, other) in enumerate(zip(first, last, strict=False)):
         if one != other:
             return first[:place]
@@ -142,45 +162,14 @@ def _spans(count: int) -> Iterator[tuple[int, int]]:
         start += size
 
 
-def check_texts(texts: Sequence[str], name: str) -> list[str]:
+def shared_tokens(rows: Sequence[list[int]], template: list[int]) -> int:
     """
-    Refuse what no tokenizer can take, before any work is done.
+    Count the leading tokens that all rows have in common with their template.
 
-    :param texts: a list of strings.
-    :param name: what to call it in the message.
-    :returns: the texts as a list.
-    :raises TypeError: if it is one string, or an element is no string.
-    :raises ValueError: if a text holds a lone surrogate, half of a character that UTF-8 cannot carry.
+    :param rows: token ids of each row, EOS last.
+    :param template: token ids of the template alone, without EOS.
+    :returns: how many; 0 where they are too few to be worth it. At least one token of every row is left over.
     """
-    if isinstance(texts, str | bytes):
-        raise TypeError(f"{name} must be a list of str, got one {type(texts).__name__}: write [text]")
-    checked = list(texts)
-    for position, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise TypeError(f"{name}[{position}] must be a str, got {type(text).__name__}")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"{name}[{position}] holds a lone surrogate (U+{ord(text[error.start]):04X} at character {error.start}), "
-                "which is no character. Repair it with "
-                "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
-            ) from None
-    return checked
-
-
-def check_passages(texts: Sequence[str], titles: Sequence[str | None] | None) -> tuple[list[str], list[str]]:
-    """
-    Refuse passages that no engine can take, before any work is done.
-
-    :param texts: the passages.
-    :param titles: a title, "" or None for each; None where no passage has one.
-    :returns: texts, and as many titles, "" where there is none.
-    :raises TypeError: if one of them is no list of strings.
-    :raises ValueError: if they differ in length or a text holds a lone surrogate.
-    """
-    checked = check_texts(texts, "texts")
-    heads = [""] * len(checked) if titles is None else check_texts([title or "" for title in titles], "titles")
-    if len(heads) != len(checked):
-        raise ValueError(f"titles must be as many as texts: got {len(heads)} titles for {len(checked)} texts")
-    return checked, heads
+    count = len(common_start([template, *rows]))
+    count = min(count, min(map(len, rows)) - 1)
+    return count if count * len(rows) >= LEAST_SHARE * sum(map(len, rows)) else 0

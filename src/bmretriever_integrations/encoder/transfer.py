@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-Item = TypeVar("Item")
 
 
 class Arriving:
@@ -34,17 +31,3 @@ class Arriving:
             self._copied.synchronize()
         array: NDArray[np.float32] = self._copy.numpy()
         return array
-
-
-def one_behind(items: Iterable[Item]) -> Iterator[Item]:
-    """
-    Hand each item out when the next one has been made: by then the device has more to do.
-
-    :param items: made one by one.
-    """
-    made: list[Item] = []
-    for item in items:
-        made.append(item)
-        if len(made) > 1:
-            yield made.pop(0)
-    yield from made

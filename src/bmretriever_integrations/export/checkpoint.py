@@ -68,7 +68,7 @@ def export_checkpoint(
     settings = EncoderSettings(model=str(model), revision=revision, dtype=dtype, max_length=max_length, device="cpu")
     known = _check_source(settings)
     _check_target(folder, Path(settings.model).expanduser() if known is None else None, overwrite)
-    loaded = load(settings, torch.float32)
+    loaded = load(settings.model, torch.float32, revision=revision)
     _check_length(loaded, settings)
     normalize = normalize or loaded.normalizes
     prompts = _prompts_of_all_lengths(max_length)

@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional
 
 from bmretriever_integrations.forward.attention import Attention, attend_in_layer
 from bmretriever_integrations.forward.layout import Layout
 from bmretriever_integrations.forward.projections import (
     Rotary,
     attention_of,
+    look_up,
     output_projection,
     project,
     rotate_by_transformers,
@@ -40,6 +40,7 @@ class LastLayer:
         """
         self._layer, self._norm, self._attend = layer, norm, attend
         self._attention = attention_of(layer)
+        self._project_output = output_projection(self._attention)
         self._is_neox = hasattr(layer, "attention")
         self._window = window_of(self._attention)
         self._rotate = rotate or partial(rotate_by_transformers, self._attention)
@@ -57,8 +58,8 @@ class LastLayer:
         normed = self._layer.input_layernorm(hidden)
         last = layout.last if places is None else places[layout.last]
         query, key, value = project(self._attention, normed, last)
-        if places is not None:  # not key[places]: indexing of rows is slow on a CPU
-            key, value = (_look_up(part, places) for part in (key, value))
+        if places is not None:
+            key, value = look_up(key, places), look_up(value, places)
         key = self._rotate(key, rotary)
         query = self._rotate(query, (rotary[0][:, layout.last], rotary[1][:, layout.last]))
         parts = query, key, value
@@ -67,7 +68,7 @@ class LastLayer:
 
     def _finish(self, state: Tensor, attended: Tensor) -> Tensor:
         """Output projection, MLP and final norm. *Shape:* (rows, width)"""
-        layer, attended = self._layer, output_projection(self._attention)(attended)
+        layer, attended = self._layer, self._project_output(attended)
         if self._is_neox:
             if layer.use_parallel_residual:
                 state = layer.mlp(layer.post_attention_layernorm(state)) + attended + state
@@ -79,7 +80,3 @@ class LastLayer:
             state = state + layer.mlp(layer.post_attention_layernorm(state))
         final: Tensor = self._norm(state)
         return final
-
-
-def _look_up(table: Tensor, places: Tensor) -> Tensor:
-    return functional.embedding(places, table.flatten(1)).view(len(places), *table.shape[1:])

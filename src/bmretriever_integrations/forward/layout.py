@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 
@@ -31,18 +31,14 @@ class Prefix:
 class Group:
     """Neighbouring rows of the same length: PyTorch's attention takes them at once, without a mask."""
 
-    first_token: int
+    tokens: slice
+    """Where its tokens lie in the flat batch."""
     first_row: int
     rows: int
     length: int
 
-    @property
-    def tokens(self) -> slice:
-        """Where its tokens lie in the flat batch."""
-        return slice(self.first_token, self.first_token + self.rows * self.length)
 
-
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Layout:
     """
     One flat batch: the rows' tokens one after the other, behind a prefix that all share.
@@ -59,6 +55,30 @@ class Layout:
     """Where each layer's keys and values are to be kept, layer by layer; None: nowhere."""
     is_resizable: bool = False
     """Whether its one row may take fewer tokens than its span, by :meth:`resize`."""
+    tokens: int = field(init=False)
+    """All tokens of the flat batch, padding included."""
+    before: int = field(init=False)
+    """Tokens of the shared prefix."""
+    starts: Tensor = field(init=False)
+    """Where each row begins, and the end of the last. *Shape:* (rows + 1,) int32"""
+    last: Tensor = field(init=False)
+    """Where each row's last real token lies. *Shape:* (rows,) int64"""
+    positions: Tensor = field(init=False)
+    """Each token's place in its sequence, the prefix counted. *Shape:* (1, tokens) int64"""
+    groups: tuple[Group, ...] = field(init=False)
+    """Runs of rows of equal span."""
+
+    def __post_init__(self) -> None:
+        spans = np.array(self.spans, dtype=np.int64)
+        first = np.cumsum(spans) - spans
+        self.tokens = sum(self.spans)
+        self.before = 0 if self.prefix is None else len(self.prefix)
+        ends = torch.tensor([0, *self.spans], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+        self.starts = move(ends, self.device)
+        self.last = self.starts[:-1].long() + move(torch.tensor(self.lengths), self.device) - 1
+        places = np.arange(self.tokens) + np.repeat(self.before - first, spans)
+        self.positions = move(torch.from_numpy(places), self.device)[None]
+        self.groups = tuple(self._groups())
 
     def resize(self, length: int) -> None:
         """
@@ -71,45 +91,11 @@ class Layout:
         if self.prefix is not None:
             self.key_starts[1:].fill_(self.before + length)
 
-    @property
-    def tokens(self) -> int:
-        """All tokens of the flat batch, padding included."""
-        return sum(self.spans)
-
-    @property
-    def before(self) -> int:
-        """Tokens of the shared prefix."""
-        return 0 if self.prefix is None else len(self.prefix)
-
-    @cached_property
-    def starts(self) -> Tensor:
-        """Where each row begins, and the end of the last. *Shape:* (rows + 1,) int32"""
-        ends = torch.tensor([0, *self.spans], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-        return move(ends, self.device)
-
-    @cached_property
-    def last(self) -> Tensor:
-        """Where each row's last real token lies. *Shape:* (rows,) int64"""
-        return self.starts[:-1].long() + move(torch.tensor(self.lengths), self.device) - 1
-
-    @cached_property
-    def positions(self) -> Tensor:
-        """Each token's place in its sequence, the prefix counted. *Shape:* (1, tokens) int64"""
-        spans = np.array(self.spans, dtype=np.int64)
-        first = np.cumsum(spans) - spans
-        places = np.arange(self.tokens) + np.repeat(self.before - first, spans)
-        return move(torch.from_numpy(places), self.device)[None]
-
-    @cached_property
-    def groups(self) -> tuple[Group, ...]:
-        """Runs of rows of equal span."""
-        return tuple(self._groups())
-
     def _groups(self) -> Iterator[Group]:
         token = row = 0
         for span, run in groupby(self.spans):
             count = sum(1 for _ in run)
-            yield Group(token, row, count, span)
+            yield Group(slice(token, token + count * span), row, count, span)
             token, row = token + count * span, row + count
 
     @cached_property

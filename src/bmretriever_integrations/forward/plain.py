@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from bmretriever_integrations.forward import layout
-from bmretriever_integrations.pooling import last_token
 
 
 class PlainForward:
@@ -63,3 +62,14 @@ class PlainForward:
         ids = layout.flat_ids(rows, batch, self._pad_id).view(len(rows), -1)
         lengths = layout.move(torch.tensor(batch.lengths), self._device)
         return last_token(self.network(input_ids=ids, use_cache=False).last_hidden_state, lengths)
+
+
+def last_token(hidden: Tensor, lengths: Tensor) -> Tensor:
+    """
+    Take each row's last real token, which is EOS.
+
+    :param hidden: final hidden state, padded on the right. *Shape:* (rows, length, width)
+    :param lengths: real tokens of each row. *Shape:* (rows,) int64
+    :returns: *Shape:* (rows, width), the dtype of ``hidden``.
+    """
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), lengths - 1]

@@ -10,15 +10,12 @@ row to row and are not shared.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from bmretriever_integrations.encoder.tokens import common_start
 from bmretriever_integrations.forward.layout import Prefix
 
 KEPT = 16
 """Prefixes that an engine keeps, the latest used. One of 30 tokens takes 6 MB at 410M in float32, 4 MB at 7B in bfloat16."""
-LEAST_SHARE = 0.1
-"""Part of a batch's tokens that the prefix must spare: below it, putting its keys before every row costs what it saves."""
 
 
 class PrefixCache:
@@ -43,16 +40,3 @@ class PrefixCache:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(ids)
         return self._kept[ids]
-
-
-def shared_tokens(rows: Sequence[list[int]], template: list[int]) -> int:
-    """
-    Count the leading tokens that all rows have in common with their template.
-
-    :param rows: token ids of each row, EOS last.
-    :param template: token ids of the template alone, without EOS.
-    :returns: how many; 0 where they are too few to be worth it. At least one token of every row is left over.
-    """
-    count = len(common_start([template, *rows]))
-    count = min(count, min(map(len, rows)) - 1)
-    return count if count * len(rows) >= LEAST_SHARE * sum(map(len, rows)) else 0

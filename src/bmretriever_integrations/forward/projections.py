@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
+from torch.nn import functional
 
 Rotary = tuple[Tensor, Tensor]
 """Cosine and sine of each token's position. *Shape:* (1, tokens, rotated width) each"""
@@ -38,6 +39,17 @@ def project(attention: Any, given: Tensor, asking: Tensor | None = None) -> tupl
     parts = queries, attention.k_proj(given), attention.v_proj(given)
     query, key, value = (part.view(len(part), -1, attention.head_dim) for part in parts)
     return query, key, value
+
+
+def look_up(table: Tensor, places: Tensor) -> Tensor:
+    """
+    Take keys or values of distinct tokens to all tokens; ``table[places]`` is slower on a CPU.
+
+    :param table: *Shape:* (distinct, heads, head width)
+    :param places: each token's row in the table. *Shape:* (tokens,) int64
+    :returns: *Shape:* (tokens, heads, head width)
+    """
+    return functional.embedding(places, table.flatten(1)).view(len(places), *table.shape[1:])
 
 
 def window_of(attention: Any) -> int | None:

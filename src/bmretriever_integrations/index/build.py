@@ -12,10 +12,10 @@ from bmretriever_integrations.corpus import read_corpus
 from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.builder import Builder, BuildReport
+from bmretriever_integrations.index.engines import OneEngine, PassageEngines
 from bmretriever_integrations.index.folder import clear_drafts, open_folder
 from bmretriever_integrations.index.manifest import IndexMismatch, Manifest, package_versions, read_manifest
 from bmretriever_integrations.index.progress import RecordBar
-from bmretriever_integrations.parallel.jobs import OneEngine, PassageEngines
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder

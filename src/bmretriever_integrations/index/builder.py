@@ -14,11 +14,11 @@ import numpy as np
 
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
 from bmretriever_integrations.index import shards
+from bmretriever_integrations.index.engines import PassageEngines
 from bmretriever_integrations.index.folder import write_hidden
 from bmretriever_integrations.index.manifest import IndexMismatch, Manifest
 from bmretriever_integrations.index.progress import RecordBar
 from bmretriever_integrations.index.supersession import Supersession
-from bmretriever_integrations.parallel.jobs import PassageEngines
 
 TOKENS_A_ROW = 32
 """A call takes ``batch_tokens / 32`` records: about ten batches, so that sorting by length pays and the bar still moves."""
@@ -109,7 +109,7 @@ class Builder:
                     self._bar.found(len(chunk))
                 else:
                     self._begun.append(_Begun(number, len(chunk), content, self._embed(chunk)))
-                self._put_down_to(self._engines.lanes - 1)
+                self._put_down_to(self._engines.slots - 1)
                 number += 1
             self._put_down_to(0)
         except DamagedSource:  # what was read before the damage is whole

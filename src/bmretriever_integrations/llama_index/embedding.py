@@ -22,8 +22,8 @@ from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent,
 from llama_index_instrumentation import get_dispatcher
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.encoder.sharing import LazyEngine
 from bmretriever_integrations.encoder.warm_up import WarmUp
-from bmretriever_integrations.llama_index.lazy_engine import LazyEngine
 from bmretriever_integrations.llama_index.vector_cache import Role, arecall, namespace, recall
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings

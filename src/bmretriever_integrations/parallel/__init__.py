@@ -9,13 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bmretriever_integrations.parallel.crew import WorkersLost
-    from bmretriever_integrations.parallel.engines import WorkerLostWarning
+    from bmretriever_integrations.parallel.dispatcher import WorkersLost
     from bmretriever_integrations.parallel.pool import EncoderPool
+    from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
 
 __all__ = ["EncoderPool", "WorkerLostWarning", "WorkersLost"]
 
-_HOMES = {"EncoderPool": "pool", "WorkerLostWarning": "engines", "WorkersLost": "crew"}
+_HOMES = {"EncoderPool": "pool", "WorkerLostWarning": "worker_group", "WorkersLost": "dispatcher"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Who is next: one errand of each caller in turn, so that a query need not wait for the end of somebody's corpus."""
+"""Who is next: one job of each caller in turn, so that a query need not wait for the end of somebody's corpus."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
 
-from bmretriever_integrations.parallel.jobs import Errand, Progress, Vectors
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.parallel.jobs import Job, Progress
 
 
 def no_report(_texts: int) -> None:
@@ -18,15 +19,15 @@ def no_report(_texts: int) -> None:
     """
 
 
-class Waiting:
-    """An errand on its way: waiting, or with a worker."""
+class QueuedJob:
+    """An job on its way: queued, or with a worker."""
 
-    def __init__(self, errand: Errand, done: Progress) -> None:
+    def __init__(self, job: Job, done: Progress) -> None:
         """
-        :param errand: the work.
+        :param job: the work.
         :param done: told as texts are embedded, from any thread.
         """
-        self.errand = errand
+        self.job = job
         self.result: Future[Vectors] = Future()
         self._done, self._reported = done, 0
 
@@ -49,31 +50,31 @@ class Waiting:
         self._reported = 0
 
 
-class Turns:
-    """A queue of callers, each with a queue of errands; thread-safe."""
+class FairQueue:
+    """A queue of callers, each with a queue of jobs; thread-safe."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
-        self._callers: deque[deque[Waiting]] = deque()
+        self._callers: deque[deque[QueuedJob]] = deque()
         self._over: BaseException | None = None
 
-    def add(self, errands: Iterable[Waiting]) -> None:
+    def add(self, jobs: Iterable[QueuedJob]) -> None:
         """
-        Line up one caller's errands.
+        Line up one caller's jobs.
 
-        :param errands: in their order.
+        :param jobs: in their order.
         :raises BaseException: why there is nobody left to do them.
         """
         with self._change:
             if self._over is not None:
                 raise self._over
-            line = deque(errands)
+            line = deque(jobs)
             if line:
                 self._callers.append(line)
                 self._change.notify_all()
 
-    def take(self) -> Waiting | None:
-        """Wait for the next errand; None once there will be none."""
+    def take(self) -> QueuedJob | None:
+        """Wait for the next job; None once there will be none."""
         with self._change:
             while True:
                 while not self._callers and self._over is None:
@@ -81,25 +82,25 @@ class Turns:
                 if self._over is not None:
                     return None
                 caller = self._callers.popleft()
-                waiting = caller.popleft()
+                queued = caller.popleft()
                 if caller:
                     self._callers.append(caller)
-                if waiting.begin():
-                    return waiting
+                if queued.begin():
+                    return queued
 
-    def give_back(self, waiting: Waiting) -> None:
+    def put_back(self, queued: QueuedJob) -> None:
         """
-        Put an errand first, as its worker was lost.
+        Put an job first, as its worker was lost.
 
-        :param waiting: the errand.
+        :param queued: the job.
         """
-        waiting.take_back()
+        queued.take_back()
         with self._change:
             if self._over is None:
-                self._callers.appendleft(deque([waiting]))
+                self._callers.appendleft(deque([queued]))
                 self._change.notify_all()
                 return
-        waiting.result.set_exception(self._over)
+        queued.result.set_exception(self._over)
 
     def end(self, reason: BaseException) -> None:
         """
@@ -111,9 +112,9 @@ class Turns:
             if self._over is not None:
                 return
             self._over = reason
-            left = [waiting for caller in self._callers for waiting in caller]
+            left = [queued for caller in self._callers for queued in caller]
             self._callers.clear()
             self._change.notify_all()
-        for waiting in left:
-            if waiting.begin():
-                waiting.result.set_exception(reason)
+        for queued in left:
+            if queued.begin():
+                queued.result.set_exception(reason)

@@ -6,7 +6,7 @@ import pickle
 import traceback
 from dataclasses import dataclass
 
-from bmretriever_integrations.parallel.jobs import Errand, Facts
+from bmretriever_integrations.parallel.jobs import Facts, Job
 from bmretriever_integrations.parallel.shared_memory import SharedRows
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -22,9 +22,9 @@ class Load:
 
 @dataclass(frozen=True)
 class Work:
-    """Owner: do this errand."""
+    """Owner: do this job."""
 
-    errand: Errand
+    job: Job
     rows: SharedRows
 
 
@@ -37,7 +37,7 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Finished:
-    """Worker: the engine is loaded (its facts), or the errand is done (None)."""
+    """Worker: the engine is loaded (its facts), or the job is done (None)."""
 
     facts: Facts | None = None
 
@@ -49,8 +49,8 @@ class Failed:
     error: BaseException
 
 
-Question = Load | Work
-Answer = Embedded | Finished | Failed
+Request = Load | Work
+Reply = Embedded | Finished | Failed
 
 
 def portable(error: BaseException, name: str) -> BaseException:

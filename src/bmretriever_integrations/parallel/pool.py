@@ -10,18 +10,18 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
-from bmretriever_integrations.encoder.tokens import check_passages, check_texts
-from bmretriever_integrations.encoder.vectors import Output
+from bmretriever_integrations.encoder.texts import check_passages, check_texts
+from bmretriever_integrations.encoder.vectors import Output, Vectors
 from bmretriever_integrations.parallel.chunks import cut, estimate
-from bmretriever_integrations.parallel.engines import Engines
-from bmretriever_integrations.parallel.fair_queue import Waiting, no_report
-from bmretriever_integrations.parallel.jobs import Errand, Vectors
+from bmretriever_integrations.parallel.fair_queue import QueuedJob, no_report
+from bmretriever_integrations.parallel.jobs import Job
 from bmretriever_integrations.parallel.process import ProcessWorker
+from bmretriever_integrations.parallel.worker_group import WorkerGroup
 from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
 
-class EncoderPool(Engines):
+class EncoderPool(WorkerGroup):
     """
     Embeds with several devices of this machine at once: a process for each, and every free one takes the next texts.
 
@@ -113,10 +113,10 @@ class EncoderPool(Engines):
         task = self.instruction if instruction is None else resolve_instruction(instruction)
         checked = check_texts(texts, "texts")
 
-        def errand(rows: list[int]) -> Errand:
-            return Errand("encode_queries", (([checked[row] for row in rows], task),), self.batch_tokens)
+        def job(rows: list[int]) -> Job:
+            return Job("encode_queries", (([checked[row] for row in rows], task),), self.batch_tokens)
 
-        return self._encode([query_prompt(task, text) for text in checked], errand, out)
+        return self._encode([query_prompt(task, text) for text in checked], job, out)
 
     def encode_passages(
         self, texts: Sequence[str], titles: Sequence[str | None] | None = None, *, out: Vectors | None = None
@@ -134,23 +134,21 @@ class EncoderPool(Engines):
         """
         checked, heads = check_passages(texts, titles)
 
-        def errand(rows: list[int]) -> Errand:
+        def job(rows: list[int]) -> Job:
             call = ([checked[row] for row in rows], [heads[row] for row in rows])
-            return Errand("encode_passages", (call,), self.batch_tokens)
+            return Job("encode_passages", (call,), self.batch_tokens)
 
-        return self._encode(
-            [passage_prompt(text, head) for text, head in zip(checked, heads, strict=True)], errand, out
-        )
+        return self._encode([passage_prompt(text, head) for text, head in zip(checked, heads, strict=True)], job, out)
 
-    def _encode(self, prompts: list[str], errand: Callable[[list[int]], Errand], out: Vectors | None) -> Vectors:
+    def _encode(self, prompts: list[str], job: Callable[[list[int]], Job], out: Vectors | None) -> Vectors:
         """Distinct prompts -> chunks -> workers -> one array."""
-        output = Output(prompts, self.width, out)
+        output = Output(prompts, self.width, False, out)  # the workers normalise
         sizes = [estimate(len(prompt.encode()), self.settings.max_length) for prompt in output.prompts]
         chunks = cut(sizes, self.batch_tokens, len(self.devices))
-        waiting = [Waiting(errand(output.rows(chunk)), no_report) for chunk in chunks]
-        places = {one.result: chunk for one, chunk in zip(waiting, chunks, strict=True)}
-        self._crew.submit(waiting)
-        del waiting  # so that each result goes as soon as it is written
+        queued = [QueuedJob(job(output.rows(chunk)), no_report) for chunk in chunks]
+        places = {one.result: chunk for one, chunk in zip(queued, chunks, strict=True)}
+        self.dispatcher.submit(queued)
+        del queued  # so that each result goes as soon as it is written
         shown = self.progress and len(prompts) > 1
         try:
             with tqdm(total=len(sizes), desc="embedding", unit="text", disable=not shown) as bar:

@@ -17,10 +17,11 @@ import threading
 from queue import SimpleQueue
 from typing import Any
 
-from bmretriever_integrations.parallel.crew import WorkerLost
-from bmretriever_integrations.parallel.fair_queue import Waiting, no_report
-from bmretriever_integrations.parallel.jobs import Facts, Progress, Vectors
-from bmretriever_integrations.parallel.messages import Answer, Embedded, Failed, Load, Question, Work
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.parallel.dispatcher import WorkerLost
+from bmretriever_integrations.parallel.fair_queue import QueuedJob, no_report
+from bmretriever_integrations.parallel.jobs import Facts, Progress
+from bmretriever_integrations.parallel.messages import Embedded, Failed, Load, Reply, Request, Work
 from bmretriever_integrations.parallel.shared_memory import shared_rows
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -44,7 +45,7 @@ class ProcessWorker:
         self._numbers = itertools.count()
         self._lock = threading.Lock()  # of the two below
         self._end: str | None = None
-        self._asking: dict[int, SimpleQueue[Answer | None]] = {}
+        self._asking: dict[int, SimpleQueue[Reply | None]] = {}
         self._writing = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
         self._process = subprocess.Popen(
@@ -63,16 +64,16 @@ class ProcessWorker:
         return self._process.pid
 
     def load(self) -> Facts:
-        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         facts: Facts = self._ask(self._order, no_report)
         self._width = facts.width
         return facts
 
-    def do(self, waiting: Waiting) -> Vectors:
-        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
-        with shared_rows(waiting.errand.texts, self._width) as rows:
+    def do(self, queued: QueuedJob) -> Vectors:
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
+        with shared_rows(queued.job.texts, self._width) as rows:
             vectors = rows.map()
-            self._ask(Work(waiting.errand, rows), waiting.report)
+            self._ask(Work(queued.job, rows), queued.report)
         return vectors
 
     def replace(self) -> bool:
@@ -80,12 +81,12 @@ class ProcessWorker:
         return False
 
     def close(self) -> None:
-        """See :class:`~bmretriever_integrations.parallel.crew.Worker`; it keeps nothing that would have to be saved."""
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`; it keeps nothing that would have to be saved."""
         self._process.kill()
         self._process.wait()
 
-    def _ask(self, question: Question, done: Progress) -> Any:
-        answers: SimpleQueue[Answer | None] = SimpleQueue()
+    def _ask(self, question: Request, done: Progress) -> Any:
+        answers: SimpleQueue[Reply | None] = SimpleQueue()
         number = next(self._numbers)
         with self._lock:
             if self._end is not None:

@@ -6,19 +6,20 @@ import importlib
 import threading
 from typing import Any
 
-from bmretriever_integrations.parallel.crew import LANES, WorkerLost
-from bmretriever_integrations.parallel.engines import Engines
-from bmretriever_integrations.parallel.fair_queue import Waiting, no_report
-from bmretriever_integrations.parallel.jobs import Errand, Facts, Vectors
-from bmretriever_integrations.parallel.worker_engine import Engine
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.parallel.dispatcher import SLOTS, WorkerLost
+from bmretriever_integrations.parallel.fair_queue import QueuedJob, no_report
+from bmretriever_integrations.parallel.jobs import Facts, Job
+from bmretriever_integrations.parallel.worker_engine import WorkerEngine
+from bmretriever_integrations.parallel.worker_group import WorkerGroup
 from bmretriever_integrations.settings import EncoderSettings
 
 REPLACEMENTS = 3
 """Times that a worker is started anew elsewhere: machines come and go, but what ends every worker must end the run, too."""
 
 
-class RayEngines(Engines):
-    """Engines on the actors of a Ray cluster, for building an index: the texts go to them and the vectors come back."""
+class RayEngines(WorkerGroup):
+    """WorkerGroup on the actors of a Ray cluster, for building an index: the texts go to them and the vectors come back."""
 
     def __init__(self, settings: EncoderSettings, *, workers: int | None = None, address: str | None = None) -> None:
         """
@@ -71,7 +72,7 @@ class RayWorker:
         :param options: what it needs of its machine.
         """
         self.name, self._ray, self._settings = name, ray, settings
-        self._class = ray.remote(**options, max_concurrency=LANES)(Actor)
+        self._class = ray.remote(**options, max_concurrency=SLOTS)(Actor)
         self._lock = threading.Lock()
         self._closed = False
         self._left = REPLACEMENTS
@@ -79,21 +80,21 @@ class RayWorker:
         self._actor = self._class.remote(settings)
 
     def load(self) -> Facts:
-        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         facts: Facts = self._get(self._actor, self._actor.load.remote())
         return facts
 
-    def do(self, waiting: Waiting) -> Vectors:
-        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
+    def do(self, queued: QueuedJob) -> Vectors:
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         actor = self._actor
-        vectors: Vectors = self._get(actor, actor.run.remote(waiting.errand))
-        waiting.report(len(vectors))
+        vectors: Vectors = self._get(actor, actor.run.remote(queued.job))
+        queued.report(len(vectors))
         return vectors
 
     def replace(self) -> bool:
-        """See :class:`~bmretriever_integrations.parallel.crew.Worker`; waits until the cluster has room for it again."""
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`; waits until the cluster has room for it again."""
         with self._lock:
-            if self._actor is not self._broken:  # another lane has done so already
+            if self._actor is not self._broken:  # another slot has done so already
                 return True
             while self._left > 0 and not self._closed:
                 self._left -= 1
@@ -103,14 +104,14 @@ class RayWorker:
                 except Exception:
                     self._broken = self._actor
                     continue
-                self._actor = actor  # only now: another lane would send it work before it has an engine
+                self._actor = actor  # only now: another slot would send it work before it has an engine
                 if self._closed:
                     self._ray.kill(actor)
                 return not self._closed
             return False
 
     def close(self) -> None:
-        """See :class:`~bmretriever_integrations.parallel.crew.Worker`."""
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         self._closed = True
         self._ray.kill(self._actor)
 
@@ -132,23 +133,23 @@ class Actor:
         :param settings: of the engine.
         """
         self._settings = settings
-        self._engine: Engine | None = None
+        self._engine: WorkerEngine | None = None
 
     def load(self) -> Facts:
         """Load the engine."""
-        self._engine = Engine(self._settings)
+        self._engine = WorkerEngine(self._settings)
         return self._engine.facts
 
-    def run(self, errand: Errand) -> Vectors:
+    def run(self, job: Job) -> Vectors:
         """
-        Do an errand.
+        Do an job.
 
-        :param errand: what to embed.
+        :param job: what to embed.
         :returns: *Shape:* (n, width) float32
         """
         if self._engine is None:
             raise RuntimeError("no engine was loaded")
-        return self._engine.run(errand, no_report)
+        return self._engine.run(job, no_report)
 
 
 def _ray() -> Any:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+from bmretriever_integrations.encoder.vectors import Vectors
 
 
 @dataclass(frozen=True)

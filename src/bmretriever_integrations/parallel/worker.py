@@ -13,24 +13,24 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
-from bmretriever_integrations.parallel.crew import LANES
+from bmretriever_integrations.parallel.dispatcher import SLOTS
 from bmretriever_integrations.parallel.messages import (
-    Answer,
     Embedded,
     Failed,
     Finished,
     Load,
-    Question,
+    Reply,
+    Request,
     Work,
     portable,
 )
-from bmretriever_integrations.parallel.worker_engine import Engine
+from bmretriever_integrations.parallel.worker_engine import WorkerEngine
 
 if TYPE_CHECKING:
     import torch
 
 
-class Desk:
+class Server:
     """Does what it is asked, several things at once, and answers each under its number."""
 
     def __init__(self, answers: IO[bytes]) -> None:
@@ -38,19 +38,19 @@ class Desk:
         :param answers: where the owner listens.
         """
         self._answers, self._writing = answers, threading.Lock()
-        self._engine: Engine | None = None
+        self._engine: WorkerEngine | None = None
         self._device: torch.device | None = None
         self._name = "?"
 
-    def handle(self, number: int, question: Question) -> None:
+    def handle(self, number: int, question: Request) -> None:
         """
-        Answer one question, whatever happens.
+        Reply one question, whatever happens.
 
         :param number: of the question.
         :param question: what to do.
         """
         try:
-            answer: Answer = self._load(question) if isinstance(question, Load) else self._work(number, question)
+            answer: Reply = self._load(question) if isinstance(question, Load) else self._work(number, question)
         except BaseException as error:
             answer = Failed(portable(error, self._name))
         self._say(number, answer)
@@ -59,22 +59,21 @@ class Desk:
         self._name = str(order.settings.device)
         import torch
 
-        from bmretriever_integrations.device import resolve_device
-        from bmretriever_integrations.memory import keep_freed_memory
+        from bmretriever_integrations.device import keep_freed_memory, resolve_device
 
         self._device = resolve_device(order.settings.device)
         keep_freed_memory()  # this process is ours
         if order.sharers:
             torch.set_num_threads(max(1, torch.get_num_threads() // order.sharers))
         self._enter_device()
-        self._engine = Engine(order.settings)
+        self._engine = WorkerEngine(order.settings)
         return Finished(self._engine.facts)
 
     def _work(self, number: int, work: Work) -> Finished:
         if self._engine is None:
             raise RuntimeError("no engine was loaded")
         self._enter_device()
-        work.rows.map()[:] = self._engine.run(work.errand, lambda texts: self._say(number, Embedded(texts)))
+        work.rows.map()[:] = self._engine.run(work.job, lambda texts: self._say(number, Embedded(texts)))
         return Finished()
 
     def _enter_device(self) -> None:
@@ -84,7 +83,7 @@ class Desk:
 
             torch.cuda.set_device(self._device)
 
-    def _say(self, number: int, answer: Answer) -> None:
+    def _say(self, number: int, answer: Reply) -> None:
         with self._writing:
             pickle.dump((number, answer), self._answers)
             self._answers.flush()
@@ -94,14 +93,14 @@ def main() -> None:
     """Listen until the owner hangs up."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
-    desk = Desk(answers)
-    lanes = ThreadPoolExecutor(LANES)
+    server = Server(answers)
+    slots = ThreadPoolExecutor(SLOTS)
     while True:
         try:
             number, question = pickle.load(sys.stdin.buffer)
         except (EOFError, pickle.UnpicklingError):  # the owner is gone, perhaps in the middle of a word
             os._exit(0)
-        lanes.submit(desk.handle, number, question)
+        slots.submit(server.handle, number, question)
 
 
 if __name__ == "__main__":

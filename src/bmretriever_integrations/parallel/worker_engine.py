@@ -1,18 +1,19 @@
-"""A worker's engine, which does errands of any token budget."""
+"""A worker's engine, which does jobs of any token budget."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
-from bmretriever_integrations.parallel.jobs import Errand, Progress, Vectors, facts_of
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.parallel.jobs import Job, Progress, facts_of
 from bmretriever_integrations.settings import EncoderSettings
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 
 
-class Engine:
+class WorkerEngine:
     """Holds one model, and a view of it for each budget, whose budget stays halved once memory was too small for it."""
 
     def __init__(self, settings: EncoderSettings) -> None:
@@ -21,20 +22,22 @@ class Engine:
 
         :param settings: with the device.
         """
-        self._encoder = settings.open()
+        from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+        self._encoder = BMRetrieverEncoder.from_settings(settings)
         self._views: dict[int, BMRetrieverEncoder] = {}
         self._lock = threading.Lock()
         self.facts = facts_of(self._encoder)
 
-    def run(self, errand: Errand, done: Progress) -> Vectors:
+    def run(self, job: Job, done: Progress) -> Vectors:
         """
-        Do an errand.
+        Do an job.
 
-        :param errand: what to embed.
+        :param job: what to embed.
         :param done: told as texts are embedded.
         :returns: *Shape:* (n, width) float32
         """
-        return errand.run(self._view(errand.batch_tokens), done)
+        return job.run(self._view(job.batch_tokens), done)
 
     def _view(self, batch_tokens: int) -> BMRetrieverEncoder:
         with self._lock:

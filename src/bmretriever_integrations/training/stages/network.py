@@ -16,7 +16,7 @@ from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.forward.choose import has_varlen, knows
 from bmretriever_integrations.forward.decoder import FlatDecoder
 from bmretriever_integrations.forward.layout import packed_to, padded_to
-from bmretriever_integrations.pooling import last_token
+from bmretriever_integrations.forward.plain import last_token
 from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
 
 
@@ -106,14 +106,13 @@ def open_base(base: str, settings: StageSettings) -> Base:
     from safetensors import SafetensorError
 
     from bmretriever_integrations.checkpoints.loading import load
-    from bmretriever_integrations.settings import EncoderSettings
 
     check_bf16(settings)
     dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32  # frozen weights need no more
     started = _started_adapter(base, settings.lora)
     name = base if started is None else base_of_adapter(started)
     try:
-        loaded = load(EncoderSettings(model=name), dtype)
+        loaded = load(name, dtype)
     except SafetensorError as error:
         raise ValueError(f"the weights of base {base} are damaged: {error}; fetch or make them again") from error
     network = loaded.network
@@ -194,12 +193,11 @@ def save_network(base: Base, output: Path, settings: StageSettings) -> None:
 def _merged(base: Base, folder: Path) -> Any:
     """Merge as whoever loads the adapter will: into the base as it is on the disk, in float32."""
     from bmretriever_integrations.checkpoints.loading import load
-    from bmretriever_integrations.settings import EncoderSettings
 
     base.adapter.peft_config["default"].base_model_name_or_path = base.name
     base.adapter.save_pretrained(folder)
     base.tokenizer.save_pretrained(folder)
-    return load(EncoderSettings(model=str(folder)), torch.float32).network
+    return load(str(folder), torch.float32).network
 
 
 def write_checkpoint(network: Any, tokenizer: Any, output: Path, normalize: bool) -> None:

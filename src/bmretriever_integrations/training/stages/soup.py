@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from bmretriever_integrations.checkpoints.loading import load
-from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.training.stages.network import write_checkpoint
 
 
@@ -24,10 +23,10 @@ def average_checkpoints(folders: Sequence[Path], output: Path) -> None:
         raise ValueError(f"an average needs at least two checkpoints, got {len(folders)}")
     if output.exists() and any(output.iterdir()):
         raise ValueError(f"output {output} is not empty")
-    first = load(EncoderSettings(model=str(folders[0])), torch.float32)
+    first = load(str(folders[0]), torch.float32)
     total = first.network.state_dict()
     for folder in folders[1:]:
-        other = load(EncoderSettings(model=str(folder)), torch.float32).network.state_dict()
+        other = load(str(folder), torch.float32).network.state_dict()
         if {name: tensor.shape for name, tensor in other.items()} != {
             name: tensor.shape for name, tensor in total.items()
         }:

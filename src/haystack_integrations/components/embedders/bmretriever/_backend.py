@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from transformers import AutoModel, AutoTokenizer  # noqa: F401
 
 from bmretriever_integrations.encoder.sharing import EngineLease
-from bmretriever_integrations.pooling import finish
+from bmretriever_integrations.encoder.vectors import finish
 from bmretriever_integrations.precision import Precision, quantize
 from bmretriever_integrations.settings import EncoderSettings
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations.parallel import chunks, shared_memory
-from bmretriever_integrations.parallel.crew import Crew, WorkerLost, WorkersLost
-from bmretriever_integrations.parallel.fair_queue import Turns, Waiting, no_report
-from bmretriever_integrations.parallel.jobs import Errand, Facts
+from bmretriever_integrations.parallel.dispatcher import Dispatcher, WorkerLost, WorkersLost
+from bmretriever_integrations.parallel.fair_queue import FairQueue, QueuedJob, no_report
+from bmretriever_integrations.parallel.jobs import Facts, Job
 from bmretriever_integrations.parallel.messages import Embedded, Failed, Finished, Load, Work, portable
-from bmretriever_integrations.parallel.worker import Desk
+from bmretriever_integrations.parallel.worker import Server
 from bmretriever_integrations.settings import EncoderSettings
 
 
 class Fake:
-    """Gives each errand's text back; fails, or is lost, where it is told to."""
+    """Gives each job's text back; fails, or is lost, where it is told to."""
 
     def __init__(self, name, lost_at=(), replacements=0, load=None, gate=None):
         self.name, self._lost_at, self._left, self._load, self._gate = name, lost_at, replacements, load, gate
@@ -33,11 +33,11 @@ class Fake:
             raise self._load
         return Facts(1, 10, {}, {}, 0)
 
-    def do(self, waiting):
+    def do(self, queued):
         if self._gate is not None:
             self._gate.wait()
-        ((text,), _titles), *_ = waiting.errand.calls
-        waiting.report(1)
+        ((text,), _titles), *_ = queued.job.calls
+        queued.report(1)
         if text in self._lost_at:
             raise WorkerLost(f"{self.name} ended at {text}")
         if text == "bad":
@@ -53,104 +53,104 @@ class Fake:
         self.closed = True
 
 
-def errands(*texts, done=no_report):
-    return [Waiting(Errand("encode_passages", (([text], [""]),), 10), done) for text in texts]
+def jobs(*texts, done=no_report):
+    return [QueuedJob(Job("encode_passages", (([text], [""]),), 10), done) for text in texts]
 
 
-def results(waiting):
-    return [one.result.result(timeout=10) for one in waiting]
+def results(queued):
+    return [one.result.result(timeout=10) for one in queued]
 
 
 def test_callers_take_turns():
-    turns = Turns()
-    turns.add(errands("a1", "a2", "a3"))
-    turns.add(errands("b1"))
-    turns.add(errands("c1", "c2"))
-    taken = [turns.take().errand.calls[0][0][0] for _ in range(6)]
+    turns = FairQueue()
+    turns.add(jobs("a1", "a2", "a3"))
+    turns.add(jobs("b1"))
+    turns.add(jobs("c1", "c2"))
+    taken = [turns.take().job.calls[0][0][0] for _ in range(6)]
     assert taken == ["a1", "b1", "c1", "a2", "c2", "a3"]
 
 
 def test_what_was_cancelled_is_not_begun():
-    turns = Turns()
-    first, second = errands("a", "b")
+    turns = FairQueue()
+    first, second = jobs("a", "b")
     turns.add([first, second])
     first.result.cancel()
     assert turns.take() is second
 
 
 def test_all_work_is_done_and_errors_are_their_own():
-    crew = Crew([Fake("one"), Fake("two")])
-    good, bad, more = errands("a"), errands("bad"), errands(*"cdefg")
+    dispatcher = Dispatcher([Fake("one"), Fake("two")])
+    good, bad, more = jobs("a"), jobs("bad"), jobs(*"cdefg")
     for some in (good, bad, more):
-        crew.submit(some)
+        dispatcher.submit(some)
     assert results(good + more) == list("acdefg")
     with pytest.raises(ValueError, match="bad text"):
         results(bad)
-    assert crew.alive == 2
-    crew.close()
+    assert dispatcher.alive == 2
+    dispatcher.close()
 
 
 def test_a_lost_workers_errand_is_done_by_another_and_counted_once():
     counted = []
-    crew = Crew([Fake("one", lost_at="abcdefgh"), Fake("two")])
-    work = errands(*"abcdefgh", done=counted.append)
-    crew.submit(work)
+    dispatcher = Dispatcher([Fake("one", lost_at="abcdefgh"), Fake("two")])
+    work = jobs(*"abcdefgh", done=counted.append)
+    dispatcher.submit(work)
     assert results(work) == list("abcdefgh")
     assert sum(counted) == 8
-    if crew.lost:  # unless the other was quicker with all eight
-        assert crew.alive == 1
-        assert crew.lost[0].startswith("one ended at")
-    crew.close()
+    if dispatcher.lost:  # unless the other was quicker with all eight
+        assert dispatcher.alive == 1
+        assert dispatcher.lost[0].startswith("one ended at")
+    dispatcher.close()
 
 
 def test_when_none_is_left_everybody_is_told_how_each_ended():
     gate = threading.Event()
-    crew = Crew([Fake("one", lost_at="abcdef", gate=gate), Fake("two", lost_at="abcdef", gate=gate)])
-    work = errands(*"abcdef")
-    crew.submit(work)
+    dispatcher = Dispatcher([Fake("one", lost_at="abcdef", gate=gate), Fake("two", lost_at="abcdef", gate=gate)])
+    work = jobs(*"abcdef")
+    dispatcher.submit(work)
     gate.set()
     for one in work:
         with pytest.raises(WorkersLost, match=r"no worker is left: .*one ended at .*"):
             one.result.result(timeout=10)
     with pytest.raises(WorkersLost, match="two ended at"):
-        crew.submit(errands("g"))
-    assert crew.alive == 0
+        dispatcher.submit(jobs("g"))
+    assert dispatcher.alive == 0
 
 
 def test_a_worker_that_is_replaced_goes_on():
     lost_once = Fake("one", lost_at=["b"], replacements=10**6)
-    crew = Crew([lost_once])
-    work = errands("a", "b", "c")
-    crew.submit(work)
-    while not crew.lost:
+    dispatcher = Dispatcher([lost_once])
+    work = jobs("a", "b", "c")
+    dispatcher.submit(work)
+    while not dispatcher.lost:
         pass
     lost_once._lost_at = ()
     assert results(work) == ["a", "b", "c"]
-    assert crew.alive == 1
-    crew.close()
+    assert dispatcher.alive == 1
+    dispatcher.close()
 
 
 def test_one_that_cannot_load_closes_all():
     workers = [Fake("one"), Fake("two", load=FileNotFoundError("no such model")), Fake("three")]
     with pytest.raises(FileNotFoundError, match="no such model"):
-        Crew(workers)
+        Dispatcher(workers)
     assert all(worker.closed for worker in workers)
     with pytest.raises(WorkersLost, match="two ended, while it loaded the model"):
-        Crew([Fake("two", load=WorkerLost("two ended"))])
+        Dispatcher([Fake("two", load=WorkerLost("two ended"))])
 
 
 def test_closing_gives_up_what_waits():
     gate = threading.Event()
-    crew = Crew([Fake("one", gate=gate)])
-    work = errands(*"abcdef")
-    crew.submit(work)
-    crew.close()
+    dispatcher = Dispatcher([Fake("one", gate=gate)])
+    work = jobs(*"abcdef")
+    dispatcher.submit(work)
+    dispatcher.close()
     gate.set()
     wait([one.result for one in work], timeout=10)
     with pytest.raises(RuntimeError, match="these workers are closed"):
         results(work)
     with pytest.raises(RuntimeError, match="these workers are closed"):
-        crew.submit([])
+        dispatcher.submit([])
 
 
 def test_chunks_hold_every_text_once_longest_first_and_equal_work():
@@ -220,13 +220,13 @@ def test_a_desk_answers_every_question(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.get_num_threads", lambda: 7)
     monkeypatch.setattr("torch.set_num_threads", threads.append)
     sent = BytesIO()
-    desk = Desk(sent)
+    server = Server(sent)
     settings = EncoderSettings(model=str(tiny("llama")), device="cpu", dtype="float32")
-    errand = Errand("encode_passages", ((["a"] * 3, [""] * 3), (["b"], [""])), 64)
+    job = Job("encode_passages", ((["a"] * 3, [""] * 3), (["b"], [""])), 64)
     with shared_memory.shared_rows(4, 64) as rows:
-        desk.handle(1, Work(errand, rows))
-        desk.handle(2, Load(settings, sharers=3))
-        desk.handle(3, Work(errand, rows))
+        server.handle(1, Work(job, rows))
+        server.handle(2, Load(settings, sharers=3))
+        server.handle(3, Work(job, rows))
         vectors = rows.map()
     sent.seek(0)
     said = [pickle.load(sent) for _ in range(5)]

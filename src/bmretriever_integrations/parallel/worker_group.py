@@ -1,4 +1,4 @@
-"""Many engines as one: what a pool of this machine and a crew on a cluster have in common."""
+"""Many engines as one: what a pool of this machine and a dispatcher on a cluster have in common."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from bmretriever_integrations.parallel.crew import LANES, Crew, Worker
-from bmretriever_integrations.parallel.fair_queue import Waiting
-from bmretriever_integrations.parallel.jobs import Call, Errand, Facts, Progress, Vectors, versions_here
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.parallel.dispatcher import SLOTS, Dispatcher, Worker
+from bmretriever_integrations.parallel.fair_queue import QueuedJob
+from bmretriever_integrations.parallel.jobs import Call, Facts, Job, Progress, versions_here
 
 
 class WorkerLostWarning(RuntimeWarning):
     """A worker ended; its work in hand is done by the others."""
 
 
-class Engines:
+class WorkerGroup:
     """
-    Engines that make the same vectors, each with a worker of its own.
+    WorkerGroup that make the same vectors, each with a worker of its own.
 
     A worker that dies costs nothing but its work in hand, which the others do; a warning says so.
     """
@@ -35,17 +36,17 @@ class Engines:
         :raises WorkersLost: if a worker ended while it loaded the model.
         """
         self._warned = 0
-        self._crew = Crew(workers)
-        self._close = weakref.finalize(self, self._crew.close)
+        self.dispatcher = Dispatcher(workers)
+        self._close = weakref.finalize(self, self.dispatcher.close)
         self._facts = self._agree()
         self.width: int = self._facts.width
-        self.batch_tokens: int = min(facts.batch_tokens for facts in self._crew.facts)
-        self.lanes: int = (LANES + 1) * len(workers)  # one more than they work on, so that none waits for the slowest
+        self.batch_tokens: int = min(facts.batch_tokens for facts in self.dispatcher.facts)
+        self.slots: int = (SLOTS + 1) * len(workers)  # one more than they work on, so that none waits for the slowest
 
     def _agree(self) -> Facts:
         """Nobody may find out by the vectors that two machines were set up differently."""
-        one, first = self._crew.workers[0], self._crew.facts[0]
-        for worker, facts in zip(self._crew.workers, self._crew.facts, strict=True):
+        one, first = self.dispatcher.workers[0], self.dispatcher.facts[0]
+        for worker, facts in zip(self.dispatcher.workers, self.dispatcher.facts, strict=True):
             for name, here in versions_here().items():
                 if facts.versions[name] != here:
                     self._refuse(
@@ -74,12 +75,12 @@ class Engines:
         :raises WorkersLost: if no worker is left.
         """
         self._warn_of_losses()
-        waiting = Waiting(Errand("encode_passages", calls, batch_tokens), done)
-        self._crew.submit([waiting])
-        return waiting.result
+        queued = QueuedJob(Job("encode_passages", calls, batch_tokens), done)
+        self.dispatcher.submit([queued])
+        return queued.result
 
     def _warn_of_losses(self) -> None:
-        for loss in self._crew.lost[self._warned :]:
+        for loss in self.dispatcher.lost[self._warned :]:
             self._warned += 1
             warnings.warn(f"{loss}; the others do its part", WorkerLostWarning, stacklevel=5)
 
@@ -90,7 +91,7 @@ class Engines:
     @property
     def at_work(self) -> str:
         """How many workers there are, and how many are left."""
-        return f"{self._crew.alive} of {len(self._crew.workers)}" if self._close.alive else "closed"
+        return f"{self.dispatcher.alive} of {len(self.dispatcher.workers)}" if self._close.alive else "closed"
 
     def close(self) -> None:
         """End the workers; later calls raise RuntimeError. Closing twice does nothing."""

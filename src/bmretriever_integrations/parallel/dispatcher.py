@@ -1,4 +1,4 @@
-"""Workers and their work: each takes the next errand when it is free, and what a lost one had in hand goes to the others."""
+"""Workers and their work: each takes the next job when it is free, and what a lost one had in hand goes to the others."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Protocol
 
-from bmretriever_integrations.parallel.fair_queue import Turns, Waiting
-from bmretriever_integrations.parallel.jobs import Facts, Vectors
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.parallel.fair_queue import FairQueue, QueuedJob
+from bmretriever_integrations.parallel.jobs import Facts
 
-LANES = 2
-"""Errands that a worker has at once: it tokenizes one while its device computes the other."""
+SLOTS = 2
+"""Jobs that a worker has at once: it tokenizes one while its device computes the other."""
 
 
 class WorkersLost(ChildProcessError):
@@ -19,7 +20,7 @@ class WorkersLost(ChildProcessError):
 
 
 class WorkerLost(Exception):
-    """A worker ended with an errand in hand; says how."""
+    """A worker ended with an job in hand; says how."""
 
 
 class Worker(Protocol):
@@ -35,23 +36,23 @@ class Worker(Protocol):
         :raises WorkerLost: if it ended.
         """
 
-    def do(self, waiting: Waiting) -> Vectors:
+    def do(self, queued: QueuedJob) -> Vectors:
         """
-        Have an errand done; called from :data:`LANES` threads at once.
+        Have an job done; called from :data:`SLOTS` threads at once.
 
-        :param waiting: the errand; its progress is reported to it.
+        :param queued: the job; its progress is reported to it.
         :returns: *Shape:* (n, width) float32
         :raises WorkerLost: if it ended meanwhile.
         """
 
     def replace(self) -> bool:
-        """Start anew after a loss; called from :data:`LANES` threads at once. False if it stays lost."""
+        """Start anew after a loss; called from :data:`SLOTS` threads at once. False if it stays lost."""
 
     def close(self) -> None:
         """End it, whatever it is doing."""
 
 
-class Crew:
+class Dispatcher:
     """Keeps workers busy. A worker holds no lock of another, so none can hold the others up by dying."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
@@ -63,8 +64,8 @@ class Crew:
         """
         self.workers = list(workers)
         self.lost: list[str] = []
-        """How workers ended that should not have; grows while the crew works."""
-        self._turns = Turns()
+        """How workers ended that should not have; grows while the dispatcher works."""
+        self._queue = FairQueue()
         self._lock = threading.Lock()
         self._alive = set(range(len(self.workers)))
         self._closed = False
@@ -74,7 +75,7 @@ class Crew:
             self.close()
             raise
         for number in range(len(self.workers)):
-            for _ in range(LANES):
+            for _ in range(SLOTS):
                 threading.Thread(target=self._serve, args=(number,), name="bmretriever-worker", daemon=True).start()
 
     def _load(self) -> list[Facts]:
@@ -96,34 +97,34 @@ class Crew:
         with self._lock:
             return len(self._alive)
 
-    def submit(self, errands: Sequence[Waiting]) -> None:
+    def submit(self, jobs: Sequence[QueuedJob]) -> None:
         """
-        Have errands done, in turn with those of other callers.
+        Have jobs done, in turn with those of other callers.
 
-        :param errands: one caller's. Their results come, or an error; a result that is cancelled in time is not begun.
+        :param jobs: one caller's. Their results come, or an error; a result that is cancelled in time is not begun.
         :raises WorkersLost: if no worker is left.
-        :raises RuntimeError: if the crew was closed.
+        :raises RuntimeError: if the dispatcher was closed.
         """
-        self._turns.add(errands)
+        self._queue.add(jobs)
 
     def _serve(self, number: int) -> None:
         worker = self.workers[number]
-        while (waiting := self._turns.take()) is not None:
+        while (queued := self._queue.take()) is not None:
             try:
-                waiting.result.set_result(worker.do(waiting))
+                queued.result.set_result(worker.do(queued))
             except WorkerLost as loss:
-                self._turns.give_back(waiting)
+                self._queue.put_back(queued)
                 if not self._goes_on(number, str(loss)):
                     return
             except BaseException as error:
-                waiting.result.set_exception(error)
-            del waiting  # this thread may wait for hours: it must not keep the last errand's vectors
+                queued.result.set_exception(error)
+            del queued  # this thread may wait for hours: it must not keep the last job's vectors
 
     def _goes_on(self, number: int, loss: str) -> bool:
         with self._lock:
             if self._closed:
                 return False
-            if loss not in self.lost:  # every lane sees it
+            if loss not in self.lost:  # every slot sees it
                 self.lost.append(loss)
         if self.workers[number].replace():
             return True
@@ -131,13 +132,13 @@ class Crew:
             self._alive.discard(number)
             over = not self._alive
         if over:
-            self._turns.end(WorkersLost(f"no worker is left: {'; '.join(self.lost)}"))
+            self._queue.end(WorkersLost(f"no worker is left: {'; '.join(self.lost)}"))
         return False
 
     def close(self) -> None:
         """End all workers; what is under way is given up. Closing twice does nothing."""
         with self._lock:
             self._closed = True
-        self._turns.end(RuntimeError("these workers are closed; make new ones"))
+        self._queue.end(RuntimeError("these workers are closed; make new ones"))
         for worker in self.workers:
             worker.close()

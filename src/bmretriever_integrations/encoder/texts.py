@@ -1,0 +1,49 @@
+"""What callers pass as texts: checked before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def check_texts(texts: Sequence[str], name: str) -> list[str]:
+    """
+    Refuse what no tokenizer can take, before any work is done.
+
+    :param texts: a list of strings.
+    :param name: what to call it in the message.
+    :returns: the texts as a list.
+    :raises TypeError: if it is one string, or an element is no string.
+    :raises ValueError: if a text holds a lone surrogate, half of a character that UTF-8 cannot carry.
+    """
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"{name} must be a list of str, got one {type(texts).__name__}: write [text]")
+    checked = list(texts)
+    for position, text in enumerate(checked):
+        if not isinstance(text, str):
+            raise TypeError(f"{name}[{position}] must be a str, got {type(text).__name__}")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{name}[{position}] holds a lone surrogate (U+{ord(text[error.start]):04X} at character {error.start}), "
+                "which is no character. Repair it with "
+                "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
+            ) from None
+    return checked
+
+
+def check_passages(texts: Sequence[str], titles: Sequence[str | None] | None) -> tuple[list[str], list[str]]:
+    """
+    Refuse passages that no engine can take, before any work is done.
+
+    :param texts: the passages.
+    :param titles: a title, "" or None for each; None where no passage has one.
+    :returns: texts, and as many titles, "" where there is none.
+    :raises TypeError: if one of them is no list of strings.
+    :raises ValueError: if they differ in length or a text holds a lone surrogate.
+    """
+    checked = check_texts(texts, "texts")
+    heads = [""] * len(checked) if titles is None else check_texts([title or "" for title in titles], "titles")
+    if len(heads) != len(checked):
+        raise ValueError(f"titles must be as many as texts: got {len(heads)} titles for {len(checked)} texts")
+    return checked, heads

@@ -1,0 +1,70 @@
+"""What embeds for the index: the engine of this process, or many engines that :mod:`..parallel` keeps busy."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.parallel.jobs import Call, Job, Progress, steady_batch_tokens
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+
+@runtime_checkable
+class PassageEngines(Protocol):
+    """One engine or many, as the index sees them: passages go in as jobs, and several may be under way at once."""
+
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of a batch that every engine here can hold."""
+
+    @property
+    def slots(self) -> int:
+        """Jobs that keep every engine busy."""
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the vectors."""
+
+    def submit_passages(self, calls: tuple[Call, ...], batch_tokens: int, done: Progress) -> Future[Vectors]:
+        """
+        Begin to embed passages.
+
+        :param calls: each a list of texts and a list of their titles; one engine makes them all.
+        :param batch_tokens: tokens of a batch, exactly.
+        :param done: told as texts are embedded, from any thread.
+        :returns: their vectors, in order. *Shape:* (n, width) float32
+        """
+
+
+class OneEngine:
+    """The engine of this process as :class:`PassageEngines`: what is submitted is embedded before the call returns."""
+
+    slots = 1
+
+    def __init__(self, encoder: BMRetrieverEncoder) -> None:
+        """
+        :param encoder: its ``max_batch_tokens`` is set to that of the last job.
+        """
+        self._encoder = encoder
+        self.width = encoder.width
+        self.batch_tokens = steady_batch_tokens(encoder)
+
+    def identity(self) -> dict[str, Any]:
+        """See :class:`PassageEngines`."""
+        return self._encoder.identity()
+
+    def submit_passages(self, calls: tuple[Call, ...], batch_tokens: int, done: Progress) -> Future[Vectors]:
+        """See :class:`PassageEngines`; errors are raised here and now."""
+        if self._begun_with != batch_tokens:  # set once, so that a budget halved for lack of memory stays halved
+            self._encoder.max_batch_tokens = self._begun_with = batch_tokens
+        future: Future[Vectors] = Future()
+        future.set_result(Job("encode_passages", calls, batch_tokens).run(self._encoder, done))
+        return future
+
+    _begun_with: int | None = None
