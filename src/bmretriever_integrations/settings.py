@@ -57,6 +57,19 @@ class EncoderSettings:
         if self.max_batch_tokens is not None:
             _check_count("max_batch_tokens", self.max_batch_tokens, smallest=1)
 
+    def check_fits(self, config: Any) -> None:
+        """
+        Refuse lengths that a checkpoint does not have.
+
+        :param config: of the checkpoint's network.
+        :raises ValueError: if ``max_length`` or ``truncate_dim`` is too large for it.
+        """
+        limit = getattr(config, "max_position_embeddings", None)
+        if limit is not None and self.max_length > limit:
+            raise ValueError(f"max_length must be at most {limit} for {self.model}, got {self.max_length}")
+        if self.truncate_dim is not None and self.truncate_dim > config.hidden_size:
+            raise ValueError(f"truncate_dim must be at most {config.hidden_size}, got {self.truncate_dim}")
+
 
 def _check_count(name: str, value: Any, smallest: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):

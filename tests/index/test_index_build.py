@@ -62,7 +62,9 @@ def test_two_runs_give_the_same_bytes_and_a_third_changes_nothing(
 def test_free_memory_does_not_decide_the_bytes(tmp_path: Path, tiny, write_jsonl, contents, monkeypatch) -> None:
     source = write_jsonl(tmp_path / "c.jsonl", 200)
     for folder, tokens in (("a", 4096), ("b", 600)):
-        monkeypatch.setattr("bmretriever_integrations.device.choose_batch_tokens", lambda *_, tokens=tokens: tokens)
+        monkeypatch.setattr(
+            "bmretriever_integrations.encoder.encoder.choose_batch_tokens", lambda *_, tokens=tokens: tokens
+        )
         with BMRetrieverEncoder(tiny("llama"), dtype="float32", device="cpu") as engine:
             assert engine.max_batch_tokens == tokens
             build_index(engine, [source], tmp_path / folder)

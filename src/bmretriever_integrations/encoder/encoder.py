@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,10 @@ from bmretriever_integrations.device import choose_batch_tokens, resolve_device
 from bmretriever_integrations.encoder.batches import Batches
 from bmretriever_integrations.encoder.runner import Runner
 from bmretriever_integrations.encoder.texts import check_passages, check_texts
-from bmretriever_integrations.encoder.tokens import PromptTokenizer, shared_tokens
+from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.encoder.transfer import Arriving
 from bmretriever_integrations.encoder.vectors import Output, Vectors
-from bmretriever_integrations.encoder.warm_up import WarmUp, check_spans, timed
+from bmretriever_integrations.encoder.warm_up import WarmUp, run_steps
 from bmretriever_integrations.forward.choose import choose_forward
 from bmretriever_integrations.forward.quantization import quantize_network, resolve_quantized
 from bmretriever_integrations.prompts import PASSAGE_PREFIX, passage_prompt, query_prompt, resolve_instruction
@@ -106,7 +106,7 @@ class BMRetrieverEncoder:
             progress=progress,
         )
         config = loaded.network.config
-        _check_limits(self.settings, config)
+        self.settings.check_fits(config)
         self.revision = loaded.revision
         self.normalize = normalize or loaded.normalizes
         self.width: int = truncate_dim or config.hidden_size
@@ -202,21 +202,11 @@ class BMRetrieverEncoder:
         :raises ValueError: if a span is less than 2 or more than ``max_length`` leaves.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
-        (ids,) = self.tokenizer([query_prompt(task, "a")])
-        common = ids[: shared_tokens([ids], self.tokenizer.template(query_prompt(task, "")))]
-        chosen = check_spans(spans, self.settings.max_length - len(common))
-        steps: list[tuple[str, Callable[[], object]]] = []
-        if compile_layers:
-            self.runner.compile()
-            steps.append(("compile the layers", partial(self.encode_queries, ["a", "b b"], task)))
-        steps.append((f"instruction of {len(common)} tokens", partial(self.encode_queries, ["a"], task)))
-        if self.runner.is_recordable:
-            steps += [(f"graph for {span} tokens", partial(self.runner.record, common, span)) for span in chosen]
-        return timed([*steps, ("one query, ready", partial(self.encode_queries, ["a"], task))])
+        return run_steps(self, task, compile_layers, spans)
 
     def view(self, *, progress: bool, max_batch_tokens: int) -> BMRetrieverEncoder:
         """
-        Give the same engine, with the same weights and the same turns at the device, a bar and a budget of its own.
+        Give the same engine, with the same weights and the same queue for the device, another bar and budget.
 
         :param progress: show a bar while encoding.
         :param max_batch_tokens: tokens of a batch; the engine's own budget is not exceeded.
@@ -254,16 +244,7 @@ class BMRetrieverEncoder:
     def __repr__(self) -> str:
         return (
             f"BMRetrieverEncoder({self.settings.model!r}, device='{self.device}', dtype='{str(self.dtype)[6:]}', "
-            f"quantization={self.settings.quantization!r}, "
-            f"width={self.width}, max_length={self.settings.max_length}, normalize={self.normalize}, "
-            f"max_batch_tokens={self.max_batch_tokens}, forward={self.runner.name!r}, "
+            f"quantization={self.settings.quantization!r}, width={self.width}, max_length={self.settings.max_length}, "
+            f"normalize={self.normalize}, max_batch_tokens={self.max_batch_tokens}, forward={self.runner.name!r}, "
             f"instruction={self.instruction!r})"
         )
-
-
-def _check_limits(settings: EncoderSettings, config: Any) -> None:
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit is not None and settings.max_length > limit:
-        raise ValueError(f"max_length must be at most {limit} for {settings.model}, got {settings.max_length}")
-    if settings.truncate_dim is not None and settings.truncate_dim > config.hidden_size:
-        raise ValueError(f"truncate_dim must be at most {config.hidden_size}, got {settings.truncate_dim}")

@@ -36,8 +36,8 @@ class Runner:
 
     @property
     def is_recordable(self) -> bool:
-        """Whether single rows can run as one recorded graph on the network's device."""
-        return self._device.type == "cuda" and self._open().is_recordable
+        """Whether single rows can run as one recorded graph."""
+        return self._open().is_recordable
 
     def check_open(self) -> None:
         """

@@ -5,6 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bmretriever_integrations.encoder.tokens import shared_tokens
+from bmretriever_integrations.prompts import query_prompt
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
 
 SPANS = (8, 16, 24, 32, 48, 64, 96, 128)
 """Tokens of a query without its instruction for which CUDA graphs are recorded; a query takes the next larger one. In each of
@@ -44,12 +52,30 @@ def check_spans(spans: Sequence[int] | None, most: int) -> list[int]:
     return sorted(set(spans))
 
 
-def timed(steps: list[tuple[str, Callable[[], object]]]) -> WarmUp:
+def run_steps(encoder: BMRetrieverEncoder, task: str, compile_layers: bool, spans: Sequence[int] | None) -> WarmUp:
     """
-    Take steps one after the other.
+    Make an engine ready for single queries; see :meth:`~bmretriever_integrations.BMRetrieverEncoder.warm_up`.
 
-    :param steps: name and work of each.
+    :param encoder: the engine.
+    :param task: instruction of the queries, a sentence.
+    :param compile_layers: have PyTorch compile the layers.
+    :param spans: tokens of queries for which graphs are recorded.
     """
+    template = query_prompt(task, "")
+    (ids,) = encoder.tokenizer([query_prompt(task, "a")])
+    common = ids[: shared_tokens([ids], encoder.tokenizer.template(template))]
+    chosen = check_spans(spans, encoder.settings.max_length - len(common))
+    steps: list[tuple[str, Callable[[], object]]] = []
+    if compile_layers:
+        encoder.runner.compile()
+        steps.append(("compile the layers", partial(encoder.encode_queries, ["a", "b b"], task)))
+    steps.append((f"instruction of {len(common)} tokens", partial(encoder.encode_queries, ["a"], task)))
+    if encoder.device.type == "cuda" and encoder.runner.is_recordable:
+        steps += [(f"graph for {span} tokens", partial(encoder.runner.record, common, span)) for span in chosen]
+    return _timed([*steps, ("one query, ready", partial(encoder.encode_queries, ["a"], task))])
+
+
+def _timed(steps: list[tuple[str, Callable[[], object]]]) -> WarmUp:
     taken = []
     for name, work in steps:
         start = time.perf_counter()
