@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bmretriever_integrations import __version__
+from bmretriever_integrations import BMRetrieverEncoder, __version__
 from bmretriever_integrations.checkpoints import CHECKPOINTS
 from bmretriever_integrations.cli import COMMANDS, main
 from bmretriever_integrations.commands.models import is_here
@@ -96,7 +96,7 @@ def test_index_names_what_it_left_out(tmp_path: Path, tiny, capsys) -> None:
     assert err == ""
 
 
-def test_search_prints_a_list_and_json_says_the_same(made: Path, encoder, capsys) -> None:
+def test_search_prints_a_list_and_json_says_the_same(made: Path, tiny, capsys) -> None:
     question = "does aspirin prevent stroke"
     assert main(["search", str(made / "i"), question, "--top-k", "3"]) == 0
     shown, err = capsys.readouterr()
@@ -104,7 +104,8 @@ def test_search_prints_a_list_and_json_says_the_same(made: Path, encoder, capsys
     assert main(["search", str(made / "i"), question, "--top-k", "3", "--json"]) == 0
     hits = json.loads(capsys.readouterr().out)
     index = SearchIndex.open(made / "i")
-    expected = index.search(encoder.encode_queries([question])[0], 3)
+    with BMRetrieverEncoder(tiny("llama"), dtype="float32", device="cpu") as encoder:
+        expected = index.search(encoder.encode_queries([question])[0], 3)
     assert [(hit["rank"], hit["id"], hit["title"], hit["text"]) for hit in hits] == [
         (hit.rank, hit.id, hit.title, hit.text) for hit in expected
     ]

@@ -13,7 +13,6 @@ from llama_index.core.base.embeddings.base import SimilarityMode
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.llama_index import BMRetrieverEmbedding
 from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
-from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
 
 TEXTS = ["", "aspirin", "Metformin lowers HbA1c in adults. " * 40, "حمى البحر", "BRCA1 🧬\x00 mutations"]
@@ -134,13 +133,13 @@ async def test_two_hundred_coroutines_and_workers_hold_one_batch_on_the_device(e
 
 
 async def test_the_event_loop_stays_free_while_the_model_loads(tiny, monkeypatch):
-    open_engine = EncoderSettings.open
+    load = BMRetrieverEncoder.from_settings
 
-    def slow(self, progress=False):
+    def slow(settings, progress=False):
         time.sleep(0.5)
-        return open_engine(self, progress)
+        return load(settings, progress)
 
-    monkeypatch.setattr(EncoderSettings, "open", slow)
+    monkeypatch.setattr(BMRetrieverEncoder, "from_settings", slow)
     model = BMRetrieverEmbedding(model_name=str(tiny("gpt_neox")), max_length=99)
     gaps, done = [], asyncio.Event()
 

@@ -132,6 +132,7 @@ def ask_haystack(index: SearchIndex, questions: Sequence[str], top_k: int) -> li
     from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
     from haystack.document_stores.in_memory import InMemoryDocumentStore
 
+    from bmretriever_integrations.index import Hit
     from haystack_integrations.components.embedders.bmretriever import BMRetrieverTextEmbedder
 
     store = InMemoryDocumentStore(embedding_similarity_function="dot_product")
@@ -171,6 +172,7 @@ def ask_llama_index(index: SearchIndex, questions: Sequence[str], top_k: int) ->
     from llama_index.core.schema import TextNode
     from llama_index.vector_stores.faiss import FaissVectorStore
 
+    from bmretriever_integrations.index import Hit
     from bmretriever_integrations.llama_index import BMRetrieverEmbedding
 
     nodes = [
