@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 CPU_TOKENS = 4096
-"""Upper bound on a CPU: beyond it activations leave the caches and a batch gains nothing."""
+"""Most tokens of a batch on a CPU: with more, activations leave the caches and a batch gains nothing."""
 GPU_TOKENS = 131_072
-"""Upper bound on an accelerator: 256 rows of 512 tokens keep any of them busy."""
+"""Most tokens of a batch on an accelerator: 256 rows of 512 tokens keep any of them busy."""
 MEMORY_SHARE = 0.4
 """Part of the free memory that a batch may take; the rest is for other users of the device."""
 

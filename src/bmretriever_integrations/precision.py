@@ -19,7 +19,7 @@ def check_ranges(precision: str, ranges: Sequence[Sequence[float]] | None) -> li
     """
     Refuse ranges that do not belong to the precision, before any vector is made.
 
-    Whoever takes the ranges from the vectors at hand gives the same text other numbers in every batch, and a query, which
+    If the ranges were taken from the vectors at hand, the same text would get other numbers in every batch, and a query, which
     comes alone, has no range at all. So int8 and uint8 need them from outside.
 
     :param precision: one of :data:`PRECISIONS`.

@@ -64,7 +64,7 @@ TASK_INSTRUCTIONS: Mapping[str, str] = MappingProxyType({**PAPER_INSTRUCTIONS, *
 """Every task key that an ``instruction`` argument understands."""
 
 DEFAULT_INSTRUCTION = PAPER_INSTRUCTIONS["nfcorpus"]
-"""Used where nobody names a task: the authors' instruction for biomedical questions (NFCorpus)."""
+"""The instruction where none is given: the authors' one for biomedical questions (NFCorpus)."""
 
 
 def resolve_instruction(instruction: str | None) -> str:

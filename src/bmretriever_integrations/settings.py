@@ -12,7 +12,7 @@ FORWARDS = ("auto", "packed", "padded", "plain")
 """Ways to run a network: :func:`~bmretriever_integrations.forward.choose.choose_forward` tells what each is."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 QUANTIZATIONS = ("int8", "fp8")
-"""What linear layers may be put into: :mod:`bmretriever_integrations.forward.quantization`."""
+"""Number types that linear layers may be converted to: :mod:`bmretriever_integrations.forward.quantization`."""
 MAX_LENGTH = 512
 """Tokens of a sequence, EOS included (the authors' eval.py: ``max_length=512 - 1``, then EOS)."""
 

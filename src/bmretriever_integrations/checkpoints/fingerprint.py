@@ -9,7 +9,7 @@ SAMPLE_BYTES = 65_536
 SAMPLES = 64
 
 
-def files_sha256(folders: tuple[Path, ...]) -> str:
+def fingerprint(folders: tuple[Path, ...]) -> str:
     """
     Fingerprint a checkpoint's files by content, not by where they are.
 

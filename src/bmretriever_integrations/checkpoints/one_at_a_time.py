@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_turn = threading.RLock()  # an adapter is read inside of its own turn, and so is its base
+_lock = threading.RLock()  # held again inside: an adapter's base is read while the adapter is
 
 
 @contextmanager
 def transformers_alone(bars: bool) -> Iterator[None]:
     """
-    Wait for whoever reads a network, then hold the turn.
+    Let one thread at a time make, read or write a network.
 
     While transformers makes a network, PyTorch's default number type is the network's. Of two threads that do so at once, one
     takes the other's type for the one to put back: the process is left in bfloat16, and all its new tensors with it.
@@ -21,7 +21,7 @@ def transformers_alone(bars: bool) -> Iterator[None]:
     """
     from transformers.utils import logging
 
-    with _turn:
+    with _lock:
         if bars or not logging.is_progress_bar_enabled():
             yield
             return

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from bmretriever_integrations.index import Hit, SearchIndex
 
 LIMIT = 1000
-"""Two minutes on two CPU cores at the most."""
+"""Records that are indexed: at most two minutes of work on two CPU cores."""
 SHARD_SIZE = 250
-"""A small loss for who stops the demo and runs it again."""
+"""Records of a shard; little is lost when the demo is stopped and run again."""
 TOP_K = 3
 QUESTIONS = (
     "How did the COVID-19 pandemic affect mental health?",
     "Does mindfulness-based therapy help adults with ADHD?",
     "Why do older adults with cancer fall, and how often?",
 )
-"""Each has an answer among the file's first 1,000 citations."""
+"""Questions that have an answer among the file's first 1,000 citations."""
 NEEDED = ("haystack", "llama_index.core", "llama_index.vector_stores.faiss", "faiss")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 
 TABLE_COLUMNS = 100
-"""Width of the table where there is no terminal to ask."""
+"""Columns of the table where there is no terminal whose width could be read."""
 
 
 RULES = """\

@@ -7,7 +7,7 @@ import argparse
 from bmretriever_integrations.checkpoints import CHECKPOINTS, Checkpoint
 
 TABLE_COLUMNS = 150
-"""Width where the output is no terminal and has none of its own."""
+"""Columns of the table where the output is no terminal."""
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:

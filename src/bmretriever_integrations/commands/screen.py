@@ -14,7 +14,7 @@ from bmretriever_integrations.index import Hit
 
 SNIPPET_CHARACTERS = 240
 PIPE_COLUMNS = 120
-"""Width of the list where the output is no terminal and has none of its own."""
+"""Columns of the list where the output is no terminal."""
 
 
 def open_console() -> Console:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 EXAMPLES = 20
-"""Skipped records that a report names; all are counted."""
+"""How many skipped records a report names; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class CorpusReport:
     """What the reading of a corpus came upon so far."""
 
     records: int = 0
-    """Records given out."""
+    """Number of records that were read and passed on."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Reason -> records left out for it."""
     examples: list[str] = field(default_factory=list)

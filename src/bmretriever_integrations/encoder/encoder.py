@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL, loading
-from bmretriever_integrations.checkpoints.fingerprint import files_sha256
+from bmretriever_integrations.checkpoints.fingerprint import fingerprint
 from bmretriever_integrations.device import choose_batch_tokens, resolve_device
 from bmretriever_integrations.encoder.batches import Batches
 from bmretriever_integrations.encoder.runner import Runner
@@ -220,7 +220,7 @@ class BMRetrieverEncoder:
         named = {
             "model": self.settings.model,
             "revision": self.revision,
-            "files_sha256": files_sha256(self._folders),
+            "files_sha256": fingerprint(self._folders),
             "max_length": self.settings.max_length,
             "dtype": str(self.dtype).removeprefix("torch."),
             "width": self.width,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Runs the network, one batch at a time: of threads that call at once, the batches take turns in order of arrival."""
+    """Runs the network on one batch at a time; the batches of several threads are run in the order in which they come."""
 
     def __init__(self, forward: Forward, device: torch.device) -> None:
         """

@@ -1,4 +1,4 @@
-"""One engine for all who ask with equal settings; freed when the last one lets go."""
+"""Shared engines: callers with equal settings use one engine, which is freed when the last of them releases it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class _Entry:
 
 
 class EngineLease:
-    """A share in an engine. Threads that ask for the same settings at once wait for one load; other settings do not wait."""
+    """A caller's hold on a shared engine. Threads that ask for the same settings wait for one load; others do not wait."""
 
     def __init__(self, settings: EncoderSettings) -> None:
         """
-        Load the engine, or join those who already use it.
+        Load the engine, or share the one that is loaded already.
 
         :param settings: of the engine.
         :raises FileNotFoundError: as the engine's constructor does; nothing is kept then.
@@ -49,7 +49,7 @@ class EngineLease:
         self.engine: BMRetrieverEncoder = entry.engine
 
     def release(self) -> None:
-        """Let go; the last one to let go closes the engine. Letting go twice does nothing."""
+        """Release the engine; the last caller to do so closes it. Releasing twice does nothing."""
         with _lock:
             if not self._held:
                 return
@@ -64,7 +64,7 @@ class EngineLease:
 
 
 def engines_open() -> int:
-    """Count the shared engines in memory: so a test or a service sees whether all were let go."""
+    """Count the shared engines in memory, so that a test or a service can see whether all were released."""
     with _lock:
         return sum(entry.engine is not None for entry in _engines.values())
 
@@ -87,18 +87,18 @@ class LazyEngine:
         """
         with self._lock:
             if self._lease is None or self._lease.settings != settings:
-                self._let_go()
+                self._release()
                 self._lease = EngineLease(settings)
                 self._at_end = weakref.finalize(self, _release_elsewhere, self._lease)
                 self._at_end.atexit = False  # the end of the process frees everything anyway
             return self._lease.engine
 
     def release(self) -> None:
-        """Let go of the engine; the next :meth:`get` loads again. Releasing twice does nothing."""
+        """Release the engine; the next :meth:`get` loads it again. Releasing twice does nothing."""
         with self._lock:
-            self._let_go()
+            self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._lease is not None:
             self._at_end.detach()
             self._lease.release()

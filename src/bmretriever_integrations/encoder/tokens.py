@@ -18,18 +18,18 @@ from typing import Any
 from tokenizers import Tokenizer
 
 WINDOWS = (64, 256, 1024, 4096)
-"""Texts tokenized at a time; the last size repeats. The first windows are small so that the device starts early, the later
-ones large so that sorting by length leaves little padding."""
+"""How many texts are tokenized at a time; the last size repeats. The first windows are small so that the device starts
+early, the later ones large so that sorting by length leaves little padding."""
 
 
 PROBES = ("", "a", "The", "What", "1", "(")
 """Beginnings of texts that tokenizers merge, or do not merge, with a space before them."""
 
 LEAST_SHARE = 0.1
-"""Part of a batch's tokens that the prefix must spare: below it, putting its keys before every row costs what it saves."""
+"""The share of a batch's tokens that the prefix must spare: below it, putting its keys before every row costs what it saves."""
 
 TEMPLATES_KEPT = 256
-"""Templates whose ids are remembered: each instruction is one."""
+"""How many templates' ids are remembered: each instruction is one."""
 
 
 @dataclass(frozen=True)

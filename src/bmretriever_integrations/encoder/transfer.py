@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Arriving:
-    """One copy for a whole window of texts, queued behind the batches that make it; nobody waits before :meth:`array`."""
+    """One copy for a whole window of texts, queued behind the batches that make it; only :meth:`array` waits for it."""
 
     def __init__(self, states: Sequence[Tensor], width: int) -> None:
         """

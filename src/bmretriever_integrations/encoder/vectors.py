@@ -1,4 +1,4 @@
-"""Where vectors are written: which rows a text has, and an array that fits."""
+"""States from the network -> checked vectors in the caller's array."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
-"""*Shape:* (n, width) float32"""
+"""One row a text. *Shape:* (n, width) float32"""
 
 
 class Output:

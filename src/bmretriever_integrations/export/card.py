@@ -13,7 +13,7 @@ from bmretriever_integrations.export.folder import write_json
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX
 
 RECORD = "bmretriever_export.json"
-"""By this file an earlier export is known, so that nothing else is ever replaced."""
+"""The file that marks a folder as an export, so that no other folder is ever replaced."""
 
 
 @dataclass(frozen=True, kw_only=True)

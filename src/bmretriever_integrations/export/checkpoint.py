@@ -32,7 +32,7 @@ class Exported:
     width: int
     """Length of a vector."""
     megabytes: float
-    """Of all files, in units of 10**6 bytes."""
+    """Size of all files, in units of 10**6 bytes."""
 
 
 def export_checkpoint(

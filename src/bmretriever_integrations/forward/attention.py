@@ -30,7 +30,7 @@ class Scope:
     window: int | None
     """How many tokens a token sees, itself included; None: all before it."""
     before: KeysAndValues | None
-    """Of the shared prefix."""
+    """Keys and values of the shared prefix in this layer; None without a prefix."""
 
 
 Attention = Callable[[Tensor, Tensor, Tensor, Scope], Tensor]

@@ -22,7 +22,7 @@ class Forward(Protocol):
     """One way to run a network."""
 
     network: Any
-    """Whose weights it shares."""
+    """The network whose weights it uses."""
     pads: bool
     """Whether a batch costs its longest row times its rows; else the sum of its rows."""
     reuses_prefix: bool

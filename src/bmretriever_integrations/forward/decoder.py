@@ -14,7 +14,7 @@ from bmretriever_integrations.forward.last_layer import LastLayer
 from bmretriever_integrations.forward.layout import KeysAndValues, Layout
 
 FAMILIES = ("GPTNeoXModel", "GemmaModel", "MistralModel", "LlamaModel")
-"""Networks whose layers are known here: those of the released checkpoints and of the embedded one."""
+"""Classes of transformers whose layers are known here: those of the released checkpoints and of the embedded one."""
 
 
 class FlatDecoder:

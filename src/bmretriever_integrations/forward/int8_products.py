@@ -13,11 +13,12 @@ from torch.nn import functional
 
 WEIGHT_LEVELS = 63
 """
-Largest weight of a row: 7 bits with the sign. Without VNNI a CPU adds two products of a uint8 and an int8 in 16 bits, and
-2 * 255 * 63 is the most that fits (fewer bits on the activations, PyTorch's ``reduce_range``, lose more: they vary more).
+The largest weight of a row is stored as this number: 7 bits with the sign. Without VNNI a CPU adds two products of a uint8
+and an int8 in 16 bits, and 2 * 255 * 63 is the most that fits (fewer bits on the activations, PyTorch's ``reduce_range``,
+lose more: they vary more).
 """
 ACTIVATION_LEVELS = 127
-"""Largest activation of a token, on both sides of :data:`ACTIVATION_ZERO`."""
+"""The largest activation of a token is stored as this number, on both sides of :data:`ACTIVATION_ZERO`."""
 ACTIVATION_ZERO = 128
 FEWEST_ROWS = 32
 """``torch._int_mm`` on CUDA wants more than 16 rows; fewer are padded."""
@@ -90,7 +91,7 @@ def int_mm(levels: Tensor, scales: Tensor) -> Product:
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {"cpu": (fbgemm, onednn), "cuda": (int_mm,)}
-"""Type of device -> what multiplies int8 there, the fastest first."""
+"""Type of device -> functions that multiply int8 there, the fastest first."""
 
 
 @lru_cache

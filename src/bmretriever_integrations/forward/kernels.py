@@ -14,9 +14,9 @@ import triton.language as tl
 from torch import Tensor
 
 ELEMENTS = 1024
-"""Of a row, for a program that gates."""
+"""Elements of a row that one program of the gate kernel computes."""
 PAIRS = 1024
-"""Of a program that rotates."""
+"""Pairs of components that one program of the rotation kernel computes."""
 
 
 @triton.jit
@@ -95,7 +95,7 @@ def _rotate(
     PADDED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """A row is one head of one token; its first ``HALF`` components turn with the ``HALF`` after them."""
+    """A row is one head of one token; its first ``HALF`` components are rotated with the ``HALF`` after them."""
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     column = tl.arange(0, PADDED)[None, :]
     inside = (row < rows)[:, None]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 KeysAndValues = tuple[Tensor, Tensor]
-"""Of one layer, after rotation. *Shape:* (tokens, key-value heads, head width) each"""
+"""Keys and values of one layer, after rotation. *Shape:* (tokens, key-value heads, head width) each"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Layout:
     device: torch.device
     prefix: Prefix | None = None
     kept: list[KeysAndValues] | None = None
-    """Where each layer's keys and values are to be kept, layer by layer; None: nowhere."""
+    """A list to which each layer appends its keys and values; None: they are not kept."""
     is_resizable: bool = False
     """Whether its one row may take fewer tokens than its span, by :meth:`resize`."""
     tokens: int = field(init=False)
@@ -138,7 +138,7 @@ def packed(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix |
 
 def packed_to(lengths: Sequence[int], device: torch.device, prefix: Prefix | None = None) -> Layout:
     """
-    Lay rows out without padding that were packed by somebody else.
+    Describe rows that the caller has already packed without padding.
 
     :param lengths: tokens of each row.
     :param device: where the network is.
@@ -161,7 +161,7 @@ def padded(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix |
 
 def padded_to(span: int, lengths: Sequence[int], device: torch.device, prefix: Prefix | None = None) -> Layout:
     """
-    Lay rows out that were padded by somebody else.
+    Describe rows that the caller has already padded.
 
     :param span: tokens of each row with its padding.
     :param lengths: tokens of each row without.

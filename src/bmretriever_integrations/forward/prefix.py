@@ -15,11 +15,11 @@ from collections.abc import Callable
 from bmretriever_integrations.forward.layout import Prefix
 
 KEPT = 16
-"""Prefixes that an engine keeps, the latest used. One of 30 tokens takes 6 MB at 410M in float32, 4 MB at 7B in bfloat16."""
+"""How many prefixes an engine keeps: those used last. One of 30 tokens takes 6 MB at 410M in float32, 4 MB at 7B in bfloat16."""
 
 
 class PrefixCache:
-    """Prefixes by their ids. Whoever calls holds the engine's turn, so one thread at a time is in here."""
+    """Prefixes by their ids. The runner's lock is held while it is called, so one thread at a time uses it."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()

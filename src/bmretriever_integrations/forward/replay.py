@@ -1,7 +1,8 @@
 """
 One row on CUDA as one recorded graph: the processor launches one thing instead of hundreds.
 
-A graph has fixed shapes and addresses, so it is recorded for a length; shorter rows are padded on the right, where nobody looks.
+A graph has fixed shapes and addresses, so it is recorded for a length; shorter rows are padded on the right, where no real
+token sees the padding.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 WANTED = {"scale", "window_size", "enable_gqa"}
-"""Arguments without which the public function cannot serve all four families."""
+"""Arguments that PyTorch's public function must have to serve all four families."""
 
 
 class Kernel(Protocol):

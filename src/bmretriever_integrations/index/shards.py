@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.files import write_whole
 
-Vectors = NDArray[np.float32]
 FILE_NAME = re.compile(r"shard-(\d{6,})\.(vectors\.npy|records\.jsonl)")
 
 

@@ -17,12 +17,12 @@ from llama_index.core.base.embeddings.base import Embedding
 from llama_index.core.storage.kvstore.types import BaseKVStore
 
 from bmretriever_integrations.checkpoints import find_checkpoint
-from bmretriever_integrations.checkpoints.fingerprint import files_sha256
+from bmretriever_integrations.checkpoints.fingerprint import fingerprint
 from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 from bmretriever_integrations.settings import EncoderSettings
 
 COLLECTION = "embeddings"
-"""Where llama-index-core 0.14 keeps its own entries; a store that was cleared for LlamaIndex is cleared for us."""
+"""The collection in which llama-index-core 0.14 keeps its own entries, so that clearing a store for LlamaIndex clears ours."""
 
 Role = Literal["query", "passage"]
 
@@ -120,4 +120,4 @@ def _fingerprint(folder: Path) -> str:
 
 @lru_cache(maxsize=16)
 def _read_fingerprint(folders: tuple[Path, ...], states: tuple[tuple[str, int, int], ...]) -> str:  # noqa: ARG001
-    return files_sha256(folders)
+    return fingerprint(folders)

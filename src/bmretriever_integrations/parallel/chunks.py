@@ -7,14 +7,14 @@ from collections.abc import Sequence
 CHUNK_BATCHES = 4
 """A chunk holds up to four batches: the engine sorts it into batches with little padding, and a lost worker costs no more."""
 CHUNKS_A_WORKER = 8
-"""Of a smaller call every worker gets about eight, so that all end at about the same time."""
+"""A smaller call is cut into about eight chunks for each worker, so that all workers end at about the same time."""
 SMALLEST = 1 / 8
-"""Of a batch: below it the way to the worker and back would show."""
+"""The smallest chunk, as a share of a batch: for smaller ones, sending texts and vectors would take noticeable time."""
 BYTES_A_TOKEN = 4
-"""Rough; it only balances the work. PubMed records with abstract have 4.9 bytes a token with GPT-NeoX's and Gemma's tokenizers,
-4.2 with Mistral's (benchmarks/pubmed_tokens.json)."""
+"""A rough mean, which only balances the work. PubMed records with abstract have 4.9 bytes a token with GPT-NeoX's and
+Gemma's tokenizers, 4.2 with Mistral's (benchmarks/pubmed_tokens.json)."""
 TEMPLATE_TOKENS = 8
-"""Of the passage template and EOS; an empty text costs them, too."""
+"""Tokens of the passage template and EOS, which an empty text has, too."""
 
 
 def estimate(prompt_bytes: int, max_length: int) -> int:

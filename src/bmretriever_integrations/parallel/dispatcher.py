@@ -1,4 +1,4 @@
-"""Workers and their work: each takes the next job when it is free, and what a lost one had in hand goes to the others."""
+"""Sends jobs to workers: each takes the next job when it is free, and the jobs of a lost worker go to the others."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from bmretriever_integrations.parallel.fair_queue import FairQueue, QueuedJob
 from bmretriever_integrations.parallel.jobs import Facts
 
 SLOTS = 2
-"""Jobs that a worker has at once: it tokenizes one while its device computes the other."""
+"""How many jobs a worker has at a time: it tokenizes one while its device computes the other."""
 
 
 class WorkersLost(ChildProcessError):
-    """No worker is left; says how each ended."""
+    """No worker is left; the message says how each ended."""
 
 
 class WorkerLost(Exception):
-    """A worker ended with an job in hand; says how."""
+    """A worker ended before its job was done; the message says how."""
 
 
 class Worker(Protocol):
@@ -38,7 +38,7 @@ class Worker(Protocol):
 
     def do(self, queued: QueuedJob) -> Vectors:
         """
-        Have an job done; called from :data:`SLOTS` threads at once.
+        Do a job; called from :data:`SLOTS` threads at a time.
 
         :param queued: the job; its progress is reported to it.
         :returns: *Shape:* (n, width) float32
@@ -46,14 +46,14 @@ class Worker(Protocol):
         """
 
     def replace(self) -> bool:
-        """Start anew after a loss; called from :data:`SLOTS` threads at once. False if it stays lost."""
+        """Start the worker again after it ended; called from :data:`SLOTS` threads at a time. False if it stays lost."""
 
     def close(self) -> None:
         """End it, whatever it is doing."""
 
 
 class Dispatcher:
-    """Keeps workers busy. A worker holds no lock of another, so none can hold the others up by dying."""
+    """Gives queued jobs to workers. Workers share no lock, so one that dies does not stop the others."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         """
@@ -64,7 +64,7 @@ class Dispatcher:
         """
         self.workers = list(workers)
         self.lost: list[str] = []
-        """How workers ended that should not have; grows while the dispatcher works."""
+        """How each lost worker ended; the list grows while the dispatcher works."""
         self._queue = FairQueue()
         self._lock = threading.Lock()
         self._alive = set(range(len(self.workers)))
@@ -99,9 +99,9 @@ class Dispatcher:
 
     def submit(self, jobs: Sequence[QueuedJob]) -> None:
         """
-        Have jobs done, in turn with those of other callers.
+        Queue jobs; the jobs of several callers are taken alternately.
 
-        :param jobs: one caller's. Their results come, or an error; a result that is cancelled in time is not begun.
+        :param jobs: of one caller. Each result is set, or an error; a job whose result is cancelled in time is not begun.
         :raises WorkersLost: if no worker is left.
         :raises RuntimeError: if the dispatcher was closed.
         """
@@ -124,7 +124,7 @@ class Dispatcher:
         with self._lock:
             if self._closed:
                 return False
-            if loss not in self.lost:  # every slot sees it
+            if loss not in self.lost:  # each of the worker's threads sees it
                 self.lost.append(loss)
         if self.workers[number].replace():
             return True
@@ -136,7 +136,7 @@ class Dispatcher:
         return False
 
     def close(self) -> None:
-        """End all workers; what is under way is given up. Closing twice does nothing."""
+        """End all workers; jobs under way are dropped. Closing twice does nothing."""
         with self._lock:
             self._closed = True
         self._queue.end(RuntimeError("these workers are closed; make new ones"))

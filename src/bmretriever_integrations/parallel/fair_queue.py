@@ -1,4 +1,4 @@
-"""Who is next: one job of each caller in turn, so that a query need not wait for the end of somebody's corpus."""
+"""Which job is next: callers are served alternately, so that a query does not wait for the end of another caller's corpus."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bmretriever_integrations.parallel.jobs import Job, Progress
 
 def no_report(_texts: int) -> None:
     """
-    A progress that nobody watches.
+    Ignore progress, where no caller wants to know it.
 
     :param _texts: how many are embedded.
     """
 
 
 class QueuedJob:
-    """An job on its way: queued, or with a worker."""
+    """A job that is waiting for a worker or being done by one."""
 
     def __init__(self, job: Job, done: Progress) -> None:
         """
@@ -32,7 +32,7 @@ class QueuedJob:
         self._done, self._reported = done, 0
 
     def begin(self) -> bool:
-        """Take it up; False if its caller has given it up meanwhile."""
+        """Mark it as begun; False if its caller has cancelled it meanwhile."""
         return self.result.running() or self.result.set_running_or_notify_cancel()
 
     def report(self, texts: int) -> None:
@@ -45,13 +45,13 @@ class QueuedJob:
         self._done(texts)
 
     def take_back(self) -> None:
-        """Uncount all: its worker was lost."""
+        """Report all its texts as not embedded, since its worker was lost."""
         self._done(-self._reported)
         self._reported = 0
 
 
 class FairQueue:
-    """A queue of callers, each with a queue of jobs; thread-safe."""
+    """A queue of callers, each of which has a queue of jobs. It is safe to use from many threads."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -60,10 +60,10 @@ class FairQueue:
 
     def add(self, jobs: Iterable[QueuedJob]) -> None:
         """
-        Line up one caller's jobs.
+        Add one caller's jobs to the queue.
 
         :param jobs: in their order.
-        :raises BaseException: why there is nobody left to do them.
+        :raises BaseException: the reason that was given to :meth:`end`.
         """
         with self._change:
             if self._over is not None:
@@ -74,7 +74,7 @@ class FairQueue:
                 self._change.notify_all()
 
     def take(self) -> QueuedJob | None:
-        """Wait for the next job; None once there will be none."""
+        """Wait for the next job; None after :meth:`end`."""
         with self._change:
             while True:
                 while not self._callers and self._over is None:
@@ -90,7 +90,7 @@ class FairQueue:
 
     def put_back(self, queued: QueuedJob) -> None:
         """
-        Put an job first, as its worker was lost.
+        Put a job back in front, since its worker was lost.
 
         :param queued: the job.
         """
@@ -104,7 +104,7 @@ class FairQueue:
 
     def end(self, reason: BaseException) -> None:
         """
-        Let all who wait know that nothing more will be done. Only the first reason counts.
+        Stop: all waiting jobs get the reason as their error. Only the first reason counts.
 
         :param reason: raised to every caller, now and later.
         """

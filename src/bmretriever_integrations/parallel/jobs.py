@@ -1,4 +1,4 @@
-"""What one worker is asked to do: calls of its engine, one after another. Travels between processes and machines."""
+"""A job is what one worker does: calls of its engine, one after another. Jobs are sent between processes and machines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 
 Progress = Callable[[int], None]
-"""Takes a number of texts embedded just now; a negative one where their worker was lost and they are embedded again."""
+"""Is told how many texts were just embedded; a negative number when their worker was lost and they are embedded again."""
 Call = tuple[list[str], Any]
-"""Arguments of one call: texts, and their titles or the instruction."""
+"""The arguments of one call: texts, and their titles or the instruction."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Job:
 
     @property
     def texts(self) -> int:
-        """How many there are."""
+        """Number of texts in all calls."""
         return sum(len(texts) for texts, _other in self.calls)
 
     def run(self, encoder: BMRetrieverEncoder, done: Progress) -> Vectors:
         """
         Make the calls.
 
-        :param encoder: the worker's engine, with the job's budget.
+        :param encoder: the worker's engine, with the job's token budget.
         :param done: told after each call how many texts it took.
         :returns: *Shape:* (n, width) float32, the rows of all calls, in their order.
         """
@@ -52,15 +52,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a worker says of its engine once the model is loaded."""
+    """What a worker reports of its engine once the model is loaded."""
 
     width: int
     batch_tokens: int
     identity: dict[str, Any]
     versions: dict[str, str]
-    """Of the packages that take part in making a vector."""
+    """Versions of the packages that take part in making a vector."""
     pid: int
-    """Of the worker's process, on its machine."""
+    """Process id of the worker, on its machine."""
 
 
 def facts_of(encoder: BMRetrieverEncoder) -> Facts:

@@ -1,4 +1,4 @@
-"""What a worker process and its owner tell each other, over the worker's standard input and output."""
+"""Requests to a worker process and its replies, sent over its standard input and output."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from bmretriever_integrations.settings import EncoderSettings
 
 @dataclass(frozen=True)
 class Load:
-    """Owner: load this engine."""
+    """Request: load this engine."""
 
     settings: EncoderSettings
     sharers: int
-    """Workers among which the machine's cores are shared out; 0 leaves PyTorch's threads as they are."""
+    """Number of workers that share the machine's cores; 0 leaves PyTorch's threads as they are."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Owner: do this job."""
+    """Request: do this job and write its vectors into these rows."""
 
     job: Job
     rows: SharedRows
@@ -30,21 +30,21 @@ class Work:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Worker: so many texts more are embedded."""
+    """Reply while a job is done: so many more texts are embedded."""
 
     texts: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Worker: the engine is loaded (its facts), or the job is done (None)."""
+    """Reply: the engine is loaded (with its facts), or the job is done (without)."""
 
     facts: Facts | None = None
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Worker: this was raised."""
+    """Reply: this error was raised."""
 
     error: BaseException
 
@@ -55,11 +55,11 @@ Reply = Embedded | Finished | Failed
 
 def portable(error: BaseException, name: str) -> BaseException:
     """
-    Make an error fit to travel to another process, with the trace of where it was raised.
+    Make an error that can be sent to another process, with the traceback of where it was raised.
 
     :param error: any.
     :param name: of the worker.
-    :returns: the error itself, or a RuntimeError that says the same where its type cannot travel.
+    :returns: the error itself, or a RuntimeError that says the same where its type cannot be pickled.
     """
     trace = "".join(traceback.format_exception(error))
     try:

@@ -26,8 +26,8 @@ class EncoderPool(WorkerGroup):
     Embeds with several devices of this machine at once: a process for each, and every free one takes the next texts.
 
     It is used as one :class:`~bmretriever_integrations.BMRetrieverEncoder` is, also from many threads at once, and makes the
-    same vectors. The vectors come back through shared memory. A worker that dies costs nothing but its work in hand, which
-    the others do; a warning says so.
+    same vectors. The vectors come back through shared memory. When a worker dies,
+    the others do its jobs again, and a warning says so.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class EncoderPool(WorkerGroup):
                     output.write(chunk, _vectors(result, output.rows(chunk)))
                     bar.update(len(chunk))
         finally:
-            for result in places:  # after an error or Ctrl-C nobody wants the rest
+            for result in places:  # after an error or Ctrl-C the rest is not needed
                 result.cancel()
             self._warn_of_losses()
         return output.vectors

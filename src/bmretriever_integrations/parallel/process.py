@@ -26,7 +26,7 @@ from bmretriever_integrations.parallel.shared_memory import shared_rows
 from bmretriever_integrations.settings import EncoderSettings
 
 LAST_WORDS = 2000
-"""Characters of a dead worker's standard error that its message quotes."""
+"""How many characters of a dead worker's standard error its message quotes."""
 
 
 class ProcessWorker:
@@ -114,7 +114,7 @@ class ProcessWorker:
                 with self._lock:
                     asking = self._asking[number] if isinstance(answer, Embedded) else self._asking.pop(number)
                 asking.put(answer)
-        except Exception:  # it ended, perhaps within an answer; whatever else it is, nobody may wait for ever
+        except Exception:  # it ended, perhaps in the middle of a reply; whatever it is, no caller may wait for ever
             self._process.kill()
         self._process.wait()
         with self._lock:
@@ -130,7 +130,7 @@ class ProcessWorker:
         if status < 0:
             how = f"by {signal.Signals(-status).name}"
             if -status == signal.SIGKILL:
-                how += " (somebody killed it, or the kernel, as memory ran out)"
+                how += " (it was killed by a user, or by the kernel because memory ran out)"
         self._errors.seek(0)
         words = " ".join(self._errors.read().decode("utf-8", "replace")[-LAST_WORDS:].split())
         return f"the worker on {self.name} (process {self.pid}) ended {how}{': ' + words if words else ''}"

@@ -15,7 +15,8 @@ from bmretriever_integrations.parallel.worker_group import WorkerGroup
 from bmretriever_integrations.settings import EncoderSettings
 
 REPLACEMENTS = 3
-"""Times that a worker is started anew elsewhere: machines come and go, but what ends every worker must end the run, too."""
+"""How often a worker is started again on another machine. Machines come and go, but an error that ends every worker must end
+the run."""
 
 
 class RayEngines(WorkerGroup):
@@ -94,7 +95,7 @@ class RayWorker:
     def replace(self) -> bool:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`; waits until the cluster has room for it again."""
         with self._lock:
-            if self._actor is not self._broken:  # another slot has done so already
+            if self._actor is not self._broken:  # another thread has done so already
                 return True
             while self._left > 0 and not self._closed:
                 self._left -= 1
@@ -104,7 +105,7 @@ class RayWorker:
                 except Exception:
                     self._broken = self._actor
                     continue
-                self._actor = actor  # only now: another slot would send it work before it has an engine
+                self._actor = actor  # only now: another thread would send it a job before it has an engine
                 if self._closed:
                     self._ray.kill(actor)
                 return not self._closed
@@ -142,7 +143,7 @@ class Actor:
 
     def run(self, job: Job) -> Vectors:
         """
-        Do an job.
+        Do a job.
 
         :param job: what to embed.
         :returns: *Shape:* (n, width) float32

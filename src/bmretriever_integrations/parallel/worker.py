@@ -1,7 +1,7 @@
 """A worker process: ``python -m bmretriever_integrations.parallel.worker``, started by :mod:`.process`, never by hand.
 
-The main thread only listens, so that the process ends at once when its owner does, whatever the engine is doing; a pipe
-breaks however the owner ends, even by SIGKILL.
+The main thread only reads requests, so the process ends as soon as its parent does, whatever the engine is doing: the pipe closes
+however the parent ends, even by SIGKILL.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Does what it is asked, several things at once, and answers each under its number."""
+    """Does requests, several at a time, and replies to each under its number."""
 
-    def __init__(self, answers: IO[bytes]) -> None:
+    def __init__(self, replies: IO[bytes]) -> None:
         """
-        :param answers: where the owner listens.
+        :param replies: stream to the parent process.
         """
-        self._answers, self._writing = answers, threading.Lock()
+        self._replies, self._writing = replies, threading.Lock()
         self._engine: WorkerEngine | None = None
         self._device: torch.device | None = None
         self._name = "?"
 
-    def handle(self, number: int, question: Request) -> None:
+    def handle(self, number: int, request: Request) -> None:
         """
-        Reply one question, whatever happens.
+        Reply to one request, with its error if it raises one.
 
-        :param number: of the question.
-        :param question: what to do.
+        :param number: of the request.
+        :param request: what to do.
         """
         try:
-            answer: Reply = self._load(question) if isinstance(question, Load) else self._work(number, question)
+            reply: Reply = self._load(request) if isinstance(request, Load) else self._work(number, request)
         except BaseException as error:
-            answer = Failed(portable(error, self._name))
-        self._say(number, answer)
+            reply = Failed(portable(error, self._name))
+        self._send(number, reply)
 
     def _load(self, order: Load) -> Finished:
         self._name = str(order.settings.device)
@@ -73,34 +73,34 @@ class Server:
         if self._engine is None:
             raise RuntimeError("no engine was loaded")
         self._enter_device()
-        work.rows.map()[:] = self._engine.run(work.job, lambda texts: self._say(number, Embedded(texts)))
+        work.rows.map()[:] = self._engine.run(work.job, lambda texts: self._send(number, Embedded(texts)))
         return Finished()
 
     def _enter_device(self) -> None:
-        """Make it this thread's; else what names no device would make a context of its own on the first GPU."""
+        """Make the device this thread's default; else code that names no device would start a CUDA context on the first GPU."""
         if self._device is not None and self._device.type == "cuda":
             import torch
 
             torch.cuda.set_device(self._device)
 
-    def _say(self, number: int, answer: Reply) -> None:
+    def _send(self, number: int, reply: Reply) -> None:
         with self._writing:
-            pickle.dump((number, answer), self._answers)
-            self._answers.flush()
+            pickle.dump((number, reply), self._replies)
+            self._replies.flush()
 
 
 def main() -> None:
-    """Listen until the owner hangs up."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the answers
-    server = Server(answers)
-    slots = ThreadPoolExecutor(SLOTS)
+    """Read requests until the parent closes the pipe."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the replies
+    server = Server(replies)
+    threads = ThreadPoolExecutor(SLOTS)
     while True:
         try:
-            number, question = pickle.load(sys.stdin.buffer)
-        except (EOFError, pickle.UnpicklingError):  # the owner is gone, perhaps in the middle of a word
+            number, request = pickle.load(sys.stdin.buffer)
+        except (EOFError, pickle.UnpicklingError):  # the parent is gone, perhaps in the middle of a message
             os._exit(0)
-        slots.submit(server.handle, number, question)
+        threads.submit(server.handle, number, request)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A worker's engine, which does jobs of any token budget."""
+"""The engine inside a worker, which does jobs of any token budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class WorkerEngine:
-    """Holds one model, and a view of it for each budget, whose budget stays halved once memory was too small for it."""
+    """Holds one model, and for each token budget an engine that shares its weights; a budget that was too large stays halved."""
 
     def __init__(self, settings: EncoderSettings) -> None:
         """
@@ -25,26 +25,24 @@ class WorkerEngine:
         from bmretriever_integrations.encoder import BMRetrieverEncoder
 
         self._encoder = BMRetrieverEncoder.from_settings(settings)
-        self._views: dict[int, BMRetrieverEncoder] = {}
+        self._by_budget: dict[int, BMRetrieverEncoder] = {}
         self._lock = threading.Lock()
         self.facts = facts_of(self._encoder)
 
     def run(self, job: Job, done: Progress) -> Vectors:
         """
-        Do an job.
+        Do a job.
 
         :param job: what to embed.
         :param done: told as texts are embedded.
         :returns: *Shape:* (n, width) float32
         """
-        return job.run(self._view(job.batch_tokens), done)
+        return job.run(self._with_budget(job.batch_tokens), done)
 
-    def _view(self, batch_tokens: int) -> BMRetrieverEncoder:
+    def _with_budget(self, batch_tokens: int) -> BMRetrieverEncoder:
         with self._lock:
-            if batch_tokens not in self._views:
-                view = self._encoder.view(progress=False, max_batch_tokens=batch_tokens)
-                view.max_batch_tokens = (
-                    batch_tokens  # a view alone would keep to the engine's own, which free memory decides
-                )
-                self._views[batch_tokens] = view
-            return self._views[batch_tokens]
+            if batch_tokens not in self._by_budget:
+                same = self._encoder.view(progress=False, max_batch_tokens=batch_tokens)
+                same.max_batch_tokens = batch_tokens  # also above the first engine's own, which free memory decides
+                self._by_budget[batch_tokens] = same
+            return self._by_budget[batch_tokens]

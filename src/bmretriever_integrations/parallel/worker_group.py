@@ -1,4 +1,4 @@
-"""Many engines as one: what a pool of this machine and a dispatcher on a cluster have in common."""
+"""Many engines used as one: what the pool of this machine and the workers of a Ray cluster have in common."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bmretriever_integrations.parallel.jobs import Call, Facts, Job, Progress, v
 
 
 class WorkerLostWarning(RuntimeWarning):
-    """A worker ended; its work in hand is done by the others."""
+    """A worker ended; the others do its jobs."""
 
 
 class WorkerGroup:
     """
     WorkerGroup that make the same vectors, each with a worker of its own.
 
-    A worker that dies costs nothing but its work in hand, which the others do; a warning says so.
+    When a worker dies, the others do its jobs again, and a warning says so.
     """
 
     def __init__(self, workers: Sequence[Worker]) -> None:
@@ -41,10 +41,10 @@ class WorkerGroup:
         self._facts = self._agree()
         self.width: int = self._facts.width
         self.batch_tokens: int = min(facts.batch_tokens for facts in self.dispatcher.facts)
-        self.slots: int = (SLOTS + 1) * len(workers)  # one more than they work on, so that none waits for the slowest
+        self.slots: int = (SLOTS + 1) * len(workers)  # one more than each works on, so that none waits for the slowest
 
     def _agree(self) -> Facts:
-        """Nobody may find out by the vectors that two machines were set up differently."""
+        """Refuse workers that would make different vectors."""
         one, first = self.dispatcher.workers[0], self.dispatcher.facts[0]
         for worker, facts in zip(self.dispatcher.workers, self.dispatcher.facts, strict=True):
             for name, here in versions_here().items():

@@ -18,11 +18,11 @@ class Found:
     """Key of :data:`~bmretriever_integrations.stores.STORES`."""
     metric: Metric
     named: str
-    """The metric in the store's own words."""
+    """The metric as the store names it."""
     width: int | None
-    """None where the first vector will decide."""
+    """Dimension of the store's vectors; None where the first vector decides it."""
     scores_fall: bool = False
-    """Whether the store hands out distances as scores, so that the best hit has the smallest."""
+    """Whether the store returns distances as scores, so that the best hit has the smallest score."""
     width_limit: int | None = None
 
 
@@ -221,7 +221,7 @@ READERS: Mapping[tuple[str, str], Reader] = MappingProxyType(
         ("llama_index", "PGVectorStore"): read_llama_pgvector,
     }
 )
-"""(top-level package, class name) of a class or of one that it inherits from -> who reads it."""
+"""(top-level package, class name) of a class or of one that it inherits from -> function that reads it."""
 
 
 def find_reader(store: object) -> Reader | None:

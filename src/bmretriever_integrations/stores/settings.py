@@ -13,7 +13,7 @@ Metric = Literal["dot", "cosine", "l2", "other"]
 HALF_ABOVE = 2000
 """README of pgvector 0.8, "HNSW", supported types: ``vector`` up to 2,000 dimensions."""
 PGVECTOR_LIMIT = 4000
-"""Same place: ``halfvec`` up to 4,000 dimensions."""
+"""The limit of ``halfvec``, 4,000 dimensions; from the same source."""
 
 
 class HasWidth(Protocol):
@@ -32,17 +32,17 @@ class Store:
 
     name: str
     call: str
-    """How the settings are used."""
+    """The call that takes the settings."""
     source: str
     """Package and version in which the settings' names and the behaviour were read."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     width_key: str | None = None
     """Setting that takes the dimension; None where the first vector decides it."""
     half: Mapping[str, Any] | None = None
-    """Settings instead, above :data:`HALF_ABOVE` dimensions."""
+    """The settings above :data:`HALF_ABOVE` dimensions, instead of the others."""
     width_limit: int | None = None
     needs_unit_vectors: str | None = None
-    """Why only vectors of length 1 are ranked rightly, where that is so."""
+    """Why this store ranks only vectors of length 1 rightly; None where it ranks all."""
 
 
 _CHROMA_COLLECTION = MappingProxyType({"configuration": {"hnsw": {"space": "ip"}}, "embedding_function": None})

@@ -27,7 +27,7 @@ WIDTH_INCHES = 8.0
 BAR_INCHES = 0.24
 GAP_INCHES = 0.22
 MARGIN_INCHES = 1.2
-"""Title and axis above and below the bars."""
+"""Height of the title and the axis, above and below the bars."""
 
 
 def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) -> None:

@@ -23,7 +23,7 @@ PACKAGES = ("bm25s", "ir-measures", "numpy", "tokenizers", "torch", "transformer
 
 
 MAIN_MEASURES = "Main measures"
-"""Name of the mean over tasks that count by different measures: of the measure of each that counts."""
+"""Name of the mean over tasks with different main measures: each task counts by its own."""
 
 
 def means_over_tasks(results: Sequence[Result], tasks: Sequence[AnyTask]) -> dict[str, dict[str, float]]:

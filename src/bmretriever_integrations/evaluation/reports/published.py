@@ -18,14 +18,14 @@ class Difference:
 
     task: str
     system: str
-    """As the run calls it."""
+    """Name of the system in this run."""
     of: str
-    """As the source calls it: a checkpoint's short name, or BM25."""
+    """Name of the system in the source: a checkpoint's short name, or BM25."""
     measure: str
     here: float
     published: float
     difference: float
-    """``here`` less ``published``."""
+    """``here`` minus ``published``."""
     source: str
 
 

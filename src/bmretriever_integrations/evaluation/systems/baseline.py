@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bmretriever_integrations.checkpoints.fingerprint import files_sha256
+from bmretriever_integrations.checkpoints.fingerprint import fingerprint
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.evaluation.systems.comparison import Ranked
 from bmretriever_integrations.evaluation.systems.dense import rank_in_chunks
@@ -67,7 +67,7 @@ class SentenceTransformerBaseline:
         self._progress = progress
         self._settings = {
             "model": model,
-            "files_sha256": files_sha256((Path(model),)) if Path(model).is_dir() else None,
+            "files_sha256": fingerprint((Path(model),)) if Path(model).is_dir() else None,
             "similarity": similarity,
             "max_seq_length": self._model.max_seq_length,
             "query_prompt": self._own("query") if query_prompt is None else query_prompt,

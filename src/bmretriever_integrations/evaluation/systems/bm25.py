@@ -50,7 +50,7 @@ def _lucene_words(text: str) -> list[str]:
 
 
 ENGLISH = Analyzer("english", re.compile(WORD).findall, STOP_WORDS)
-"""The default."""
+"""The default tokens: words without English stop words, stemmed."""
 LUCENE = Analyzer("lucene", _lucene_words, STOPWORDS_EN)
 """Lucene's EnglishAnalyzer, which Anserini's published BEIR numbers come from: possessives cut off, 33 stop words."""
 

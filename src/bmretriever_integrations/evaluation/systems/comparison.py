@@ -23,7 +23,7 @@ class Ranked:
     ranking: list[Positions]
     """For each query of the task, in its order, positions of documents, best first."""
     passage_seconds: float
-    """Spent on the documents alone: embedding or indexing them."""
+    """Seconds that embedding or indexing the documents took."""
 
 
 class System(Protocol):
@@ -58,9 +58,9 @@ class Result:
     means: dict[str, float]
     """The task's measures -> mean over its queries, 0 to 1; of a similarity task Spearman's correlation, -1 to 1."""
     seconds: float
-    """From the first text to the last score, loading aside."""
+    """Seconds from the first text to the last score, without loading."""
     passages_per_second: float
-    """Of a similarity task, sentences a second."""
+    """Passages embedded in a second; sentences in a similarity task."""
     settings: dict[str, Any]
     per_query: dict[str, float]
     """Query id -> value of the task's first measure."""

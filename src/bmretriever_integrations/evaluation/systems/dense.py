@@ -19,7 +19,8 @@ from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, Simila
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, resolve_instruction
 
 PASSAGES_AT_ONCE = 32_768
-"""Passages in memory with their vectors: at width 4096 half a gigabyte. Most tasks are one chunk, with one progress bar."""
+"""How many passages are in memory with their vectors: half a gigabyte at width 4096. Most tasks are one chunk, with one
+progress bar."""
 
 
 def rank_in_chunks(

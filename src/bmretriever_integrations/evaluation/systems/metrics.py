@@ -26,7 +26,7 @@ MEASURES = {
 }
 """Name in a task's ``measures`` -> measure of a ranking."""
 DEPTH = 100
-"""Documents that a ranking must hold for all of them; more where a query has more candidates."""
+"""How many documents a ranking must hold for all measures; more where a query has more candidates."""
 
 
 def score(task: Task, ranking: Sequence[Positions]) -> dict[str, dict[str, float]]:

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from bmretriever_integrations.encoder.vectors import Vectors
+
 Positions = NDArray[np.int64]
-Vectors = NDArray[np.float32]
 
 SCORES_AT_ONCE = 4_194_304
-"""Scores in memory at a time: 16 MB of float32, and 32 MB for each copy of their sort keys."""
+"""How many scores are in memory at a time: 16 MB of float32, and 32 MB for each copy of their sort keys."""
 
 _LEFT_OUT = np.iinfo(np.int64).min
 

@@ -26,7 +26,7 @@ class VectorChoice:
 
     precision: Stored = "float32"
     rescore: int = 0
-    """Documents of the first search that are ranked anew by the full vectors; the others stay behind them."""
+    """How many documents of the first search are ranked again by the full vectors; the others follow in their order."""
 
     def __post_init__(self) -> None:
         if self.precision not in STORED:

@@ -1,4 +1,4 @@
-"""The paper's 5 tasks and 11 data sets: frozen records, every number with its source, and what nobody published said so."""
+"""The paper's 5 tasks and 11 data sets: frozen records with the source of every number; what was not published is marked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Published = Mapping[str, Mapping[str, float]]
 
 
 ROUNDED = 0.1
-"""How far a count may be off where the published one is rounded and of an unknown release, as a share: a year of MeSH adds
+"""By which share a count may differ where the published one is rounded and of an unknown release: a year of MeSH adds
 about one concept in a hundred, and a builder may leave out what the paper kept. Chosen here."""
 
 
@@ -36,7 +36,7 @@ class Files:
     what: str
     address: str
     example: str
-    """Arguments of ``bmretriever build``."""
+    """Example arguments of ``bmretriever build``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +49,11 @@ class NamedTask:
     group: str
     """The paper's task that it belongs to."""
     measures: tuple[str, ...]
-    """The paper's, the one that we average first."""
+    """The paper's measures; the first is the one that is averaged."""
     hub: Hub | None = None
     files: Files | None = None
     documents: int | None = None
-    """Of the published set; of pairs where it is a similarity task. None where nothing is known."""
+    """Number of documents of the published set, or of pairs of a similarity task; None where it is not known."""
     queries: int | None = None
     rounded: bool = False
     """The counts are the rounded ones of the paper's set, whose release is not known; see :data:`ROUNDED`."""
@@ -61,7 +61,7 @@ class NamedTask:
     """A query ranks only the documents judged for it."""
     published: Published = field(default_factory=dict)
     source: str = ""
-    """Where the published numbers stand."""
+    """Where the published numbers are printed."""
     notes: tuple[str, ...] = ()
     """What a reader of a number must know, above all what was never published."""
 

@@ -38,9 +38,9 @@ class Task:
     unknown_documents: int
     """Relevant judgements of documents that the corpus lacks; they count as never found."""
     sha256: str
-    """Of the three files' bytes."""
+    """SHA-256 of the three files' bytes."""
     measures: tuple[str, ...] = DEFAULT_MEASURES
-    """The first is the one that counts."""
+    """Names of measures; the first is the main one."""
     candidates: NDArray[np.int64] | None = None
     """*Shape:* (2, pairs) row of a query and position of a document that people judged for it, ordered by position, where a
     query ranks these alone; None where it ranks the whole corpus."""

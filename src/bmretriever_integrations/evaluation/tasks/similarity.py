@@ -25,7 +25,7 @@ class SimilarityTask:
     left: list[str]
     right: list[str]
     scores: NDArray[np.float64]
-    """*Shape:* (pairs,) what people said; only their order counts."""
+    """*Shape:* (pairs,) the scores that people gave; only their order counts."""
     sha256: str
     measures: tuple[str, ...] = ("Spearman",)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.checkpoints.fingerprint import files_sha256
+from bmretriever_integrations.checkpoints.fingerprint import fingerprint
 from bmretriever_integrations.files import LOCK, only_writer, write_whole
 from bmretriever_integrations.training.stages.data import Source
 from bmretriever_integrations.training.stages.settings import StageSettings
@@ -34,7 +34,7 @@ def describe(base: tuple[Path, ...], sources: list[Source], settings: StageSetti
     :param settings: the stage.
     """
     files = {f"{source.settings.path}/{path.name}": _fingerprint(path) for source in sources for path in source.files}
-    identity = {"settings": asdict(settings), "base": files_sha256(base), "data": files}
+    identity = {"settings": asdict(settings), "base": fingerprint(base), "data": files}
     content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read again
     return content
 

@@ -1,4 +1,4 @@
-"""Official files -> task folders, for the data sets that nobody ships ready to use; one module a format."""
+"""Official files -> task folders, for the data sets that are not published ready to use; one module a format."""
 
 from __future__ import annotations
 

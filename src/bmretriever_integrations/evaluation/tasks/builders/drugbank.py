@@ -11,7 +11,7 @@ from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 NAMESPACE = "{http://www.drugbank.ca}"
 COLUMNS = ("DrugBank ID", "Common name")
-"""Of ``drugbank vocabulary.csv``, the two that are needed."""
+"""The two columns of ``drugbank vocabulary.csv`` that are needed."""
 
 
 def build_drugbank(sources: Sequence[Path], writer: TaskWriter) -> None:
