@@ -21,7 +21,7 @@ except ImportError as error:
 
 from bmretriever_integrations.checkpoints import find_checkpoint
 from bmretriever_integrations.encoder import BMRetrieverEncoder
-from bmretriever_integrations.evaluation.systems.ranking import Vectors
+from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
 
 TASK_KEYS: Mapping[str, str] = {

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index import shards
 from bmretriever_integrations.index.engines import PassageEngines
 from bmretriever_integrations.index.folder import write_hidden
@@ -53,7 +54,7 @@ class _Begun:
     number: int
     records: int
     content: bytes
-    vectors: Future[shards.Vectors]
+    vectors: Future[Vectors]
 
 
 class Builder:
@@ -144,7 +145,7 @@ class Builder:
             self._report.rebuilt.append(f"shard {number}: {damage}")
         return damage is None
 
-    def _embed(self, chunk: list[Record]) -> Future[shards.Vectors]:
+    def _embed(self, chunk: list[Record]) -> Future[Vectors]:
         rows = max(1, self._manifest.batch_tokens // TOKENS_A_ROW)
         parts = (chunk[start : start + rows] for start in range(0, len(chunk), rows))
         calls = tuple(([record.text for record in part], [record.title for record in part]) for part in parts)

@@ -10,9 +10,10 @@ import numpy as np
 
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint
 from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.evaluation.systems.comparison import Ranked
 from bmretriever_integrations.evaluation.systems.dense import rank_in_chunks
-from bmretriever_integrations.evaluation.systems.ranking import Vectors, cosines
+from bmretriever_integrations.evaluation.systems.ranking import cosines
 from bmretriever_integrations.evaluation.tasks.retrieval import Task
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import bmretriever_integrations
+from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.evaluation.systems.metrics import DEPTH, correlation, score
-from bmretriever_integrations.evaluation.systems.ranking import Positions, Vectors
+from bmretriever_integrations.evaluation.systems.ranking import Positions
 from bmretriever_integrations.evaluation.tasks.retrieval import Task
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
 

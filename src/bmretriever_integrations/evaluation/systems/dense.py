@@ -11,8 +11,9 @@ import numpy as np
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.evaluation.systems.comparison import Ranked
-from bmretriever_integrations.evaluation.systems.ranking import Vectors, cosines, rank_by_dot_product
+from bmretriever_integrations.evaluation.systems.ranking import cosines, rank_by_dot_product
 from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice, rank_stored
 from bmretriever_integrations.evaluation.tasks.retrieval import Task
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask

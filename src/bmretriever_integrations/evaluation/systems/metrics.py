@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import ir_measures
 from scipy.stats import spearmanr  # type: ignore[import-untyped]
 
-from bmretriever_integrations.evaluation.systems.ranking import Positions, Vectors
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.evaluation.systems.ranking import Positions
 from bmretriever_integrations.evaluation.tasks.retrieval import Task
 from bmretriever_integrations.evaluation.tasks.similarity import SimilarityTask
 

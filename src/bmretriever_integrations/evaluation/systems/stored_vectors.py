@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bmretriever_integrations.evaluation.systems.ranking import SCORES_AT_ONCE, Positions, TopDocuments, Vectors
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.evaluation.systems.ranking import SCORES_AT_ONCE, Positions, TopDocuments
 from bmretriever_integrations.precision import quantize, ranges_of, restore
 
 Stored = Literal["float32", "float16", "int8", "binary"]
