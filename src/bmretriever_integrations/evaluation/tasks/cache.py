@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bmretriever_integrations.evaluation.tasks.builders import BUILDERS
-from bmretriever_integrations.evaluation.tasks.catalogue import TASKS, NamedTask
+from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
 from bmretriever_integrations.evaluation.tasks.hub import convert
+from bmretriever_integrations.evaluation.tasks.named_task import NamedTask
 from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 CACHE_VARIABLE = "BMRETRIEVER_TASKS"

@@ -11,7 +11,7 @@ from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.evaluation.tasks.builders.icliniq import add_answers
 from bmretriever_integrations.evaluation.tasks.builders.json_files import take
 from bmretriever_integrations.evaluation.tasks.builders.relish import add_judged_paper
-from bmretriever_integrations.evaluation.tasks.catalogue import Hub
+from bmretriever_integrations.evaluation.tasks.named_task import Hub
 from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bmretriever_integrations.evaluation.tasks.catalogue import TASKS, NamedTask
+from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
+from bmretriever_integrations.evaluation.tasks.named_task import NamedTask
 
 
 def describe_tasks() -> Iterator[str]:
