@@ -1,14 +1,21 @@
-"""Who imports whom: the package is light, the core needs no framework, each adapter only its own."""
+"""Who imports whom: the package is light, rooms import lower floors only, each adapter reaches its own framework alone."""
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import bmretriever_integrations
 
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src"
+PACKAGE = "bmretriever_integrations"
+COMPONENTS = "haystack_integrations/components/embedders/bmretriever/"
 FRAMEWORKS = (
     "haystack",
     "llama_index",
@@ -21,6 +28,8 @@ FRAMEWORKS = (
     "bm25s",
     "ray",
     "torchao",
+    "lancedb",
+    "langchain_core",
 )
 
 
@@ -61,9 +70,111 @@ def test_core_works_with_every_framework_blocked(module):
     run(blocked + f"import bmretriever_integrations.{module}")
 
 
+@pytest.mark.parametrize(
+    ("module", "own"),
+    [
+        ("bmretriever_integrations.haystack", "haystack"),
+        ("haystack_integrations.components.embedders.bmretriever", "haystack"),
+        ("bmretriever_integrations.llama_index", "llama_index"),
+    ],
+)
+def test_an_adapter_reaches_its_own_framework_alone(module, own):
+    pytest.importorskip(own)
+    others = tuple(name for name in FRAMEWORKS if name != own)
+    run(f"import sys; [sys.modules.__setitem__(name, None) for name in {others}]; import {module}")
+
+
 def test_exported_names_exist_and_unknown_ones_say_what_there_is():
     for name in bmretriever_integrations.__all__:
         assert getattr(bmretriever_integrations, name) is not None
     assert dir(bmretriever_integrations) == sorted(bmretriever_integrations.__all__)
     with pytest.raises(AttributeError, match=r"it has .*BMRetrieverEncoder"):
         bmretriever_integrations.Encoder  # noqa: B018
+
+
+def modules():
+    """Dotted name -> file, of all our modules."""
+    paths = SOURCE.rglob("*.py")
+    return {".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+MODULES = modules()
+
+
+def imported(path):
+    """The modules of ours that a file imports anywhere in it, but not for types alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else node.module
+
+
+def room(module):
+    """As docs/architecture.md writes it."""
+    path = MODULES[module].relative_to(SOURCE)
+    if path.parts[0] != PACKAGE:
+        return f"{path.parent.as_posix()}/"
+    return f"{path.parts[1]}/" if len(path.parts) > 2 else path.name
+
+
+def floors():
+    """The table of docs/architecture.md: room -> floor."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    return {name: int(floor) for floor, name in re.findall(r"^\| (\d+) \| `([^`]+)` \|", page, re.MULTILINE)}
+
+
+def test_page_names_every_room_and_none_that_is_not_there():
+    assert set(floors()) == {room(module) for module in MODULES}
+
+
+def test_every_path_of_the_page_is_there():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+(?:/|\.py))`", page))
+    assert len(named) > 30
+    for name in named:
+        assert any((parent / name).exists() for parent in (SOURCE / PACKAGE, SOURCE, ROOT)), f"there is no {name}"
+
+
+def test_the_larger_rooms_have_the_rooms_that_the_page_names():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for parent in ("evaluation", "training"):
+        inner = {path.parent.name for path in (SOURCE / PACKAGE / parent).glob("*/__init__.py")}
+        assert inner == set(re.findall(rf"`{parent}/(\w+)/`", page))
+
+
+def test_a_room_imports_lower_floors_only():
+    floor = floors()
+    wrong = {
+        f"{room(module)} (floor {floor[room(module)]}) imports {room(target)} (floor {floor[room(target)]}) in {module}"
+        for module, path in MODULES.items()
+        for target in imported(path)
+        if room(target) != room(module) and floor[room(target)] >= floor[room(module)]
+    }
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    arrows = {module: sorted(set(imported(path)) - {module}) for module, path in MODULES.items()}
+    done: set[str] = set()
+
+    def follow(module, way):
+        assert module not in way, " imports ".join([*way[way.index(module) :], module])
+        if module not in done:
+            for target in arrows[module]:
+                follow(target, [*way, module])
+            done.add(module)
+
+    for module in arrows:
+        follow(module, [])
