@@ -1,4 +1,4 @@
-"""Who imports whom: the package is light, rooms import lower floors only, each adapter reaches its own framework alone."""
+"""Who imports whom: the package is light, parts import lower levels only, each integration reaches its own framework alone."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_core_works_with_every_framework_blocked(module):
         ("bmretriever_integrations.llama_index", "llama_index"),
     ],
 )
-def test_an_adapter_reaches_its_own_framework_alone(module, own):
+def test_an_integration_reaches_its_own_framework_alone(module, own):
     pytest.importorskip(own)
     others = tuple(name for name in FRAMEWORKS if name != own)
     run(f"import sys; [sys.modules.__setitem__(name, None) for name in {others}]; import {module}")
@@ -121,7 +121,7 @@ def imported(path):
                 yield whole if whole in MODULES else node.module
 
 
-def room(module):
+def part(module):
     """As docs/architecture.md writes it."""
     path = MODULES[module].relative_to(SOURCE)
     if path.parts[0] != PACKAGE:
@@ -129,14 +129,14 @@ def room(module):
     return f"{path.parts[1]}/" if len(path.parts) > 2 else path.name
 
 
-def floors():
-    """The table of docs/architecture.md: room -> floor."""
+def levels():
+    """The table of docs/architecture.md: part -> level."""
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    return {name: int(floor) for floor, name in re.findall(r"^\| (\d+) \| `([^`]+)` \|", page, re.MULTILINE)}
+    return {name: int(level) for level, name in re.findall(r"^\| (\d+) \| `([^`]+)` \|", page, re.MULTILINE)}
 
 
-def test_page_names_every_room_and_none_that_is_not_there():
-    assert set(floors()) == {room(module) for module in MODULES}
+def test_page_names_every_part_and_none_that_is_not_there():
+    assert set(levels()) == {part(module) for module in MODULES}
 
 
 def test_every_path_of_the_page_is_there():
@@ -147,20 +147,20 @@ def test_every_path_of_the_page_is_there():
         assert any((parent / name).exists() for parent in (SOURCE / PACKAGE, SOURCE, ROOT)), f"there is no {name}"
 
 
-def test_the_larger_rooms_have_the_rooms_that_the_page_names():
+def test_the_larger_parts_are_divided_as_the_page_says():
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     for parent in ("evaluation", "training"):
         inner = {path.parent.name for path in (SOURCE / PACKAGE / parent).glob("*/__init__.py")}
         assert inner == set(re.findall(rf"`{parent}/(\w+)/`", page))
 
 
-def test_a_room_imports_lower_floors_only():
-    floor = floors()
+def test_a_part_imports_lower_levels_only():
+    level = levels()
     wrong = {
-        f"{room(module)} (floor {floor[room(module)]}) imports {room(target)} (floor {floor[room(target)]}) in {module}"
+        f"{part(module)} (level {level[part(module)]}) imports {part(target)} (level {level[part(target)]}) in {module}"
         for module, path in MODULES.items()
         for target in imported(path)
-        if room(target) != room(module) and floor[room(target)] >= floor[room(module)]
+        if part(target) != part(module) and level[part(target)] >= level[part(module)]
     }
     assert not wrong, "\n".join(sorted(wrong))
 
