@@ -60,3 +60,10 @@ def test_constructors_are_there_with_every_argument(site, page, module, name):
 def test_no_role_of_sphinx_is_left_over(site):
     for page in (site / "api").rglob("index.html"):
         assert not re.search(r":(?:class|data|func|meth|mod|attr):", page.read_text(encoding="utf-8")), page
+
+
+def test_every_page_is_in_the_menu(pytestconfig):
+    docs = pytestconfig.rootpath / "docs"
+    menu = (pytestconfig.rootpath / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in docs.rglob("*.md"):
+        assert f": {page.relative_to(docs).as_posix()}\n" in menu, f"{page.name} is in no menu"
