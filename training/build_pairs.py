@@ -55,11 +55,12 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def plan_of(given: argparse.Namespace) -> Plan:
-    settings: dict[str, Any] = read_plan(given.plan) if given.plan else {}
-    settings["sources"] = (*settings.get("sources", ()), *map(parse_source, given.source))
-    settings["against"] = (*settings.get("against", ()), *map(parse_against, given.against))
-    settings.update({name: getattr(given, name) for name in ("protect", "seed") if getattr(given, name) is not None})
-    return Plan(**settings)
+    more: dict[str, Any] = {
+        "sources": [parse_source(word) for word in given.source],
+        "against": [parse_against(word) for word in given.against],
+    }
+    more.update({name: getattr(given, name) for name in ("protect", "seed") if getattr(given, name) is not None})
+    return read_plan(given.plan, more)
 
 
 def run(given: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ from bmretriever_integrations.training.negatives.pool import SCOPES
 from bmretriever_integrations.training.negatives.report import examples, report_table
 from bmretriever_integrations.training.negatives.rules import Rules
 from bmretriever_integrations.training.pairs.schema import pair_files
+from bmretriever_integrations.training.yaml_settings import fill
 
 PAPER = Rules()
 
@@ -82,7 +83,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def run(given: argparse.Namespace) -> int:
-    rules = Rules(**{name: getattr(given, name) for name in Rules.__slots__})
+    rules = fill(Rules, {name: getattr(given, name) for name in Rules.model_fields})
     pair_files(given.pairs)  # a wrong path shows before a model is loaded
     miner = load_miner(
         given.miner,

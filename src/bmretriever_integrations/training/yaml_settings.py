@@ -1,14 +1,85 @@
-"""Settings that come from YAML, checked against the annotations of the dataclass that they fill."""
+"""Settings that come from YAML or a command line, checked by pydantic, with errors of one line."""
 
 from __future__ import annotations
 
-import math
-import types
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
-Filled = TypeVar("Filled")
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+
+class Settings(BaseModel):
+    """Base of all settings. Types are strict: YAML gives any type for any key, and nothing is converted in silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_allowed_keys(cls, given: Any) -> Any:
+        if not isinstance(given, cls):
+            refuse_unknown(cls, given)
+        return given
+
+
+Filled = TypeVar("Filled", bound=Settings)
+
+
+def refuse_unknown(kind: type[Settings], given: Any, where: str = "") -> None:
+    """
+    Refuse keys that a class of settings lacks, and name those that it has, which pydantic's own error does not.
+
+    :param kind: the class of the settings.
+    :param given: keys and values.
+    :param where: file and key; begins the error.
+    :raises ValueError: if ``given`` is no mapping, or has an unknown key.
+    """
+    words = {"where": f"{where}: " if where else "", "allowed": ", ".join(kind.model_fields)}
+    if not isinstance(given, dict):
+        raise PydanticCustomError("settings_type", "{where}Input should be keys and values ({allowed})", words)
+    words["unknown"] = ", ".join(str(key) for key in given if key not in kind.model_fields)
+    if words["unknown"]:
+        raise PydanticCustomError("unknown", "{where}unknown settings {unknown}; allowed: {allowed}", words)
+
+
+def fill(kind: type[Filled], given: Any, where: str = "") -> Filled:
+    """
+    Make settings of keys and values.
+
+    :param kind: the class of the settings.
+    :param given: keys and values.
+    :param where: file or option that the values come from; begins the error.
+    :raises TypeError: if a value is missing or has the wrong type.
+    :raises ValueError: if a key is unknown or a value out of range.
+    """
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = f"{where}: {_sentence(first)}" if where else _sentence(first)
+        wrong_type = first["type"] in ("missing", "literal_error", "finite_number") or first["type"].endswith("_type")
+        raise (TypeError if wrong_type else ValueError)(message) from None
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """Name the setting, what is allowed and what was given."""
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).removeprefix(".")
+    given, message = error["input"], error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{name} is missing"
+    if not message.startswith("Input should "):
+        return f"{name}: {message}" if name else message
+    message = message.replace("Input should", f"{name} must").replace("valid tuple", "valid list")
+    example = " (YAML reads 5e-5 as text: write 5.0e-5)" if isinstance(given, str) and _is_number(given) else ""
+    return f"{message}, got {given!r}{example}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -36,7 +107,7 @@ def read_yaml(text: str, where: str) -> Any:
     Read a YAML value.
 
     :param text: the YAML.
-    :param where: names it in the error.
+    :param where: where the text comes from; begins the error.
     :raises ValueError: if it is no YAML.
     """
     import yaml
@@ -45,87 +116,3 @@ def read_yaml(text: str, where: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{where} is no YAML: {error}") from None
-
-
-def refuse_unknown(given: Any, kind: type, where: str) -> None:
-    """
-    Refuse what cannot fill a dataclass.
-
-    :param given: keys and values.
-    :param kind: the dataclass.
-    :param where: file and key; begins the error.
-    :raises TypeError: if it is no mapping.
-    :raises ValueError: if it has a key that the dataclass lacks.
-    """
-    allowed = [setting.name for setting in fields(kind)]
-    if not isinstance(given, dict):
-        raise TypeError(f"{where}: expected keys and values ({', '.join(allowed)}), got {given!r}")
-    unknown = [str(key) for key in given if key not in allowed]
-    if unknown:
-        raise ValueError(f"{where}: unknown settings {', '.join(unknown)}; allowed: {', '.join(allowed)}")
-
-
-def fill(kind: type[Filled], given: Any, where: str) -> Filled:
-    """
-    Make a dataclass of keys and values.
-
-    :param kind: the dataclass.
-    :param given: its keys and values.
-    :param where: file and key; begins every error.
-    :raises TypeError: if it is no mapping, a value is missing or has the wrong type.
-    :raises ValueError: if a key is unknown, or a value out of range.
-    """
-    refuse_unknown(given, kind, where)
-    make: Any = kind
-    try:
-        made: Filled = make(**given)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{where}: {error}".replace(f"{kind.__name__}.__init__() ", "")) from None
-    return made
-
-
-class Checked:
-    """Dataclass whose values are checked against its annotations: YAML gives any type for any key."""
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
-        for setting in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
-            _check_type(setting.name, getattr(self, setting.name), hints[setting.name])
-
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    if not _fits(value, hint):
-        example = " (YAML reads 5e-5 as text: write 5.0e-5)" if isinstance(value, str) and _is_number(value) else ""
-        raise TypeError(f"{name} must be {_words(hint)}, got {value!r}{example}")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    kind = get_origin(hint)
-    if kind in (Union, types.UnionType):
-        return any(_fits(value, part) for part in get_args(hint))
-    if kind is Literal:
-        return value in get_args(hint)
-    if kind is tuple:
-        return isinstance(value, tuple) and all(_fits(part, get_args(hint)[0]) for part in value)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def _words(hint: Any) -> str:
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(_words(part) for part in get_args(hint))
-    if get_origin(hint) is Literal:
-        return " or ".join(map(str, get_args(hint)))
-    names = {float: "a finite number", int: "a whole number", bool: "true or false", str: "text", type(None): "null"}
-    return names.get(hint, str(getattr(hint, "__name__", hint)))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations.training.negatives.rules import Ranking, Rules, choose
+from bmretriever_integrations.training.yaml_settings import fill
 
 POSITIVES = {1: 0.8, 4: 0.5}
 
@@ -82,19 +83,21 @@ def test_too_few_candidates_give_what_there_is():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"negatives": 0}, "negatives must be a whole number of at least 1, got 0"),
-        ({"depth": 2.5}, "depth must be a whole number"),
-        ({"skip": -1}, "skip must be a whole number of at least 0"),
-        ({"relative_margin": -0.1}, "relative_margin must be at least 0"),
-        ({"absolute_margin": float("nan")}, "absolute_margin must be a finite number"),
-        ({"max_score": float("inf")}, "max_score must be a finite number"),
-        ({"sample": "best"}, "sample must be one of random, hardest, got 'best'"),
-        ({"margin_from": "mean"}, "margin_from must be one of lowest, own"),
+        ({"negatives": 0}, "negatives must be greater than 0, got 0"),
+        ({"depth": 2.5}, "depth must be a valid integer, got 2.5"),
+        ({"skip": -1}, "skip must be greater than or equal to 0, got -1"),
+        ({"relative_margin": -0.1}, "relative_margin must be greater than or equal to 0, got -0.1"),
+        ({"absolute_margin": float("nan")}, "absolute_margin must be a finite number, got nan"),
+        ({"max_score": float("inf")}, "max_score must be a finite number, got inf"),
+        ({"sample": "best"}, "sample must be 'random' or 'hardest', got 'best'"),
+        ({"margin_from": "mean"}, "margin_from must be 'lowest' or 'own', got 'mean'"),
         ({"negatives": 3, "depth": 10, "skip": 8}, "3 negatives cannot come from depth 10 less the first 8"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        fill(Rules, settings)
+    with pytest.raises(ValueError, match=next(iter(settings))):
         Rules(**settings)
 
 

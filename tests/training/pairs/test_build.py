@@ -3,7 +3,6 @@
 import json
 import random
 import runpy
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,7 +14,7 @@ from bmretriever_integrations.training.pairs.duplicates import CompactSet, Dupli
 from bmretriever_integrations.training.pairs.filters import PairFilter
 from bmretriever_integrations.training.pairs.protected import Protected
 from bmretriever_integrations.training.pairs.schema import PAIR_SCHEMA, Pair, read_pairs
-from bmretriever_integrations.training.pairs.settings import Against, Filters, Plan, Source
+from bmretriever_integrations.training.pairs.settings import EvaluationSet, Filters, Plan, Source
 from bmretriever_integrations.training.pairs.words import run_hashes, word_hashes, words_of
 
 ROOT = Path(__file__).parents[3]
@@ -111,7 +110,7 @@ def held(tmp_path):
     (folder / "qrels" / "test.tsv").write_text(
         "query-id\tcorpus-id\tscore\nq1\t11\t1\nq1\t12\t1\nq1\t13\t1\nq1\t14\t0\n"
     )
-    return Against(path=str(folder))
+    return EvaluationSet(path=str(folder))
 
 
 def reason(held, query="some query", positive="another passage", title="", identity="", **settings):
@@ -130,7 +129,7 @@ def test_exact_texts_queries_titles_and_ids_are_protected(held):
     assert reason(held, title="A title of five words.") == "evaluation: title"  # a span of the article
     assert reason(held, title="Introduction") is None
     assert reason(held, identity="11") is None
-    assert reason(replace(held, ids=True), identity="11") == "evaluation: document id"
+    assert reason(held.model_copy(update={"ids": True}), identity="11") == "evaluation: document id"
     assert reason(held, positive=f"Before. {SHORT}, and after.") == "evaluation: short document"
 
 
@@ -155,7 +154,7 @@ def test_protect_all_or_relevant(held):
 
 def test_a_broken_evaluation_set_is_named(held, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no corpus\.jsonl"):
-        reason(Against(path=str(tmp_path)))
+        reason(EvaluationSet(path=str(tmp_path)))
     with open(f"{held.path}/qrels/test.tsv", "a") as lines:
         lines.write("q1 11 1\n")
     with pytest.raises(ValueError, match=r"test\.tsv:6: expected query-id"):
@@ -215,8 +214,8 @@ def test_the_same_input_gives_the_same_bytes_and_shards_hold_all(source, tmp_pat
 
 
 def test_limits(source, tmp_path):
-    assert build(plan(replace(source, limit=7)), tmp_path / "a").kept == {"docs": 7}
-    report = build(plan(replace(source, per_title=2)), tmp_path / "b")
+    assert build(plan(source.model_copy(update={"limit": 7})), tmp_path / "a").kept == {"docs": 7}
+    report = build(plan(source.model_copy(update={"per_title": 2})), tmp_path / "b")
     assert report.kept == {"docs": 20}
     assert report.dropped == {"over the limit of its title": 11}
 
@@ -231,7 +230,7 @@ def test_a_failed_run_leaves_the_former_pairs(source, tmp_path, monkeypatch):
 
     monkeypatch.setattr(building, "write_report", fail)
     with pytest.raises(KeyboardInterrupt):
-        build(plan(replace(source, limit=2)), out)
+        build(plan(source.model_copy(update={"limit": 2})), out)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["docs.jsonl", "out"]
 

@@ -6,6 +6,7 @@ import pytest
 
 from bmretriever_integrations.training.stages.recipe import load_settings
 from bmretriever_integrations.training.stages.settings import DataSettings, LoraSettings, StageSettings
+from bmretriever_integrations.training.yaml_settings import fill
 
 RECIPE = """
 batch_size: 8
@@ -56,26 +57,34 @@ def test_one_value_is_changed_in_one_place(recipe):
         ("batch_size: 8\nlr: 3\nstage1: {}", ValueError, "unknown settings lr; allowed: batch_size, learning_rate"),
         ("stage1: {}\nstage2: {lr: 1}", ValueError, "stage2: unknown settings lr"),
         ("batch_size: 8", ValueError, "no section 'stage1'; its keys are batch_size"),
-        ("stage1: {batch_size: 8, epochs: 1}", TypeError, "stage1: missing 1 required.*learning_rate"),
+        ("stage1: {batch_size: 8, epochs: 1}", TypeError, "stage1: learning_rate is missing"),
         ("stage1: {batch_size: 8, epochs: 1, learning_rate: 5e-5}", TypeError, "YAML reads 5e-5 as text: write 5.0e-5"),
         (
             "stage1: {batch_size: true, epochs: 1, learning_rate: 1}",
             TypeError,
-            "batch_size must be a whole number, got True",
+            "batch_size must be a valid integer, got True",
         ),
         (
             "stage1: {batch_size: 8, epochs: 1, learning_rate: 1, bf16: 1}",
             TypeError,
-            "bf16 must be true or false, got 1",
+            "bf16 must be a valid boolean, got 1",
         ),
-        ("stage1: {batch_size: 8, epochs: 1, learning_rate: 1, similarity: l2}", TypeError, "must be dot or cosine"),
+        (
+            "stage1: {batch_size: 8, epochs: 1, learning_rate: 1, similarity: l2}",
+            TypeError,
+            "similarity must be 'dot' or 'cosine', got 'l2'",
+        ),
         ("stage1: {batch_size: 8, epochs: 1, learning_rate: 1, lora: {r: 1}}", ValueError, "lora: unknown settings r;"),
         (
             "stage1: {batch_size: 8, epochs: 1, learning_rate: 1, data: [x]}",
             TypeError,
-            "data: expected keys and values",
+            r"data\[0\] must be keys and values \(path, .*, got 'x'",
         ),
-        ("stage1: {batch_size: 8, epochs: 1, learning_rate: 1, data: x}", TypeError, "data must be"),
+        (
+            "stage1: {batch_size: 8, epochs: 1, learning_rate: 1, data: x}",
+            TypeError,
+            "data must be a valid list, got 'x'",
+        ),
         ("- 1", ValueError, "holds no keys and values"),
         ("", ValueError, "holds no keys and values, but NoneType"),
         ("a: [", ValueError, "is no YAML"),
@@ -100,14 +109,14 @@ def test_a_missing_recipe_and_one_that_is_no_text(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"batch_size": 1}, "batch_size must be above 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"max_steps": 5}, "give epochs or max_steps, one of them; got 1 and 5"),
+        ({"batch_size": 1}, "batch_size must be greater than 1, got 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be greater than 0, got 0.0"),
+        ({"max_steps": 5}, "give epochs or max_steps, one of them; got 1.0 and 5"),
         ({"epochs": None}, "give epochs or max_steps"),
-        ({"seed": -1}, "seed must not be below 0"),
-        ({"seed": 2**32}, r"seed must be below 2\^32"),
-        ({"warmup_steps": -1}, "warmup_steps must not be below 0"),
-        ({"eval_share": 1.0}, "eval_share must be at least 0 and below 1"),
+        ({"seed": -1}, "seed must be greater than or equal to 0, got -1"),
+        ({"seed": 2**32}, "seed must be less than 4294967296, got 4294967296"),
+        ({"warmup_steps": -1}, "warmup_steps must be greater than or equal to 0, got -1"),
+        ({"eval_share": 1.0}, "eval_share must be less than 1, got 1.0"),
         ({"save_every": 15}, "save_every must be a multiple of log_every"),
         ({"distillation": 0.5}, "set negatives above 0"),
         ({"normalize": True}, "set a temperature such as 0.02"),
@@ -115,13 +124,34 @@ def test_a_missing_recipe_and_one_that_is_no_text(tmp_path):
 )
 def test_values_out_of_range_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
-        StageSettings(**{"batch_size": 8, "learning_rate": 1e-3, "epochs": 1, **given})
+        fill(StageSettings, {"batch_size": 8, "learning_rate": 1e-3, "epochs": 1, **given})
+
+
+def test_python_gets_pydantics_own_error():
+    with pytest.raises(ValueError, match=r"batch_size\n  Input should be greater than 1 .*input_value=1"):
+        StageSettings(batch_size=1, learning_rate=1e-3, epochs=1)
+    with pytest.raises(ValueError, match="unknown settings lr; allowed: batch_size, learning_rate"):
+        StageSettings(lr=1)
+    with pytest.raises(ValueError, match="frozen"):
+        LoraSettings().rank = 8
 
 
 def test_sources_and_adapters_are_checked():
-    with pytest.raises(ValueError, match="limit must be above 0"):
-        DataSettings(path="a", limit=0)
-    with pytest.raises(ValueError, match="weight must be above 0"):
-        DataSettings(path="a", weight=0.0)
-    with pytest.raises(ValueError, match="dropout must be"):
-        LoraSettings(dropout=1.0)
+    with pytest.raises(ValueError, match="limit must be greater than 0, got 0"):
+        fill(DataSettings, {"path": "a", "limit": 0})
+    with pytest.raises(ValueError, match=r"weight must be greater than 0, got 0\.0"):
+        fill(DataSettings, {"path": "a", "weight": 0.0})
+    with pytest.raises(ValueError, match=r"dropout must be less than 1, got 1\.0"):
+        fill(LoraSettings, {"dropout": 1.0})
+
+
+def test_a_mistake_in_the_other_stage_is_found(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("stage1: {batch_size: 8, epochs: 1, learning_rate: 1}\nstage2: 3")
+    with pytest.raises(ValueError, match=r"stage2: Input should be keys and values \(batch_size"):
+        load_settings(path, 1)
+
+
+def test_null_takes_a_shared_value_away(recipe):
+    changed = load_settings(recipe, 1, ["stage1.epochs=null", "max_steps=3", "lora=null"])
+    assert (changed.epochs, changed.max_steps, changed.lora) == (None, 3, None)

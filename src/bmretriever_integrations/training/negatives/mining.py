@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def mine(
         content = tally.report(
             {
                 "miner": miner.settings(),
-                "rules": asdict(rules),
+                "rules": rules.model_dump(),
                 "pool": pool,
                 "further": [path.name for path in further],
                 "keep": keep,

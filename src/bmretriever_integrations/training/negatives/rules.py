@@ -5,73 +5,56 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+
+from bmretriever_integrations.training.yaml_settings import Settings
 
 DEPTH = 100
 """Ranks that negatives come from (README of ritaranx/BMRetriever: the top 100 documents that are not positives)."""
-
-Sample = Literal["random", "hardest"]
-MarginFrom = Literal["lowest", "own"]
 
 POSITIVE, QUERY, SKIP = "positive", "equals query", "skip"
 DROPS = (POSITIVE, QUERY, SKIP, "max_score", "absolute_margin", "relative_margin")
 """Why a candidate is dropped, in the order of the checks; each candidate counts once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(Settings):
     """The settings of the choice; the defaults are the paper's rule."""
 
-    negatives: int = 1
-    """Negatives of a pair (the released fine-tuning rows hold one)."""
-    depth: int = DEPTH
+    negatives: PositiveInt = 1
+    """Number of negatives of a pair (the released fine-tuning rows hold one)."""
+    depth: PositiveInt = DEPTH
     """How many of the miner's best passages are looked at, positives among them included."""
-    skip: int = 0
+    skip: NonNegativeInt = 0
     """Leave out so many of the best candidates, before other filters: the likeliest to be unlabelled positives
     (sentence-transformers' ``range_min``, which counts after them; NV-Retriever, arXiv 2407.15831, "Top-k shifted by N")."""
-    absolute_margin: float | None = None
+    absolute_margin: NonNegativeFloat | None = None
     """Keep a candidate only if its score is at most the positive's minus this (NV-Retriever's "TopK-MarginPos";
     sentence-transformers' ``absolute_margin``)."""
-    relative_margin: float | None = None
+    relative_margin: NonNegativeFloat | None = None
     """Keep a candidate only if its score is at most the positive's minus this share of the positive's magnitude: 0.05 is
     NV-Retriever's "TopK-PercPos" of 95 %, their best (sentence-transformers' ``relative_margin``)."""
     max_score: float | None = None
     """Keep a candidate only if its score is at most this (NV-Retriever's "TopK-Abs"; sentence-transformers' ``max_score``)."""
-    margin_from: MarginFrom = "lowest"
+    margin_from: Literal["lowest", "own"] = "lowest"
     """The positive that margins are measured from: the lowest of the query's (sentence-transformers), or the pair's own."""
-    sample: Sample = "random"
+    sample: Literal["random", "hardest"] = "random"
     """``random``: drawn evenly from the candidates left (the paper); ``hardest``: the best of them
     (sentence-transformers' ``top``)."""
-    seed: int = 0
-    """Of the draw. A pair's draw depends on this and its id, not on the pairs around it."""
+    seed: NonNegativeInt = 0
+    """Seed of the draw. A pair's draw depends on this and its id, not on the pairs around it."""
 
-    def __post_init__(self) -> None:
-        """
-        Refuse settings that cannot work.
-
-        :raises ValueError: if one is out of its range; the message says which and what is allowed.
-        """
-        for name, least in (("negatives", 1), ("depth", 1), ("skip", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-        for name in ("absolute_margin", "relative_margin", "max_score"):
-            value = getattr(self, name)
-            if value is not None and not np.isfinite(value):
-                raise ValueError(f"{name} must be a finite number or None, got {value!r}")
-            if value is not None and value < 0 and name != "max_score":
-                raise ValueError(f"{name} must be at least 0, got {value!r}")
-        for name, allowed in (("sample", get_args(Sample)), ("margin_from", get_args(MarginFrom))):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+    @model_validator(mode="after")
+    def _enough_candidates(self) -> Self:
         if self.negatives > self.depth - self.skip:
             raise ValueError(
                 f"{self.negatives} negatives cannot come from depth {self.depth} less the first {self.skip}: "
                 "lower negatives or skip, or raise depth"
             )
+        return self
 
 
 @dataclass(frozen=True, slots=True)

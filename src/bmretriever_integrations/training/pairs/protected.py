@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.evaluation.tasks.beir import read_records
 from bmretriever_integrations.evaluation.tasks.retrieval import find_file, find_qrels, read_qrels
-from bmretriever_integrations.training.pairs.settings import Against, Plan
+from bmretriever_integrations.training.pairs.settings import EvaluationSet, Plan
 from bmretriever_integrations.training.pairs.words import Hashes, run_hashes, text_hash, word_hashes, words_of
 
 RUN = 13
@@ -106,7 +106,7 @@ class Protected:
             common.update(self._owners[start:stop].tolist())
         return any(count >= self._share * min(len(runs), int(self._sizes[owner])) for owner, count in common.items())
 
-    def _add(self, against: Against, everything: bool, runs: _Runs) -> None:
+    def _add(self, against: EvaluationSet, everything: bool, runs: _Runs) -> None:
         folder = Path(against.path)
         corpus, queries = find_file(folder, "corpus.jsonl"), find_file(folder, "queries.jsonl")
         judged = read_qrels(find_qrels(folder, "test"))

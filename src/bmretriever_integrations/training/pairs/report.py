@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def write_report(report: BuildReport, path: Path) -> None:
         "dropped": dict(sorted(report.dropped.items())),
         "duplicates_bytes": report.duplicates_bytes,
         "columns": report.columns,
-        "settings": asdict(report.plan),
+        "settings": report.plan.model_dump(),
         "versions": {name: version(name) for name in LIBRARIES},
     }
     write_whole(path, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8") + b"\n")

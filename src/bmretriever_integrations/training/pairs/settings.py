@@ -1,56 +1,47 @@
-"""Everything that decides which pairs are made. Frozen and checked before a source is read."""
+"""Everything that decides which pairs are made. Frozen, and checked before a source is read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
 
-from bmretriever_integrations.training.yaml_settings import Checked, fill, read_mapping, refuse_unknown
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
+
+from bmretriever_integrations.training.yaml_settings import Settings, fill, read_mapping
 
 Pairing = Literal["auto", "title", "spans", "labelled"]
 LOCAL_KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source(Checked):
+class Source(Settings):
     """One collection of documents or labelled rows."""
 
-    path: str
+    path: str = Field(min_length=1)
     """PubMed .xml(.gz), .jsonl(.gz), or anything :func:`datasets.load_dataset` reads: a hub name, a .parquet or .json file,
     a folder that ``save_to_disk`` wrote."""
     pairing: Pairing = "auto"
     """``title``: title -> text. ``spans``: two disjoint spans of the text. ``labelled``: the row's own query and positive.
     ``auto``: labelled where the row has a query, else title where there is one, else spans."""
     task: str = ""
-    """Batches hold one task; the default is the file's name without its endings. Labelled rows that name theirs keep it."""
+    """Task of the pairs; the default is the file's name without its endings. Labelled rows that name theirs keep it."""
     instruction: str = ""
-    """For labelled rows that have none: a sentence, or a key of ``prompts.TASK_INSTRUCTIONS``."""
+    """Instruction of labelled rows that have none: a sentence, or a key of ``prompts.TASK_INSTRUCTIONS``."""
     licence: str = ""
-    """For rows that state none."""
-    limit: int | None = None
-    """At most this many pairs of it, the first, before the filters."""
-    per_title: int | None = None
-    """At most this many pairs under one query, so that the sections of long articles do not fill the batches."""
-    per_document: int = 1
-    """Spans: pairs cut from one document."""
+    """Licence of rows that state none."""
+    limit: PositiveInt | None = None
+    """Most pairs that are made of the source, before the filters: the first ones."""
+    per_title: PositiveInt | None = None
+    """Most pairs under one query, so that the sections of long articles do not fill the batches."""
+    per_document: PositiveInt = 1
+    """Most pairs of spans that are cut from one document."""
     split: str = "train"
-    """Hugging Face: the split."""
+    """Split of a Hugging Face data set."""
     config: str | None = None
-    """Hugging Face: the configuration."""
-    columns: dict | None = None  # type: ignore[type-arg]  # the check below knows plain classes only
+    """Configuration of a Hugging Face data set."""
+    columns: dict[str, str] | None = None
     """Our name (id, title, text, query, positive, instruction, task) -> the source's column; None detects them."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.path:
-            raise ValueError("a source needs a path, got none")
-        if not all(isinstance(name, str) for pair in (self.columns or {}).items() for name in pair):
-            raise TypeError(f"{self.path}: columns must map our names to the source's, got {self.columns!r}")
-        for name in ("limit", "per_title", "per_document"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{self.path}: {name} must be at least 1, got {value}")
 
     @property
     def name(self) -> str:
@@ -59,66 +50,74 @@ class Source(Checked):
 
     @property
     def is_local(self) -> bool:
-        """Read here, line by line; everything else goes through ``datasets``."""
+        """Whether it is read here, line by line; everything else goes through ``datasets``."""
         return self.path.lower().endswith(LOCAL_KINDS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filters(Checked):
-    """Which pairs stay. Every value chosen by this project; the paper states none."""
+def _in_order(bounds: tuple[int, int]) -> tuple[int, int]:
+    if not 0 < bounds[0] <= bounds[1]:
+        raise ValueError("Input should be [fewest, most] with 0 < fewest <= most")
+    return bounds
 
-    query_words: tuple[int, int] = (1, 512)
+
+Bounds = Annotated[tuple[int, int], Field(strict=False), AfterValidator(_in_order)]  # YAML gives a list
+"""Fewest and most, both allowed."""
+
+
+class Filters(Settings):
+    """Which pairs stay. Every value was chosen by this project; the paper states none."""
+
+    query_words: Bounds = (1, 512)
     """Fewest and most words of a query."""
-    positive_words: tuple[int, int] = (5, 2000)
+    positive_words: Bounds = (5, 2000)
     """Fewest and most words of a positive; the model reads about the first 350."""
-    positive_characters: tuple[int, int] = (20, 20_000)
+    positive_characters: Bounds = (20, 20_000)
     """Fewest and most characters of a positive."""
     language: str | None = "en"
-    """Language of the positives, ISO 639-1, where they have :data:`~.filters.LANGUAGE_WORDS` words or more; None takes all."""
+    """Language of the positives (ISO 639-1). It is told from :data:`~.filters.LANGUAGE_WORDS` words on; None allows every
+    language."""
     near_duplicates: bool = True
-    """Drop a positive that is nearly an earlier one (:mod:`~.duplicates`)."""
-    span_words: tuple[int, int] = (5, 64)
-    """Spans: fewest and most words of the query."""
-    passage_words: tuple[int, int] = (20, 350)
-    """Spans: fewest and most words of the passage; 350 English words are about the model's 512 tokens."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for setting in fields(self):
-            value = getattr(self, setting.name)
-            if isinstance(value, tuple) and (len(value) != 2 or not 0 < value[0] <= value[1]):
-                raise ValueError(f"{setting.name} must be [fewest, most] with 0 < fewest <= most, got {list(value)}")
+    """Whether a positive that is nearly an earlier one is dropped (:mod:`~.duplicates`)."""
+    span_words: Bounds = (5, 64)
+    """Fewest and most words of the query of two spans."""
+    passage_words: Bounds = (20, 350)
+    """Fewest and most words of the passage of two spans; 350 English words are about the model's 512 tokens."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Against(Checked):
+class EvaluationSet(Settings):
     """One evaluation set in BEIR layout that must not be trained on."""
 
-    path: str
+    path: str = Field(min_length=1)
+    """Folder of the set."""
     ids: bool = False
-    """Its document ids and the sources' name the same things (PMIDs): a document with one of its ids is dropped."""
+    """Whether its document ids and the sources' ids name the same documents (PMIDs): one with such an id is then dropped."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan(Checked):
-    """A whole run."""
+def _from_path(given: Any) -> Any:
+    return {"path": given} if isinstance(given, str) else given
 
-    sources: tuple[Source, ...]
-    against: tuple[Against, ...] = ()
+
+class Plan(Settings):
+    """Settings of a whole run."""
+
+    sources: tuple[Annotated[Source, BeforeValidator(_from_path)], ...] = Field((), strict=False)  # YAML gives a list
+    """Collections that pairs are made of, in this order; a text alone is a path."""
+    against: tuple[Annotated[EvaluationSet, BeforeValidator(_from_path)], ...] = Field((), strict=False)
+    """Evaluation sets whose texts are kept out of the pairs; a text alone is a path."""
     protect: Literal["all", "relevant"] = "all"
-    """``all``: every document of the evaluation sets. ``relevant``: those that are relevant to a query."""
-    share: float = 0.5
-    """A pair goes when this share of its 13-word sequences is in one protected text, or of that text's in it."""
+    """``all`` keeps out every document of the evaluation sets, ``relevant`` those that are relevant to a query."""
+    share: float = Field(0.5, gt=0, le=1)
+    """A pair is dropped when this share of its 13-word sequences is in one protected text, or of that text's in it."""
     filters: Filters = Filters()
+    """Filters of a pair by itself, and of duplicates."""
     seed: int = 0
-    """Of the spans."""
+    """Seed that the spans are drawn by."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    @model_validator(mode="after")
+    def _some_source(self) -> Self:
         if not self.sources:
             raise ValueError("no source was given: name one with --source, or under sources: in the plan")
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share must be above 0 and at most 1, got {self.share}")
+        return self
 
 
 def parse_source(word: str) -> Source:
@@ -126,48 +125,37 @@ def parse_source(word: str) -> Source:
     Read a source from the command line.
 
     :param word: ``PATH`` or ``PATH:PAIRING``.
-    :raises ValueError: if the pairing is unknown.
+    :raises TypeError: if the pairing is unknown.
     """
     path, colon, pairing = word.rpartition(":")
     if not colon or "/" in pairing or "." in pairing:
-        return Source(path=word)
-    if pairing not in get_args(Pairing):
-        raise ValueError(f"unknown pairing {pairing!r} of {path}; choose from {', '.join(get_args(Pairing))}")
-    return Source(path=path, pairing=pairing)  # type: ignore[arg-type]  # just checked
+        return fill(Source, {"path": word}, "--source")
+    return fill(Source, {"path": path, "pairing": pairing}, f"--source {word}")
 
 
-def parse_against(word: str) -> Against:
+def parse_against(word: str) -> EvaluationSet:
     """
     Read an evaluation set from the command line.
 
     :param word: ``FOLDER`` or ``FOLDER:ids``.
     """
-    return Against(path=word.removesuffix(":ids"), ids=word.endswith(":ids"))
+    return fill(EvaluationSet, {"path": word.removesuffix(":ids"), "ids": word.endswith(":ids")}, "--against")
 
 
-def read_plan(path: Path) -> dict[str, Any]:
+def read_plan(path: Path | None, more: Mapping[str, Any] = MappingProxyType({})) -> Plan:
     """
-    Read a plan's settings from YAML.
+    Read a plan from YAML and add what the command line gives.
 
-    :param path: the file; its keys are those of :class:`Plan`.
-    :returns: arguments of :class:`Plan`.
+    :param path: the file, whose keys are those of :class:`Plan`; None for none.
+    :param more: further settings: lists are added to those of the file, other values take the place of the file's.
     :raises FileNotFoundError: if there is no such file.
-    :raises ValueError: if it is no YAML, or has an unknown key.
+    :raises ValueError: if it is no YAML, has an unknown key or a value out of range, or if there is no source.
     :raises TypeError: if a value has the wrong type.
     """
-    settings = read_mapping(path)
-    refuse_unknown(settings, Plan, str(path))
-    for key, kind in (("sources", Source), ("against", Against)):
-        rows = settings.get(key, [])
-        if not isinstance(rows, list):
-            raise TypeError(f"{path}: {key} must be a list, got {type(rows).__name__}")
-        settings[key] = tuple(
-            fill(kind, {"path": row} if isinstance(row, str) else row, f"{path}: {key}[{number}]")
-            for number, row in enumerate(rows)
-        )
-    if "filters" in settings:
-        given = settings["filters"]
-        if isinstance(given, dict):
-            given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-        settings["filters"] = fill(Filters, given, f"{path}: filters")
-    return settings
+    given = {} if path is None else read_mapping(path)
+    for key, value in more.items():
+        if key not in given or not isinstance(value, list):
+            given[key] = value
+        elif isinstance(given[key], list):
+            given[key] = given[key] + value  # anything else is refused below
+    return fill(Plan, given, "" if path is None else str(path))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.training.stages.settings import DataSettings, LoraSettings, StageSettings
+from bmretriever_integrations.training.stages.settings import StageSettings
 from bmretriever_integrations.training.yaml_settings import fill, read_mapping, read_yaml, refuse_unknown
 
 STAGES = ("stage1", "stage2")
@@ -30,12 +30,12 @@ def load_settings(path: Path, stage: int, overrides: Sequence[str] = ()) -> Stag
         raise ValueError(f"{path} has no section {wanted!r}; its keys are {', '.join(map(str, sections))}")
     shared = {key: value for key, value in sections.items() if key not in STAGES}
     for name in STAGES:  # a mistake in the other stage would come up hours later
-        refuse_unknown(sections.get(name) or {}, StageSettings, f"{path}, {name}")
-    refuse_unknown(shared, StageSettings, str(path))
+        refuse_unknown(StageSettings, sections.get(name) or {}, f"{path}, {name}")
+    refuse_unknown(StageSettings, shared, str(path))
     given = {**shared, **sections[wanted]}
     for override in overrides:
         _override(given, override, wanted)
-    return _settings(given, f"{path}, {wanted}")
+    return fill(StageSettings, given, f"{path}, {wanted}")
 
 
 def _override(given: dict[str, Any], override: str, wanted: str) -> None:
@@ -56,12 +56,3 @@ def _override(given: dict[str, Any], override: str, wanted: str) -> None:
         target[name] = dict(inside)
         target = target[name]
     target[last] = read_yaml(text, f"--set {override}")
-
-
-def _settings(given: dict[str, Any], where: str) -> StageSettings:
-    values = dict(given)
-    if isinstance(values.get("data"), list):
-        values["data"] = tuple(fill(DataSettings, source, f"{where}, data") for source in values["data"])
-    if values.get("lora") is not None:
-        values["lora"] = fill(LoraSettings, values["lora"], f"{where}, lora")
-    return fill(StageSettings, values, where)

@@ -8,7 +8,6 @@ import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -158,7 +157,7 @@ def _record(trainer: Any, settings: StageSettings, processes: int) -> dict[str, 
         "tokens_per_second": round(tokens / trainer.seconds),
         "processes": processes,
         "device": _device_name(trainer.args.device),
-        "settings": asdict(settings),
+        "settings": settings.model_dump(),
         "versions": {package: version(package) for package in PACKAGES},
         "commit": _commit(),
     }

@@ -7,7 +7,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def describe(base: tuple[Path, ...], sources: list[Source], settings: StageSetti
     :param settings: the stage.
     """
     files = {f"{source.settings.path}/{path.name}": _fingerprint(path) for source in sources for path in source.files}
-    identity = {"settings": asdict(settings), "base": fingerprint(base), "data": files}
+    identity = {"settings": settings.model_dump(), "base": fingerprint(base), "data": files}
     content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read again
     return content
 
