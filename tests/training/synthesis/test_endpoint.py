@@ -133,7 +133,7 @@ def test_a_query_for_each_passage_with_its_provenance(serve, tmp_path):
         assert draft.pair.licence == "synthetic; passage: CC0"
         assert draft.pair.task == f"synthetic-{draft.query_type}"
         assert len(draft.pair.instruction.split()) > 3
-    assert (asker.asked.questions, asker.asked.requests, asker.asked.usable) == (16, 16, 16)
+    assert (asker.asked.questions, asker.asked.requests, asker.asked.usable_at) == (16, 16, {1: 16})
     assert (asker.spending.prompt_tokens, asker.spending.completion_tokens) == (1600, 160)
     body = server.bodies[0]
     assert body["model"] == "m"

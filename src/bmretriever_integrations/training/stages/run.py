@@ -28,14 +28,14 @@ def train_stage(
     Train one stage, or go on where an earlier start of the same run was killed.
 
     Every process of ``accelerate launch`` or ``torchrun`` calls this alike. The output folder gets the checkpoint (of an
-    adapter: merged, and alone in ``adapter``), ``training.json``, ``curves.png`` and ``tensorboard``; its ``states`` are
+    adapter: merged, and alone in ``adapter``), ``training.json`` and ``tensorboard``; its ``states`` are
     removed at the end.
 
     :param base: a plain or sentence-transformers folder, or a hub id.
     :param data: the folder of the pairs, or one .parquet file.
     :param output: the folder of the run.
     :param settings: the stage.
-    :param name: what the bar and the picture call it.
+    :param name: what the bar calls the run.
     :param progress: show the bar.
     :returns: what ``training.json`` holds.
     :raises FileNotFoundError: if base or data are not there.
@@ -70,7 +70,8 @@ def train_stage(
         record = _record(trainer, settings, processes.num_processes)
         if processes.is_main_process:
             save_network(opened, output, settings)
-            _finish(output, record, name)
+            write_whole(output / state.RECORD, (json.dumps(record, indent=1) + "\n").encode())
+            shutil.rmtree(output / state.STATES)
         processes.wait_for_everyone()
     return record
 
@@ -181,11 +182,3 @@ def _commit() -> str | None:
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )
     return run.stdout.strip() or None
-
-
-def _finish(output: Path, record: dict[str, Any], name: str) -> None:
-    from bmretriever_integrations.training.stages.curves import draw_curves
-
-    draw_curves(output / "curves.png", record["losses"], record["evaluations"], name)
-    write_whole(output / state.RECORD, (json.dumps(record, indent=1) + "\n").encode())
-    shutil.rmtree(output / state.STATES)

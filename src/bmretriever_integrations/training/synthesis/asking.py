@@ -53,11 +53,6 @@ class Asked:
     examples: list[dict[str, str]] = field(default_factory=list)
     """The first :data:`EXAMPLES` answers that were not usable: reason and text."""
 
-    @property
-    def usable(self) -> int:
-        """Questions with a usable answer."""
-        return sum(self.usable_at.values())
-
 
 class Asker:
     """Puts questions to a generator and counts."""
