@@ -13,20 +13,19 @@ Stopped? The folder is as it was; the same command starts again. The same input 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.training.pairs.build import build
 from bmretriever_integrations.training.pairs.report import report_table
 from bmretriever_integrations.training.pairs.settings import Plan, parse_against, parse_source, read_plan
+from bmretriever_integrations.training.script import run_script, script_parser
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     add = parser.add_argument
     add("plan", type=Path, nargs="?", help="YAML of sources, against, protect, share, filters, seed; flags add to it")
     add(
@@ -63,7 +62,7 @@ def plan_of(given: argparse.Namespace) -> Plan:
     return read_plan(given.plan, more)
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace) -> None:
     report = build(plan_of(given), given.to, progress=True)
     Console().print(report_table(report))
     for path, columns in report.columns.items():
@@ -71,13 +70,7 @@ def run(given: argparse.Namespace) -> int:
     print(f"{sum(report.kept.values()):,} pairs in {given.to} (content {report.content_hash[:12]})")
     if not report.plan.against:
         print("No evaluation set was given (--against): nothing kept its texts out.")
-    return 0
-
-
-def main() -> int:
-    given = arguments().parse_args()
-    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(arguments(), run)

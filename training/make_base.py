@@ -7,7 +7,6 @@ python training/make_base.py --texts build/pairs/stage1 build/pairs/stage2 --out
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -15,11 +14,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
-from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.export import write_sentence_transformer
 from bmretriever_integrations.training.base.model import build_base, read_smollm2
 from bmretriever_integrations.training.base.tokenizer import train_tokenizer
 from bmretriever_integrations.training.pairs.schema import pair_files, read_pairs
+from bmretriever_integrations.training.script import run_script, script_parser
 
 
 def prompts(folders: list[Path]) -> Iterator[str]:
@@ -29,7 +28,7 @@ def prompts(folders: list[Path]) -> Iterator[str]:
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("--texts", type=Path, nargs="+", required=True, help="folders of pairs whose words are learnt")
     parser.add_argument("--size", type=int, default=32_000, help="rows of the vocabulary (default 32,000)")
     parser.add_argument("--gguf", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf (default: where pip put it)")
@@ -38,7 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace) -> None:
     for folder in given.texts:  # what is wrong is found before the words are counted
         pair_files(folder)
     if given.output.exists():
@@ -48,13 +47,7 @@ def run(given: argparse.Namespace) -> int:
     tokenizer = train_tokenizer(texts, given.size)
     write_sentence_transformer(build_base(rows, of_rows, tokenizer, given.seed), tokenizer, given.output)
     print(f"{given.output}: {len(tokenizer):,} rows, one layer, untrained")
-    return 0
-
-
-def main() -> int:
-    given = arguments().parse_args()
-    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(arguments(), run)

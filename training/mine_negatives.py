@@ -18,25 +18,24 @@ OUTPUT/pairs.parquet and OUTPUT/report.json; OUTPUT/work may be deleted afterwar
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
-from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.training.negatives.embedders import MINERS, load_miner
 from bmretriever_integrations.training.negatives.mining import PAIRS, mine
 from bmretriever_integrations.training.negatives.pool import SCOPES
 from bmretriever_integrations.training.negatives.report import examples, report_table
 from bmretriever_integrations.training.negatives.rules import Rules
 from bmretriever_integrations.training.pairs.schema import pair_files
+from bmretriever_integrations.training.script import run_script, script_parser
 from bmretriever_integrations.training.yaml_settings import fill
 
 PAPER = Rules()
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     add = parser.add_argument
     add("pairs", type=Path, help="a .parquet file of pairs, or a folder of them")
     add("--output", type=Path, required=True, help="folder of pairs with negatives and report")
@@ -82,7 +81,7 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace) -> None:
     rules = fill(Rules, {name: getattr(given, name) for name in Rules.model_fields})
     pair_files(given.pairs)  # a wrong path shows before a model is loaded
     miner = load_miner(
@@ -107,13 +106,7 @@ def run(given: argparse.Namespace) -> int:
     console.print(report_table(report))
     if given.show:
         console.print(examples(given.output / PAIRS, given.show))
-    return 0
-
-
-def main() -> int:
-    given = arguments().parse_args()
-    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(arguments(), run)

@@ -17,15 +17,14 @@ OUTPUT/pairs.parquet and OUTPUT/report.json.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 from rich.console import Console
 
-from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.training.output_folder import check_output
+from bmretriever_integrations.training.script import run_script, script_parser
 from bmretriever_integrations.training.synthesis.asking import Asked, Asker
 from bmretriever_integrations.training.synthesis.consistency import load_round_trip
 from bmretriever_integrations.training.synthesis.duplicates import SIMILARITY
@@ -40,7 +39,7 @@ from bmretriever_integrations.training.synthesis.yield_report import report, rep
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     add = parser.add_argument
     add(
         "level", choices=("instance", "task"), help="a query for each passage, or whole examples for brainstormed tasks"
@@ -132,20 +131,14 @@ def run(given: argparse.Namespace) -> None:
     console.print(f"{path or 'no pair was kept'}; examples of what was kept and lost: {given.output / 'report.json'}")
 
 
-def run_alone(given: argparse.Namespace) -> int:
+def run_alone(given: argparse.Namespace) -> None:
     if given.level == "instance" and not given.source:
         raise ValueError("the instance level needs --source")
     check_output(given.output, {"ledger.jsonl", "pairs.parquet", "report.json"}, mark="ledger.jsonl")
     given.output.mkdir(parents=True, exist_ok=True)
     with only_writer(given.output):
         run(given)
-    return 0
-
-
-def main() -> int:
-    given = arguments().parse_args()
-    return status_of(lambda: run_alone(given))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(arguments(), run_alone)

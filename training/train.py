@@ -11,16 +11,15 @@ The same command goes on where a killed run stopped. On several devices:
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from bmretriever_integrations.cli import Parser, status_of
 from bmretriever_integrations.device import keep_freed_memory
+from bmretriever_integrations.training.script import run_script, script_parser
 from bmretriever_integrations.training.stages.recipe import load_settings
 
 
 def arguments() -> argparse.ArgumentParser:
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = script_parser(__doc__)
     parser.add_argument("recipe", type=Path, help="YAML of a model size")
     parser.add_argument("--stage", type=int, choices=(1, 2), required=True)
     parser.add_argument("--base", required=True, help="model to start from: a folder, or a hub id")
@@ -36,19 +35,13 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def run(given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace) -> None:
     settings = load_settings(given.recipe, given.stage, given.set)
     keep_freed_memory()  # filling and freeing 120 MB blocks took a tenth of the time on a virtual machine
     from bmretriever_integrations.training.stages.run import train_stage
 
     train_stage(given.base, given.data, given.output, settings, name=f"{given.recipe.stem}, stage {given.stage}")
-    return 0
-
-
-def main() -> int:
-    given = arguments().parse_args()
-    return status_of(lambda: run(given))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(arguments(), run)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
+import runpy
 import sys
 from pathlib import Path
 
@@ -239,21 +239,22 @@ def test_wrong_miners_are_refused(name, settings, message):
 
 
 def test_the_command_mines_and_shows(data, tmp_path, monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location("mine_negatives", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    base = ["mine_negatives.py", str(data), "--output", str(tmp_path / "out"), "--miner"]
-    monkeypatch.setattr(sys, "argv", [*base, "bm25", "--negatives", "2", "--sample", "hardest", "--show", "1"])
-    assert script.main() == 0
+    def status(*words):
+        given = ["mine_negatives.py", str(data), "--output", str(tmp_path / "out"), "--miner", *words]
+        monkeypatch.setattr(sys, "argv", given)
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        return end.value.code
+
+    assert status("bm25", "--negatives", "2", "--sample", "hardest", "--show", "1") == 0
     pairs = list(read_pairs(tmp_path / "out" / "pairs.parquet"))
     assert max(len(pair.negatives) for pair in pairs) == 2
     out = capsys.readouterr().out
     assert "Hard negatives" in out
     assert pairs[0].id in out
     for wrong, message in (
-        ([*base, "bm52"], "miner must be one of"),
-        ([*base, "bm25", "--depth", "0"], "depth must be"),
+        (["bm52"], "miner must be one of"),
+        (["bm25", "--depth", "0"], "depth must be"),
     ):
-        monkeypatch.setattr(sys, "argv", wrong)
-        assert script.main() == 2
+        assert status(*wrong) == 2
         assert capsys.readouterr().err.startswith(f"error: {message}")

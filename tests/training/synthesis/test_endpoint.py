@@ -422,12 +422,13 @@ def test_the_command_says_what_is_wrong_before_it_asks(serve, tmp_path, pytestco
     (tmp_path / "mined" / "pairs.parquet").write_text("of another step")
     source = tmp_path / "source.jsonl"
     source.write_text('{"_id": "1", "title": "", "text": "Some words of a passage."}\n')
-    run = runpy.run_path(str(pytestconfig.rootpath / SCRIPT))["main"]
 
     def said(*words, source=source, output="out"):
         given = ["instance", "--source", source, "--endpoint", server.url, "--model", "m", "--words", "3", "99"]
         monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, given), "--output", str(tmp_path / output), *words])
-        assert run() == 2
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(pytestconfig.rootpath / SCRIPT), run_name="__main__")
+        assert end.value.code == 2
         return capsys.readouterr().err
 
     assert said(source=tmp_path / "none.parquet").startswith("error: no pairs at")

@@ -1,0 +1,35 @@
+"""What all scripts in ``training/`` do alike: read the command line, run, and end with an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from bmretriever_integrations.cli import Parser, status_of
+
+
+def script_parser(description: str | None) -> argparse.ArgumentParser:
+    """
+    Make a parser whose help shows a script's docstring as it stands.
+
+    :param description: the docstring.
+    """
+    return Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def run_script(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], None]) -> NoReturn:
+    """
+    Run a script and end the process.
+
+    :param parser: reads the command line.
+    :param run: does the work; what it raises becomes one line on stderr and a status other than 0.
+    """
+    given = parser.parse_args()
+
+    def work() -> int:
+        run(given)
+        return 0
+
+    sys.exit(status_of(work))
