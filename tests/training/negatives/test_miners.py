@@ -19,7 +19,7 @@ from bmretriever_integrations.training.negatives.embedders import (
     load_miner,
 )
 from bmretriever_integrations.training.negatives.lexical import Bm25Miner
-from bmretriever_integrations.training.negatives.pool import Question, make_pool
+from bmretriever_integrations.training.negatives.pool import Query, make_pool
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs
 
 WORDS = [
@@ -132,8 +132,8 @@ def test_blocks_give_the_exact_ranking(tmp_path, monkeypatch, gpu):
     miner = dense.DenseMiner(Table(vectors))
     miner.prepare([str(n) for n in range(50)], tmp_path, progress=False)
     reach = (range(3, 25), range(40, 40), range(41, 50))
-    questions = [Question("t", ("single", "double")[n % 2], str(n), [4, 20, 44]) for n in range(10)]
-    found = miner.search(questions, reach, 40)
+    queries = [Query("t", ("single", "double")[n % 2], str(n), [4, 20, 44]) for n in range(10)]
+    found = miner.search(queries, reach, 40)
     allowed = np.r_[3:25, 41:50]
     scores = (vectors[:10] * np.array([1, 2] * 5)[:, None]) @ vectors.T
     for n in range(10):
@@ -151,18 +151,18 @@ def test_bm25_scores_are_those_of_bm25s(tmp_path, data):
     pool = make_pool(data, "task", [], 1)
     miner = Bm25Miner()
     miner.prepare(pool.passages, tmp_path, progress=False)
-    found = miner.search(pool.questions, pool.reach["t"], 10)
+    found = miner.search(pool.queries, pool.reach["t"], 10)
     index = bm25s.BM25(k1=0.9, b=0.4, method="lucene")
     index.index(bm25s.tokenize(pool.passages, stopwords=None, show_progress=False), show_progress=False)
     start = 0
-    for n, question in enumerate(pool.questions):
-        scores = index.get_scores(question.text.split())
+    for n, query in enumerate(pool.queries):
+        scores = index.get_scores(query.text.split())
         best = np.argsort(-scores, kind="stable")[:10]
         best = best[scores[best] > 0]
         assert found.rows[n, : len(best)].tolist() == best.tolist()
         assert found.scores[n, : len(best)] == pytest.approx(scores[best], rel=1e-5)
-        end = start + len(question.positives)
-        assert found.positives[start:end] == pytest.approx(scores[question.positives], rel=1e-5)
+        end = start + len(query.positives)
+        assert found.positives[start:end] == pytest.approx(scores[query.positives], rel=1e-5)
         start = end
 
 

@@ -125,7 +125,7 @@ def test_other_rules_search_nothing_again(data, tmp_path, monkeypatch):
 
 def test_chunks_end_where_tasks_do(data, tmp_path, monkeypatch):
     mine(data, tmp_path / "whole", Bm25Miner())
-    monkeypatch.setattr(mining, "QUESTIONS_AT_ONCE", 7)
+    monkeypatch.setattr(mining, "QUERIES_AT_ONCE", 7)
     monkeypatch.setattr(mining, "CHUNKS_IN_MEMORY", 2)
     mine(data, tmp_path / "parts", Bm25Miner())
     assert (tmp_path / "parts" / "pairs.parquet").read_bytes() == (tmp_path / "whole" / "pairs.parquet").read_bytes()
@@ -137,7 +137,7 @@ from pathlib import Path
 import numpy as np
 from bmretriever_integrations.training.negatives import Rules, dense, mine, mining
 
-mining.QUESTIONS_AT_ONCE = dense.PASSAGES_AT_ONCE = 5
+mining.QUERIES_AT_ONCE = dense.PASSAGES_AT_ONCE = 5
 
 class Slow:
     name = "slow"

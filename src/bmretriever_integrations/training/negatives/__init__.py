@@ -1,4 +1,4 @@
-"""Hard negatives: pairs -> candidates of a miner -> filters -> pairs with negatives and scores."""
+"""Hard negatives: pairs -> the candidates that a miner finds -> filters -> pairs with negatives and scores."""
 
 from bmretriever_integrations.training.negatives.mining import mine
 from bmretriever_integrations.training.negatives.rules import Rules

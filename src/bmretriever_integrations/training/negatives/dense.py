@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from bmretriever_integrations.training.negatives.miner import Found
-from bmretriever_integrations.training.negatives.pool import Question
+from bmretriever_integrations.training.negatives.pool import Query
 from bmretriever_integrations.training.negatives.work import save_array
 
 Vectors = NDArray[np.float32]
 PASSAGES_AT_ONCE = 2_048
-"""Passages of a block of vectors: what a stopped run may embed again; 3 MB on disk and in memory at width 384.
-FAISS on a GPU finds at most 2,048 neighbours (its wiki, "Faiss on the GPU"): a block never has more."""
+"""Passages of a block of vectors. A stopped run embeds at most one block again; it takes 3 MB on disk and in memory at width
+384. FAISS on a GPU finds at most 2,048 neighbours (its wiki, "Faiss on the GPU"), so a block must not be larger."""
 
 
 class Embedder(Protocol):
@@ -27,19 +27,19 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """For the report."""
+        """Name of the model in the report."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """All that decides a vector; JSON values."""
+        """Everything that decides a vector, as JSON values."""
         ...
 
     def queries(self, texts: Sequence[str], instruction: str) -> Vectors:
         """
         Embed queries.
 
-        :param texts: bare queries.
-        :param instruction: the sentence before them.
+        :param texts: queries without template.
+        :param instruction: the sentence that says what the queries look for.
         :returns: *Shape:* (n, width) float32
         """
         ...
@@ -48,7 +48,7 @@ class Embedder(Protocol):
         """
         Embed passages.
 
-        :param texts: bare passages.
+        :param texts: passages without template.
         :returns: *Shape:* (n, width) float32
         """
         ...
@@ -58,8 +58,9 @@ class DenseMiner:
     """
     Exact search with an embedder's vectors.
 
-    Vectors lie on disk in blocks of :data:`PASSAGES_AT_ONCE`, 4 bytes times the width a passage. Memory, beside the model and
-    the texts: one block, and a chunk of questions with twice the depth of results. FAISS searches on a GPU where it sees one.
+    Vectors are stored on disk in blocks of :data:`PASSAGES_AT_ONCE` passages, 4 bytes times the width for each. Memory beside
+    the model and the texts: one block, and for a chunk of queries twice the depth of results. FAISS searches on a GPU if it
+    finds one.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -79,7 +80,7 @@ class DenseMiner:
         return {**self._embedder.settings(), "passages_at_once": PASSAGES_AT_ONCE}
 
     def prepare(self, passages: Sequence[str], work: Path, progress: bool) -> None:
-        """As :meth:`Miner.prepare`: embeds the blocks that no earlier run left."""
+        """As :meth:`Miner.prepare`: embeds the blocks that no earlier run has stored."""
         self._work = work
         starts = range(0, len(passages), PASSAGES_AT_ONCE)
         missing = [start for start in starts if not self._path(start).exists()]
@@ -92,20 +93,20 @@ class DenseMiner:
                 save_array(self._path(start), self._embedder.passages(texts))
                 bar.update(len(texts))
 
-    def search(self, questions: Sequence[Question], reach: Sequence[range], depth: int) -> Found:
+    def search(self, queries: Sequence[Query], reach: Sequence[range], depth: int) -> Found:
         """As :meth:`Miner.search`."""
-        vectors = self._embed(questions)
-        rows = np.full((len(questions), depth), -1, np.int32)
-        scores = np.full((len(questions), depth), -np.inf, np.float32)
-        counts = [len(question.positives) for question in questions]
-        positives = np.concatenate([np.array(question.positives, np.int64) for question in questions])
-        askers = np.repeat(np.arange(len(questions)), counts)
+        vectors = self._embed(queries)
+        rows = np.full((len(queries), depth), -1, np.int32)
+        scores = np.full((len(queries), depth), -np.inf, np.float32)
+        counts = [len(query.positives) for query in queries]
+        positives = np.concatenate([np.array(query.positives, np.int64) for query in queries])
+        owners = np.repeat(np.arange(len(queries)), counts)
         own = np.empty(len(positives), np.float32)
         for block in _blocks(reach):
             start = block * PASSAGES_AT_ONCE
             passages: Vectors = np.load(self._path(start))
             here = np.flatnonzero((positives >= start) & (positives < start + len(passages)))
-            own[here] = np.einsum("ij,ij->i", vectors[askers[here]], passages[positives[here] - start])
+            own[here] = np.einsum("ij,ij->i", vectors[owners[here]], passages[positives[here] - start])
             for part in reach:
                 first, last = max(start, part.start), min(start + len(passages), part.stop)
                 if first < last:
@@ -113,13 +114,13 @@ class DenseMiner:
                     scores, rows = _merge((scores, rows), (new_scores, (new_rows + first).astype(np.int32)), depth)
         return Found(rows, scores, own)
 
-    def _embed(self, questions: Sequence[Question]) -> Vectors:
-        """Question vectors in the questions' order, instruction by instruction."""
+    def _embed(self, queries: Sequence[Query]) -> Vectors:
+        """Embed the queries of one instruction after the other; returns vectors in the queries' order."""
         parts: dict[str, list[int]] = {}
-        for n, question in enumerate(questions):
-            parts.setdefault(question.instruction, []).append(n)
+        for n, query in enumerate(queries):
+            parts.setdefault(query.instruction, []).append(n)
         order = [n for part in parts.values() for n in part]
-        embedded = [self._embedder.queries([questions[n].text for n in part], said) for said, part in parts.items()]
+        embedded = [self._embedder.queries([queries[n].text for n in part], said) for said, part in parts.items()]
         vectors = np.concatenate(embedded)[np.argsort(order)]
         return np.ascontiguousarray(vectors, np.float32)
 
@@ -128,18 +129,18 @@ class DenseMiner:
 
 
 def _blocks(reach: Sequence[range]) -> list[int]:
-    """Numbers of the blocks that hold a passage in reach."""
+    """List the numbers of the blocks that hold a passage in reach."""
     size = PASSAGES_AT_ONCE
     return sorted({block for part in reach if part for block in range(part[0] // size, part[-1] // size + 1)})
 
 
 def nearest(queries: Vectors, passages: Vectors, depth: int) -> tuple[Vectors, NDArray[np.int64]]:
     """
-    Find the passages of one block with the highest inner products; FAISS on a GPU if it has one, else on the CPU.
+    Find the passages of one block with the highest inner products, on a GPU if FAISS finds one, else on the CPU.
 
     :param queries: *Shape:* (n, width) float32
     :param passages: *Shape:* (m, width) float32
-    :param depth: how many for each query, at most; a block with fewer gives all.
+    :param depth: most passages for each query; a smaller block gives all that it has.
     :returns: scores, best first, and positions in the block. *Shape:* (n, min(depth, m)) each
     """
     import faiss
@@ -154,7 +155,7 @@ def nearest(queries: Vectors, passages: Vectors, depth: int) -> tuple[Vectors, N
 
 @lru_cache(1)
 def _gpu() -> Any:
-    """FAISS's scratch memory on the GPU, for all searches of the process."""
+    """Reserve FAISS's scratch memory on the GPU once, for all searches of the process."""
     import faiss
 
     return faiss.StandardGpuResources()
@@ -163,7 +164,7 @@ def _gpu() -> Any:
 def _merge(
     known: tuple[Vectors, NDArray[np.int32]], new: tuple[Vectors, NDArray[np.int32]], depth: int
 ) -> tuple[Vectors, NDArray[np.int32]]:
-    """Best of both, equal scores in the order of blocks."""
+    """Keep the best of both results; equal scores stay in the order of the blocks."""
     scores, rows = np.hstack([known[0], new[0]]), np.hstack([known[1], new[1]])
     best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
     return np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)

@@ -1,4 +1,4 @@
-"""The models that mine: any sentence-transformers model, and our own encoder."""
+"""The models that can mine: any sentence-transformers model, and our own encoder."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.settings import MAX_LENGTH
-from bmretriever_integrations.training.negatives.dense import DenseMiner, Embedder
+from bmretriever_integrations.training.negatives.dense import DenseMiner, Embedder, Vectors
 from bmretriever_integrations.training.negatives.miner import Miner
 
-Vectors = NDArray[np.float32]
 MINERS = ("bm25", "sentence-transformers:MODEL", "bmretriever:MODEL")
 PROBE = "Metformin lowers blood glucose in type 2 diabetes."
-"""Embedded to tell models apart by their vectors: weights may change under an unchanged name."""
+"""A text whose vectors tell models apart: weights may change under an unchanged name."""
 
 
 class SentenceTransformerEmbedder:
-    """Any sentence-transformers model; its own similarity decides whether vectors are scaled to length 1."""
+    """Embeds with any sentence-transformers model; the model's similarity decides whether vectors are scaled to length 1."""
 
     def __init__(
         self,
@@ -35,13 +33,13 @@ class SentenceTransformerEmbedder:
     ) -> None:
         """
         :param model: a hub id or a folder.
-        :param query_prefix: put before a query, e.g. E5's ``"query: "``; ``{instruction}`` in it becomes the pair's
+        :param query_prefix: text before a query, e.g. E5's ``"query: "``; ``{instruction}`` in it becomes the pair's
             instruction, e.g. E5-Mistral's ``"Instruct: {instruction}\\nQuery: "``. None takes the prompt that the model
             itself has for queries, if it has one.
-        :param passage_prefix: put before a passage, e.g. E5's ``"passage: "``; None as above.
-        :param max_length: tokens of a text, longer ones are cut; None takes the model's own limit.
-        :param device: e.g. "cuda:1"; None takes the best there is.
-        :param batch_size: texts embedded together.
+        :param passage_prefix: text before a passage, e.g. E5's ``"passage: "``; None takes the model's own, if it has one.
+        :param max_length: most tokens of a text, longer ones are cut; None takes the model's own limit.
+        :param device: e.g. "cuda:1"; None takes the best device of the machine.
+        :param batch_size: number of texts embedded together.
         :raises ValueError: if a number is out of range, or the model's similarity is neither cosine nor dot product.
         """
         from sentence_transformers import SentenceTransformer
@@ -98,13 +96,13 @@ class SentenceTransformerEmbedder:
 
 
 class BMRetrieverEmbedder:
-    """Our own encoder: queries with the pair's instruction, passages with the passage template, dot product."""
+    """Embeds with our own encoder: queries with the pair's instruction, passages with the passage template, dot product."""
 
     def __init__(self, model: str, *, max_length: int | None = None, device: str | None = None) -> None:
         """
         :param model: as :class:`BMRetrieverEncoder` takes it.
-        :param max_length: tokens of a prompt; None takes 512.
-        :param device: e.g. "cuda:1"; None takes the best there is.
+        :param max_length: most tokens of a prompt, longer ones are cut; None takes 512.
+        :param device: e.g. "cuda:1"; None takes the best device of the machine.
         """
         self.name = model
         self._encoder = BMRetrieverEncoder(
@@ -142,10 +140,10 @@ def load_miner(
     Make the miner that a command line names.
 
     :param name: ``bm25``, ``sentence-transformers:MODEL`` or ``bmretriever:MODEL``.
-    :param query_prefix: of a sentence-transformers model (:class:`SentenceTransformerEmbedder`).
-    :param passage_prefix: likewise.
-    :param max_length: tokens of a text, of a model.
-    :param device: of a model.
+    :param query_prefix: for a sentence-transformers model (:class:`SentenceTransformerEmbedder`).
+    :param passage_prefix: for a sentence-transformers model.
+    :param max_length: most tokens of a text, for a model.
+    :param device: where a model runs.
     :raises ValueError: if the name is none of these, or a setting is given that the miner does not have.
     """
     kind, _, model = name.partition(":")

@@ -1,4 +1,4 @@
-"""BM25 as the miner: words in common, no model needed."""
+"""BM25 as the miner: it ranks by words in common and needs no model."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from bmretriever_integrations.evaluation.systems.bm25 import K1, STOP_WORDS, WORD, B
 from bmretriever_integrations.training.negatives.miner import Found
-from bmretriever_integrations.training.negatives.pool import Question
+from bmretriever_integrations.training.negatives.pool import Query
 
 
 class Bm25Miner:
     """
-    BM25 with the evaluation's settings, one index a task; passages without a common word are not found.
+    BM25 with the settings of the evaluation and one index for each task; passages without a common word are not found.
 
-    Memory: the index of one task (a posting of 8 bytes for each distinct word of a passage) and one question's scores
+    Memory: the index of one task (a posting of 8 bytes for each distinct word of a passage) and one query's scores
     (4 bytes a passage).
     """
 
@@ -39,25 +39,25 @@ class Bm25Miner:
         }
 
     def prepare(self, passages: Sequence[str], work: Path, progress: bool) -> None:  # noqa: ARG002  indexing takes seconds
-        """As :meth:`Miner.prepare`; indices are made when a task is searched."""
+        """As :meth:`Miner.prepare`; the index is made when a task is searched."""
         self._passages = passages
         self._reach: tuple[range, ...] = ()
 
-    def search(self, questions: Sequence[Question], reach: Sequence[range], depth: int) -> Found:
+    def search(self, queries: Sequence[Query], reach: Sequence[range], depth: int) -> Found:
         """As :meth:`Miner.search`."""
         if self._reach != tuple(reach):
             self._index_passages(tuple(reach))
-        rows = np.full((len(questions), depth), -1, np.int32)
-        scores = np.full((len(questions), depth), -np.inf, np.float32)
+        rows = np.full((len(queries), depth), -1, np.int32)
+        scores = np.full((len(queries), depth), -np.inf, np.float32)
         positives: list[float] = []
-        words = self._tokenizer.streaming_tokenize((q.text for q in questions), update_vocab=False, allow_empty=False)
-        for n, (question, ids) in enumerate(zip(questions, words, strict=True)):
+        words = self._tokenizer.streaming_tokenize((q.text for q in queries), update_vocab=False, allow_empty=False)
+        for n, (query, ids) in enumerate(zip(queries, words, strict=True)):
             known = (
                 self._index.get_scores_from_ids(ids) if ids and self._index else np.zeros(len(self._rows), np.float32)
             )
             best = _best(known, depth)
             rows[n, : len(best)], scores[n, : len(best)] = self._rows[best], known[best]
-            positives += known[np.searchsorted(self._rows, question.positives)].tolist()
+            positives += known[np.searchsorted(self._rows, query.positives)].tolist()
         return Found(rows, scores, np.array(positives, np.float32))
 
     def _index_passages(self, reach: tuple[range, ...]) -> None:
@@ -72,7 +72,7 @@ class Bm25Miner:
 
 
 def _best(scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
-    """Positions of the highest scores above 0, equal ones in their order."""
+    """Find the positions of the highest scores above 0; equal scores stay in their order."""
     found = np.flatnonzero(scores > 0)
     if len(found) > depth:
         least = np.partition(scores[found], -depth)[-depth]

@@ -1,4 +1,4 @@
-"""What a miner is."""
+"""The interface of a miner: it ranks passages for queries."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bmretriever_integrations.training.negatives.pool import Question
+from bmretriever_integrations.training.negatives.pool import Query
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The best passages of some questions."""
+    """The best passages of some queries."""
 
     rows: NDArray[np.int32]
-    """Best first; -1 fills up where fewer are found. *Shape:* (questions, depth) int32"""
+    """Row of each passage, best first; -1 where fewer are found. *Shape:* (queries, depth) int32"""
     scores: NDArray[np.float32]
-    """Minus infinity where the row is -1. *Shape:* (questions, depth) float32"""
+    """Score of each passage; minus infinity where the row is -1. *Shape:* (queries, depth) float32"""
     positives: NDArray[np.float32]
-    """Scores of the questions' positives, one question's after the other's. *Shape:* (positives,) float32"""
+    """Scores of all queries' positives, query after query. *Shape:* (positives,) float32"""
 
 
 class Miner(Protocol):
-    """Ranks passages for questions: higher scores are better."""
+    """Ranks passages for queries; a higher score is better."""
 
     @property
     def name(self) -> str:
-        """For the report."""
+        """Name of the miner in the report."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """All that decides the scores, for the work folder's key; JSON values."""
+        """Everything that decides the scores, as JSON values; the work folder's name is made of it."""
         ...
 
     def prepare(self, passages: Sequence[str], work: Path, progress: bool) -> None:
         """
         Get the passages ready.
 
-        :param passages: all of them.
-        :param work: folder for what is worth keeping; this content and these settings alone use it.
-        :param progress: show a bar.
+        :param passages: all passages.
+        :param work: folder for what a later run can use again; only these passages and settings use it.
+        :param progress: whether to show a progress bar.
         """
         ...
 
-    def search(self, questions: Sequence[Question], reach: Sequence[range], depth: int) -> Found:
+    def search(self, queries: Sequence[Query], reach: Sequence[range], depth: int) -> Found:
         """
         Rank the passages in reach.
 
-        :param questions: questions of one task.
+        :param queries: queries of one task.
         :param reach: rows of the passages they may find.
-        :param depth: how many for each question.
+        :param depth: most passages for each query.
         """
         ...

@@ -1,4 +1,4 @@
-"""The line of a mining run: read, search in chunks, choose, write, report."""
+"""The steps of a mining run: read, search in chunks, choose, write, report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from bmretriever_integrations.files import LOCK, only_writer
 from bmretriever_integrations.training.negatives.miner import Found, Miner
-from bmretriever_integrations.training.negatives.pool import Pool, Question, Scope, make_pool
+from bmretriever_integrations.training.negatives.pool import Pool, Query, Scope, make_pool
 from bmretriever_integrations.training.negatives.report import Tally, write_report
 from bmretriever_integrations.training.negatives.rules import Ranking, Rules, choose
 from bmretriever_integrations.training.negatives.work import keyed_folder, save_arrays
@@ -22,10 +22,10 @@ from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.pairs.schema import PairWriter, read_pairs
 
 PAIRS, REPORT, WORK = "pairs.parquet", "report.json", "work"
-QUESTIONS_AT_ONCE = 2_048
-"""Questions of a chunk: what a stopped run may search again; 1.6 MB on disk at the paper's depth of 100."""
+QUERIES_AT_ONCE = 2_048
+"""Queries of a chunk. A stopped run searches at most one chunk again; it takes 1.6 MB on disk at the paper's depth of 100."""
 CHUNKS_IN_MEMORY = 64
-"""Chunks that stay in memory while pairs are written, some 100 MB at that depth; shuffled tasks need several at once."""
+"""Chunks that stay in memory while pairs are written, about 100 MB at that depth; shuffled tasks need several at once."""
 
 
 def mine(
@@ -43,24 +43,24 @@ def mine(
     """
     Give every pair hard negatives.
 
-    Stopped, even by ``kill -9``? The same call goes on and writes the same bytes. Other rules on the same pairs, miner and
-    depth search nothing again.
+    If the run is stopped, even by ``kill -9``, the same call goes on from there and writes the same bytes. Other rules on the
+    same pairs, miner and depth use the finished search again.
 
     :param pairs: a .parquet file of pairs, or a folder of them.
     :param output: folder for ``pairs.parquet``, all pairs in their order with ``negatives``, ``positive_score`` and
         ``negative_scores`` set, and ``report.json``. A pair with fewer candidates than wanted gets as many as there are.
         Negatives that a pair already has are replaced, unless they are kept.
-    :param miner: what ranks the passages.
+    :param miner: ranks the passages.
     :param rules: depth, filters and draw; None takes the paper's rule.
     :param pool: negatives come from the positives of the pair's own ``task``, or of ``all`` tasks.
-    :param further: files of further passages, in reach of every task (:func:`make_pool`).
+    :param further: files of further passages, which every task may get as negatives (:func:`make_pool`).
     :param keep: leave pairs that have negatives as they are.
-    :param work: folder of the finished pieces, None for ``work`` in the output folder; may be deleted after the run.
+    :param work: folder of finished vectors and chunks, None for ``work`` in the output folder; may be deleted after the run.
     :param progress: show bars.
     :returns: the report.
     :raises FileNotFoundError: if a file is missing.
-    :raises FileExistsError: if ``output`` holds what no mining wrote, or is where the pairs are.
-    :raises ValueError: if a file, a setting or the number of a task's passages does not do; nothing is searched then.
+    :raises FileExistsError: if ``output`` holds files that mining did not write, or is the folder of the pairs.
+    :raises ValueError: if a file or a setting is wrong, or a task has too few passages; this is found before the search starts.
     :raises BlockingIOError: if another process writes to the output folder.
     """
     rules = rules or Rules()
@@ -88,33 +88,33 @@ def mine(
     return content
 
 
-def _chunks(questions: Sequence[Question]) -> Iterator[range]:
-    """Ranges of questions, each of one task."""
+def _chunks(queries: Sequence[Query]) -> Iterator[range]:
+    """Cut the queries into ranges of at most :data:`QUERIES_AT_ONCE`, each of one task."""
     start = 0
-    for end in range(1, len(questions) + 1):
-        full = end - start == QUESTIONS_AT_ONCE
-        if end == len(questions) or full or questions[end].task != questions[start].task:
+    for end in range(1, len(queries) + 1):
+        full = end - start == QUERIES_AT_ONCE
+        if end == len(queries) or full or queries[end].task != queries[start].task:
             yield range(start, end)
             start = end
 
 
 def _search(pool: Pool, miner: Miner, depth: int, work: Path, progress: bool) -> list[tuple[range, Path]]:
-    """Search what no earlier run has; returns the chunks and their files."""
+    """Search the chunks that no earlier run has finished; returns all chunks and their files."""
     passages = {"passages": pool.fingerprint(), **miner.settings()}
-    settings = {"questions": pool.question_fingerprint(), "depth": depth, "at_once": QUESTIONS_AT_ONCE}
+    settings = {"queries": pool.query_fingerprint(), "depth": depth, "at_once": QUERIES_AT_ONCE}
     folder = keyed_folder(work / "found", {**passages, **settings})
-    chunks = [(part, folder / f"{n:06}.npz") for n, part in enumerate(_chunks(pool.questions))]
+    chunks = [(part, folder / f"{n:06}.npz") for n, part in enumerate(_chunks(pool.queries))]
     missing = [(part, path) for part, path in chunks if not path.exists()]
     if not missing:
         return chunks
     miner.prepare(pool.passages, keyed_folder(work / "passages", passages), progress)
-    done = len(pool.questions) - sum(len(part) for part, _ in missing)
+    done = len(pool.queries) - sum(len(part) for part, _ in missing)
     with tqdm(
-        total=len(pool.questions), initial=done, desc="searching", unit="query", disable=None if progress else True
+        total=len(pool.queries), initial=done, desc="searching", unit="query", disable=None if progress else True
     ) as bar:
         for part, path in missing:
-            questions = pool.questions[part.start : part.stop]
-            found = miner.search(questions, pool.reach[questions[0].task], depth)
+            queries = pool.queries[part.start : part.stop]
+            found = miner.search(queries, pool.reach[queries[0].task], depth)
             save_arrays(path, {"rows": found.rows, "scores": found.scores, "positives": found.positives})
             bar.update(len(part))
     return chunks
@@ -123,7 +123,7 @@ def _search(pool: Pool, miner: Miner, depth: int, work: Path, progress: bool) ->
 def _write(
     pairs: Path, output: Path, pool: Pool, chunks: list[tuple[range, Path]], rules: Rules, *, keep: bool, progress: bool
 ) -> Tally:
-    """Choose every pair's negatives and write it."""
+    """Choose every pair's negatives and write the pairs."""
     starts = [part.start for part, _ in chunks]
     tally = Tally(rules.negatives)
     tally.pool(pool)
@@ -133,7 +133,7 @@ def _write(
         part, path = chunks[chunk]
         with np.load(path) as arrays:
             found = Found(arrays["rows"], arrays["scores"], arrays["positives"])
-        return list(_rankings(found, pool.questions[part.start : part.stop]))
+        return list(_rankings(found, pool.queries[part.start : part.stop]))
 
     with (
         PairWriter(output) as writer,
@@ -157,10 +157,10 @@ def _write(
     return tally
 
 
-def _rankings(found: Found, questions: Sequence[Question]) -> Iterator[Ranking]:
+def _rankings(found: Found, queries: Sequence[Query]) -> Iterator[Ranking]:
     start = 0
-    for question, rows, scores in zip(questions, found.rows, found.scores, strict=True):
-        end = start + len(question.positives)
-        positives = dict(zip(question.positives, found.positives[start:end].tolist(), strict=True))
-        yield Ranking(rows, scores, positives, question.query_row)
+    for query, rows, scores in zip(queries, found.rows, found.scores, strict=True):
+        end = start + len(query.positives)
+        positives = dict(zip(query.positives, found.positives[start:end].tolist(), strict=True))
+        yield Ranking(rows, scores, positives, query.query_row)
         start = end

@@ -1,4 +1,4 @@
-"""What a mining run did: counts a task, as JSON and as a table, and examples to look at."""
+"""What a mining run did: counts for each task, as JSON and as a table, and examples to look at."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bmretriever_integrations.training.negatives.rules import DROPS, Choice
 from bmretriever_integrations.training.pairs.schema import Pair, read_pairs
 
 SHOWN_CHARACTERS = 300
-"""Of a text, in an example."""
+"""Most characters of a text that an example shows."""
 
 
 @dataclass(slots=True)
@@ -41,25 +41,25 @@ class _Task:
 
 
 class Tally:
-    """Counts while pairs are written."""
+    """Counts what happens to the pairs while they are written."""
 
     def __init__(self, wanted: int) -> None:
         """
-        :param wanted: negatives that a pair should get.
+        :param wanted: number of negatives that a pair should get.
         """
         self._wanted = wanted
         self._tasks: dict[str, _Task] = {}
 
     def pool(self, pool: Pool) -> None:
         """
-        Count passages in reach and queries.
+        Count the passages in reach and the queries of each task.
 
-        :param pool: all texts.
+        :param pool: all texts of the run.
         """
         for task, reach in pool.reach.items():
             self._tasks[task] = _Task(passages=sum(map(len, reach)))
-        for question in pool.questions:
-            self._tasks[question.task].queries += 1
+        for query in pool.queries:
+            self._tasks[query.task].queries += 1
 
     def add(self, pair: Pair, positive_score: float, choice: Choice) -> None:
         """
@@ -82,7 +82,7 @@ class Tally:
 
     def keep(self, pair: Pair) -> None:
         """
-        Count a pair that keeps its own negatives; no other number counts it.
+        Count a pair that keeps its own negatives; it adds to no other count.
 
         :param pair: as it was read.
         """
@@ -90,10 +90,10 @@ class Tally:
 
     def report(self, settings: dict[str, Any], seconds: dict[str, float]) -> dict[str, Any]:
         """
-        Sum up.
+        Make the report.
 
-        :param settings: all that decided the result.
-        :param seconds: part of the work -> its time.
+        :param settings: everything that decided the result.
+        :param seconds: part of the work -> the seconds that it took.
         """
         total = _Task()
         for row in self._tasks.values():
@@ -138,7 +138,7 @@ def write_report(content: dict[str, Any], path: Path) -> None:
     """
     Write the report.
 
-    :param content: what :meth:`Tally.report` made.
+    :param content: the report from :meth:`Tally.report`.
     :param path: the .json file.
     """
     write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
@@ -146,9 +146,9 @@ def write_report(content: dict[str, Any], path: Path) -> None:
 
 def report_table(content: dict[str, Any]) -> Table:
     """
-    Lay the report out for a terminal.
+    Make a table of the report for a terminal.
 
-    :param content: what :meth:`Tally.report` made.
+    :param content: the report from :meth:`Tally.report`.
     """
     table = Table(title="Hard negatives")
     used = [name for name in DROPS if content["all"]["dropped"][name]]
@@ -168,10 +168,10 @@ def report_table(content: dict[str, Any]) -> Table:
 
 def examples(pairs: Path, count: int) -> Group:
     """
-    Lay out pairs spread evenly over a mined file, for a person to judge.
+    Show pairs spread evenly over a mined file, for a person to judge.
 
     :param pairs: the mined .parquet file, or a folder of them.
-    :param count: how many.
+    :param count: number of pairs to show.
     """
     total = sum(1 for _ in read_pairs(pairs))
     step = max(1, total // max(1, count))

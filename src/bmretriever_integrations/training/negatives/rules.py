@@ -1,4 +1,4 @@
-"""Which of a query's candidates become negatives: the false-negative filters and the draw."""
+"""Which of a query's candidates become negatives: filters against unlabelled positives, and the draw."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_valida
 from bmretriever_integrations.training.yaml_settings import Settings
 
 DEPTH = 100
-"""Ranks that negatives come from (README of ritaranx/BMRetriever: the top 100 documents that are not positives)."""
+"""Number of ranks that negatives come from (README of ritaranx/BMRetriever: the top 100 documents that are not positives)."""
 
 POSITIVE, QUERY, SKIP = "positive", "equals query", "skip"
 DROPS = (POSITIVE, QUERY, SKIP, "max_score", "absolute_margin", "relative_margin")
@@ -22,14 +22,14 @@ DROPS = (POSITIVE, QUERY, SKIP, "max_score", "absolute_margin", "relative_margin
 
 
 class Rules(Settings):
-    """The settings of the choice; the defaults are the paper's rule."""
+    """Settings of the filters and the draw; the defaults are the paper's rule."""
 
     negatives: PositiveInt = 1
     """Number of negatives of a pair (the released fine-tuning rows hold one)."""
     depth: PositiveInt = DEPTH
-    """How many of the miner's best passages are looked at, positives among them included."""
+    """Number of the miner's best passages that are looked at, the positives among them included."""
     skip: NonNegativeInt = 0
-    """Leave out so many of the best candidates, before other filters: the likeliest to be unlabelled positives
+    """Number of the best candidates to leave out, before other filters: they are the likeliest unlabelled positives
     (sentence-transformers' ``range_min``, which counts after them; NV-Retriever, arXiv 2407.15831, "Top-k shifted by N")."""
     absolute_margin: NonNegativeFloat | None = None
     """Keep a candidate only if its score is at most the positive's minus this (NV-Retriever's "TopK-MarginPos";
@@ -62,9 +62,9 @@ class Ranking:
     """What the miner found for one query."""
 
     rows: NDArray[np.int32]
-    """Passages, best first; -1 fills up. *Shape:* (depth,)"""
+    """Rows of the passages, best first; -1 where fewer were found. *Shape:* (depth,) int32"""
     scores: NDArray[np.float32]
-    """*Shape:* (depth,)"""
+    """Scores of these passages. *Shape:* (depth,) float32"""
     positives: dict[int, float]
     """Row of each positive of the query that is in the pool -> its score."""
     query_row: int
@@ -76,19 +76,20 @@ class Choice:
     """The negatives of one pair."""
 
     rows: list[int]
-    """Passages, the hardest first."""
+    """Rows of the chosen passages, the hardest first."""
     scores: list[float]
+    """The miner's scores of these passages."""
     candidates: int
-    """How many the draw had to choose from."""
+    """Number of candidates that were left for the draw."""
     dropped: Counter[str]
-    """A reason of :data:`DROPS` -> candidates dropped for it."""
+    """A reason of :data:`DROPS` -> number of candidates dropped for it."""
 
 
 def choose(ranking: Ranking, positive: int, pair_id: str, rules: Rules) -> Choice:
     """
     Filter a query's candidates and draw a pair's negatives.
 
-    :param ranking: what the miner found for its query.
+    :param ranking: what the miner found for the pair's query.
     :param positive: row of the pair's own positive.
     :param pair_id: the pair's id, part of the draw's seed.
     :param rules: the settings.
@@ -117,7 +118,7 @@ def choose(ranking: Ranking, positive: int, pair_id: str, rules: Rules) -> Choic
 
 
 def _limits(ranking: Ranking, positive: int, rules: Rules) -> dict[str, np.float32]:
-    """Filter -> the highest score it lets pass, in float32 as the scores are."""
+    """Give the highest score that each filter lets pass, in float32 as the scores are."""
     base = min(ranking.positives.values()) if rules.margin_from == "lowest" else ranking.positives[positive]
     limits: dict[str, float] = {}
     if rules.max_score is not None:

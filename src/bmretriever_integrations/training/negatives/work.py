@@ -1,4 +1,4 @@
-"""The work folder: finished pieces that a stopped run leaves to the next one."""
+"""The work folder: vectors and search results that a stopped run leaves to the next one."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from bmretriever_integrations.files import write_whole
 
 def keyed_folder(parent: Path, settings: dict[str, Any]) -> Path:
     """
-    Make the folder of a piece of work; other inputs or settings have another one.
+    Make the folder of one computation, named by a hash of its settings: other inputs or settings have another folder.
 
-    :param parent: where it stands.
-    :param settings: all that decides the content; kept in it as ``settings.json`` for a reader.
+    :param parent: folder in which it is made.
+    :param settings: everything that decides the content; written into it as ``settings.json`` for people.
     """
     text = json.dumps(settings, sort_keys=True, indent=1)
     folder = parent / hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
