@@ -1,1 +1,1 @@
-"""Functions of the training recipe. What one runs is in the repository's ``training/`` folder. Extra: ``train``."""
+"""Functions of the training recipe; its scripts are in the repository's ``training/`` folder. Extra: ``train``."""

@@ -1,4 +1,4 @@
-"""What a step's output folder may hold before the step writes into it: nothing, or what the same step left there."""
+"""What a step's output folder may hold before the step writes into it: nothing, or what the same step wrote earlier."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from bmretriever_integrations.files import LOCK, temporary
 
 SHOWN = 5
-"""Names that an error lists."""
+"""Most names that an error lists."""
 
 
 def check_output(folder: Path, own: Collection[str], mark: str) -> None:
     """
-    Refuse a folder that holds what another step, or a person, put there.
+    Refuse a folder that holds files of another step or of a person.
 
     :param folder: the output folder; may be missing.
-    :param own: names, or patterns of names, of what this step writes.
-    :param mark: the file by which an earlier run of this step is known; it is there as soon as any other is.
+    :param own: names, or patterns of names, of the files that this step writes.
+    :param mark: the file by which an earlier run of this step is recognised; a run writes it before or together with the others.
     :raises FileExistsError: if it is a file, holds anything else, or holds files of these names without the mark.
     """
     if folder.is_dir():

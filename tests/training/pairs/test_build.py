@@ -254,8 +254,8 @@ def test_rows_without_a_pair_are_counted(source, tmp_path):
     with open(source.path, "a") as lines:
         lines.write('{"_id": "e", "title": "A title", "text": null}\n{"_id": "f", "text": "Too short. To cut."}\n')
     report = build(plan(source), tmp_path / "out")
-    assert (report.rows, report.barren, report.made) == (33, 2, 31)
-    assert json.loads((tmp_path / "out" / "pairs.json").read_text())["barren"] == 2
+    assert (report.rows, report.rows_without_pair, report.made) == (33, 2, 31)
+    assert json.loads((tmp_path / "out" / "pairs.json").read_text())["rows_without_pair"] == 2
 
 
 def test_nothing_left_is_an_error(source, tmp_path):

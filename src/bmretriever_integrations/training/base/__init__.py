@@ -1,1 +1,1 @@
-"""A base model to train from, made of what is on this machine."""
+"""Base models to train from, made of an installed package's weights and the training texts."""

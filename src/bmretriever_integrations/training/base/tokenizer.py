@@ -1,4 +1,4 @@
-"""Texts -> a byte-level BPE of their own words: the tokenizer of the base that "mini" starts from."""
+"""Texts -> a byte-level BPE tokenizer of their own words, for the base of "mini"."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 END = "<|im_end|>"
-"""EOS and padding, the name that SmolLM2 uses; it is row 2 there and here."""
+"""The EOS and padding token, named as in SmolLM2; it is row 2 there and here."""
 SPECIALS = ("<|endoftext|>", "<|im_start|>", END)
 FEWEST = 4
-"""A pair of pieces that stands together less often than this is not merged: such a row would hardly be trained."""
+"""Fewest occurrences of a pair of pieces that is merged: a rarer one would hardly be trained."""
 
 
 def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     """
     Learn a vocabulary from texts.
 
-    General vocabularies cut medical words into pieces that mean nothing apart, and hold each word several times: with and without
-    a space before it, in lower case and capitalised. Here texts are lower-cased and every word starts with a space, after a
-    bracket too, so that a word has one spelling and the rows go to words. Digits stand alone.
+    General vocabularies cut medical words into pieces without a meaning of their own, and hold each word several times: with and
+    without a space before it, in lower case and with a capital letter. Here texts are lower-cased and every word starts with a
+    space, after a bracket too, so that a word has one spelling and more rows are left for words. Each digit is a token.
 
     :param texts: the training texts.
-    :param size: rows of the vocabulary.
-    :returns: a tokenizer that appends EOS by itself, for trainers and servers that do not.
-    :raises ValueError: if the size leaves no room for the 256 bytes, or the texts are too few for it.
+    :param size: number of rows of the vocabulary.
+    :returns: a tokenizer that appends EOS itself, for trainers and servers that do not append it.
+    :raises ValueError: if the size is too small for the 256 bytes, or the texts are too few for it.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 

@@ -1,4 +1,4 @@
-"""Plan -> folder of pairs: read, pair, filter, deduplicate, decontaminate, write."""
+"""Plan -> folder of pairs: read, pair, filter, decontaminate, deduplicate, write."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from bmretriever_integrations.training.pairs.settings import Plan, Source
 from bmretriever_integrations.training.pairs.words import text_hash, words_of
 
 SHARD = 200_000
-"""Pairs of a parquet file: some 200 MB of abstracts."""
-TICK = 256
-"""Rows between two looks at the bar."""
+"""Pairs of one parquet file: about 200 MB of abstracts."""
+ROWS_PER_UPDATE = 256
+"""Rows between two updates of the progress bar."""
 
 
 @dataclass(frozen=True)
@@ -40,31 +40,32 @@ class _Candidate:
 
 def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
     """
-    Make the pairs of a plan. Memory grows by some 150 to 300 bytes a kept pair, for the duplicates.
+    Make the pairs of a plan. Memory grows by about 150 to 300 bytes for each kept pair, to find duplicates.
 
-    :param plan: sources, evaluation sets, filters.
-    :param to: folder of the pairs; an earlier one is replaced when the new one is whole.
-    :param progress: show a bar.
-    :returns: what was kept and dropped; ``to/pairs.json`` holds it too.
-    :raises FileExistsError: if ``to`` is there and holds something else than an earlier run's files.
+    :param plan: the settings.
+    :param to: folder of the pairs; an earlier one is replaced when the new one is complete.
+    :param progress: whether to show a progress bar.
+    :returns: what was kept and dropped; ``to/pairs.json`` holds the same.
+    :raises FileExistsError: if ``to`` holds anything else than the files of an earlier run.
     :raises FileNotFoundError: if a source or an evaluation set is missing.
-    :raises ValueError: if one is malformed, or no pair is left. All sources are looked at before any pair is made.
+    :raises ValueError: if one is malformed, which is found before any pair is made, or if no pair is left.
     """
     check_output(to, {REPORT, "pairs-*.parquet"}, mark=REPORT)
     columns = [check(source) for source in plan.sources]
     report = BuildReport(plan, {source.path: str(found) for source, found in zip(plan.sources, columns, strict=True)})
-    sieve = _Sieve(plan, report)
+    selection = _Selection(plan, report)
     draft = temporary(to)
     shutil.rmtree(draft, ignore_errors=True)  # of a run that was stopped
     draft.mkdir(parents=True)
     try:
         with _Bar(plan.sources, progress) as bar:
-            _write(sieve.sift(_candidates(plan, columns, report, bar)), draft, report, bar)
+            _write(selection.select(_candidates(plan, columns, report, bar)), draft, report, bar)
         if not report.kept:
             raise ValueError(
-                f"no pair is left of {report.made}; dropped: {dict(report.dropped)}; rows without a pair: {report.barren}"
+                f"no pair is left of {report.made}; dropped: {dict(report.dropped)}; "
+                f"rows without a pair: {report.rows_without_pair}"
             )
-        report.duplicates_bytes = sieve.nbytes
+        report.duplicates_bytes = selection.nbytes
         write_report(report, draft / REPORT)
         _replace(draft, to)
     finally:
@@ -72,8 +73,8 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
     return report
 
 
-class _Sieve:
-    """Lets through what no filter objects to, and counts the rest."""
+class _Selection:
+    """Keeps the pairs that break no rule, and counts the others by rule."""
 
     def __init__(self, plan: Plan, report: BuildReport) -> None:
         self._filter = PairFilter(plan.filters)
@@ -81,7 +82,7 @@ class _Sieve:
         self._protected = Protected(plan)
         self._report = report
 
-    def sift(self, candidates: Iterator[_Candidate]) -> Iterator[Pair]:
+    def select(self, candidates: Iterator[_Candidate]) -> Iterator[Pair]:
         for candidate in candidates:
             self._report.made += 1
             reason = self._reason(candidate)
@@ -110,10 +111,10 @@ def _candidates(plan: Plan, columns: list[Columns], report: BuildReport, bar: _B
         reading, titles, made = Reading(), CompactSet(), 0
         for where, row in read(source, found, reading):
             report.rows += 1
-            if report.rows % TICK == 0:
+            if report.rows % ROWS_PER_UPDATE == 0:
                 bar.move(number, reading.share, sum(report.kept.values()))
             pairs = list(pairs_of(where, row, source, plan.filters, plan.seed))
-            report.barren += not pairs
+            report.rows_without_pair += not pairs
             for pair in pairs:
                 if source.per_title is not None and not _has_room(titles, pair.query, source.per_title):
                     report.dropped["over the limit of its title"] += 1
@@ -159,7 +160,7 @@ def _replace(draft: Path, to: Path) -> None:
 
 
 class _Bar:
-    """Bytes read of all local sources; a data set of the hub has no size and counts none."""
+    """Progress in bytes of all local sources; a data set of the hub has no known size and adds none."""
 
     def __init__(self, sources: tuple[Source, ...], shown: bool) -> None:
         self._sizes = [Path(source.path).stat().st_size if source.is_local else 0 for source in sources]

@@ -1,4 +1,4 @@
-"""Which column of a source is what."""
+"""Which column of a source holds which part of a pair."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = {
     "source": ("source",),
     "licence": ("licence", "license"),
 }
-"""Our name -> names in use: BEIR's, MedRAG's, Tevatron's, sentence-transformers'. The released fine-tuning set of the paper
-does not state its own, so they are looked for among these."""
+"""Our name -> names in use: those of BEIR, MedRAG, Tevatron and sentence-transformers. The paper does not state the column
+names of its released fine-tuning set, so they are looked for among these."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,19 @@ class Columns:
     """The columns of one source, by our names."""
 
     names: Mapping[str, str]
+    """Our name -> the source's column."""
     labelled: bool
+    """Whether the rows hold queries and positives, and no documents."""
     defaults: Mapping[str, str]
+    """Our name -> text for rows that have none."""
 
     def pick(self, where: str, row: Mapping[str, Any]) -> dict[str, str]:
         """
-        Read a row by our names.
+        Take the texts of a row under our names.
 
-        :param where: file and line.
+        :param where: file and line of the row; begins an error.
         :param row: the row.
-        :returns: text by our names; a positive with a title has it before its text.
+        :returns: our name -> text; the title of a positive stands before its text.
         :raises ValueError: if a column is missing or is no text.
         """
         picked = dict(self.defaults)
@@ -66,8 +69,8 @@ def detect(row: Mapping[str, Any], source: Source) -> Columns:
     Find the columns of a source by its first row.
 
     :param row: the row.
-    :param source: its settings; ``columns`` overrules.
-    :raises ValueError: if a needed column is not there, or two would do.
+    :param source: its settings; names under ``columns`` are taken without a search.
+    :raises ValueError: if a needed column is missing, or two columns could each be the same text.
     """
     given = source.columns or {}
     for ours, theirs in given.items():
@@ -103,7 +106,7 @@ def _one(ours: str, row: Mapping[str, Any], path: str) -> str | None:
 
 
 def _text(value: Any, is_id: bool) -> str | None:
-    """The value as text; the first of a list, title and text of a mapping joined, a number if it is an id; else None."""
+    """Turn a value into text: the first of a list, title and text of a mapping joined, a number if it is an id; else None."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value:

@@ -1,4 +1,4 @@
-"""Pairs that say what an earlier one says, in memory that ten million pairs leave small."""
+"""Pairs that repeat an earlier one, found in little memory even among ten million pairs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from datasketch import MinHash
 from bmretriever_integrations.training.pairs.words import run_hashes, text_hash, word_hashes
 
 SHINGLE = 5
-"""Words of a shingle (Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better": 5)."""
+"""Number of words of a shingle (Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better": 5)."""
 BANDS, ROWS = 14, 9
-"""Two texts of Jaccard similarity s meet with 1 - (1 - s^9)^14: 0.03 at s = 0.5, 0.87 at 0.8, 0.998 at 0.9."""
+"""Two texts of Jaccard similarity s share a band with chance 1 - (1 - s^9)^14: 0.03 at s = 0.5, 0.87 at 0.8, 0.998 at 0.9."""
 PARTS = 256
-"""Tables of a set; one grows at a time, so growing needs little more memory than holding."""
+"""Number of tables of a set; one table grows at a time, so growing needs little additional memory."""
 FULL = 0.75
-"""Share of a table's places in use at which it doubles."""
+"""A table doubles when this share of its places is in use."""
 
 
 class CompactSet:
-    """64-bit numbers at 8 bytes a place: open addressing in 256 tables."""
+    """A set of 64-bit numbers that takes 8 bytes a place: 256 hash tables with open addressing."""
 
     def __init__(self) -> None:
         self._tables = [array("Q", bytes(8 * 16)) for _ in range(PARTS)]
@@ -29,10 +29,10 @@ class CompactSet:
 
     def add(self, number: int) -> bool:
         """
-        Remember a number.
+        Add a number.
 
-        :param number: 64 bits.
-        :returns: True if it is new.
+        :param number: a whole number of 64 bits.
+        :returns: whether it is new.
         """
         number = number or 1  # 0 marks an empty place
         part = number >> 56
@@ -59,7 +59,7 @@ class CompactSet:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the tables, in bytes."""
+        """Return the memory of the tables, in bytes."""
         return sum(8 * len(table) for table in self._tables)
 
     def _grow(self, part: int) -> array[int]:
@@ -84,11 +84,11 @@ def _place(table: array[int], number: int) -> bool:
 
 
 class Duplicates:
-    """Finds pairs that repeat an earlier one; the first stays."""
+    """Finds pairs that repeat an earlier one; the earlier one stays."""
 
     def __init__(self, near: bool = True) -> None:
         """
-        :param near: find near repeats too, by MinHash over the positive's runs of five words.
+        :param near: whether to find near duplicates too, by MinHash over the positive's runs of five words.
         """
         self._exact = CompactSet()
         self._bands = CompactSet() if near else None
@@ -98,9 +98,9 @@ class Duplicates:
         """
         Tell whether a pair repeats an earlier one, and remember it if not.
 
-        :param query: its words (:func:`~.words.words_of`).
-        :param positive: its words.
-        :param by_query: two questions may share an answer, so near repeats must have the same query too (labelled pairs).
+        :param query: words of its query (:func:`~.words.words_of`).
+        :param positive: words of its positive.
+        :param by_query: whether near duplicates must have the same query (labelled pairs: two questions may share an answer).
         :returns: ``"exact duplicate"``, ``"near duplicate"``, or None.
         """
         if not self._exact.add(text_hash([*query, "\0", *positive])):
@@ -127,5 +127,5 @@ class Duplicates:
 
     @property
     def nbytes(self) -> int:
-        """Memory of what is remembered, in bytes."""
+        """Return the memory of all remembered pairs, in bytes."""
         return self._exact.nbytes + (self._bands.nbytes if self._bands is not None else 0)

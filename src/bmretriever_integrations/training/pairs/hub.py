@@ -1,4 +1,4 @@
-"""Hugging Face data sets as rows, streamed."""
+"""Rows of Hugging Face data sets, streamed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FILE_KINDS = {".parquet": "parquet", ".json": "json"}
 
 def read_rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     """
-    Read the rows of a data set; a local one stays on disk, one of the hub is streamed and not stored.
+    Read the rows of a data set; a local one stays on disk, one from the hub is streamed and not stored.
 
     :param source: its path is a folder of ``save_to_disk``, a .parquet or .json file, or a name on the hub.
-    :returns: file and row number, and the row.
+    :returns: for each row, file and row number, and the row itself.
     :raises FileNotFoundError: if a path that looks like a file is not there.
-    :raises ValueError: if the folder has no such split, or the data set cannot be loaded or read on.
+    :raises ValueError: if the folder has no such split, or the data set cannot be loaded or read to its end.
     """
     import datasets
     from datasets.exceptions import DatasetsError

@@ -1,4 +1,4 @@
-"""One row -> its pairs."""
+"""One row of a source -> its pairs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def pairs_of(where: str, row: dict[str, str], source: Source, filters: Filters, 
     """
     Make the pairs of one row.
 
-    :param where: file and line or id; goes into the pair.
-    :param row: text by our column names.
+    :param where: file, and line or id; becomes the pair's source.
+    :param row: our column name -> text.
     :param source: its pairing and limits.
-    :param filters: bounds of the spans.
-    :param seed: of the spans; with ``where`` it decides them, whatever else is read.
+    :param filters: hold the bounds of the spans.
+    :param seed: decides the spans together with ``where``, whatever else is read.
     :returns: none where the row has neither title nor enough text.
     """
     if "query" in row:
@@ -47,13 +47,14 @@ def pairs_of(where: str, row: dict[str, str], source: Source, filters: Filters, 
 
 def spans(text: str, filters: Filters, draw: random.Random) -> tuple[str, str] | None:
     """
-    Cut two disjoint runs of sentences out of a text, side by side at a random place (the paper's pairs of documents without
-    a title). The shorter one, on either side of the cut, is the query.
+    Cut two neighbouring runs of sentences out of a text at a random place (the paper's pairs of documents without a title).
+
+    The query is one of the two, on either side of the cut.
 
     :param text: the document.
-    :param filters: ``span_words`` and ``passage_words`` bound the two.
-    :param draw: the randomness.
-    :returns: query and passage, or None where no cut leaves both long enough.
+    :param filters: ``span_words`` bounds the query, ``passage_words`` the passage.
+    :param draw: the random generator that chooses the cut.
+    :returns: query and passage, or None if no cut leaves both long enough.
     """
     sentences = SENTENCE_END.split(text)
     words = [len(sentence.split()) for sentence in sentences]
@@ -71,7 +72,7 @@ def spans(text: str, filters: Filters, draw: random.Random) -> tuple[str, str] |
 
 
 def _run(words: list[int], cut: int, before: bool, most: int) -> slice:
-    """Whole sentences from the cut outwards, at most ``most`` words together."""
+    """Take whole sentences from the cut outwards, at most ``most`` words together."""
     step, place, total = (-1, cut - 1, 0) if before else (1, cut, 0)
     while 0 <= place < len(words) and total + words[place] <= most:
         total += words[place]

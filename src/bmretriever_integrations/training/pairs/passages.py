@@ -1,4 +1,4 @@
-"""Passages for the steps that need no labels: the positives of pairs, or the documents of a corpus file."""
+"""Passages for the steps that need no queries: the positives of pairs, or the documents of a corpus file."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ class Passage:
     """One passage, without template."""
 
     id: str
-    """Where it comes from: the pair's source and id, or the corpus file's name and the document's id (or line)."""
+    """Origin of the passage: the pair's source and id, or the corpus file's name and the document's id (or line)."""
     text: str
     """Title and text joined."""
     licence: str
+    """Licence of the passage; empty where none is stated."""
 
 
 def passages_of(path: Path, licence: str = "") -> Iterator[Passage]:
     """
-    Read the passages of one file; documents without any text are passed over.
+    Read the passages of one file; documents without any text are left out.
 
     :param path: a .parquet file of pairs or a folder of them, whose positives are taken; or documents as
         ``build_pairs`` reads them: PubMed .xml(.gz), .jsonl(.gz) with ``_id`` or ``id``, ``title``, ``text``.
-    :param licence: of documents that state none.
-    :returns: an iterator; the file is looked at before it is given out, every line of JSONL.
+    :param licence: licence of documents that state none.
+    :returns: an iterator; the file, of JSONL every line, is checked before the iterator is returned.
     :raises FileNotFoundError: if it is missing.
     :raises ValueError: if it is of another kind, empty or malformed (names file and line).
     """
     if path.is_dir() or path.suffix == ".parquet":
         pair_files(path)
         return _of_pairs(path)
-    source = Source(path=str(path), pairing="spans", licence=licence)  # spans: documents, with a title or without
+    source = Source(path=str(path), pairing="spans", licence=licence)  # spans takes documents with and without a title
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     if not source.is_local:

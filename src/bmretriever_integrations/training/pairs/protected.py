@@ -1,4 +1,4 @@
-"""Texts of the evaluation sets, and which pairs hold one of them."""
+"""Texts of the evaluation sets, and which pairs contain one of them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from bmretriever_integrations.training.pairs.settings import EvaluationSet, Plan
 from bmretriever_integrations.training.pairs.words import Hashes, run_hashes, text_hash, word_hashes, words_of
 
 RUN = 13
-"""Words of a sequence that counts as copied: the GPT-3 paper's convention (Brown et al. 2020, appendix C: 13-grams)."""
+"""Number of words of a sequence that counts as copied: the GPT-3 paper's (Brown et al. 2020, appendix C: 13-grams)."""
 SHORT = range(8, RUN)
-"""Words of a document too short for a sequence of 13 that counts where a passage contains it whole."""
+"""Lengths in words of documents that are too short for a sequence of 13; a passage must not contain one of them whole."""
 TITLE_WORDS = 4
-"""Fewest words of a title that names one article; shorter ones ("Introduction") head many."""
+"""Fewest words of a title that is protected; shorter ones ("Introduction") head many articles."""
 
 
 @dataclass
 class _Runs:
-    """Runs of 13 words of all protected texts: 12 bytes each."""
+    """Hashes of the 13-word runs of all protected texts; each run takes 12 bytes."""
 
     numbers: list[Hashes] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
@@ -42,11 +42,11 @@ class _Runs:
 
 
 class Protected:
-    """All that must not be trained on. Memory grows with the evaluation sets, not with the pairs."""
+    """All texts that must not be trained on. Memory grows with the evaluation sets, not with the pairs."""
 
     def __init__(self, plan: Plan) -> None:
         """
-        :param plan: its evaluation sets and what of them is protected.
+        :param plan: names the evaluation sets and what of them is protected.
         :raises FileNotFoundError: if a folder lacks corpus, queries or judgements.
         :raises ValueError: if one of their lines is malformed (names file and line).
         """
@@ -64,11 +64,11 @@ class Protected:
 
     def reason(self, query: list[str], positive: list[str], title: str = "", identity: str = "") -> str | None:
         """
-        Tell why a pair must go.
+        Tell why a pair must be dropped.
 
-        :param query: its words.
-        :param positive: its words.
-        :param title: title of its document, where it has one.
+        :param query: words of its query (:func:`~.words.words_of`).
+        :param positive: words of its positive.
+        :param title: title of its document, if it has one.
         :param identity: id of its document.
         :returns: the rule that it breaks, or None.
         """

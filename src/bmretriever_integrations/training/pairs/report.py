@@ -1,4 +1,4 @@
-"""What a run kept and dropped, for people and for programs."""
+"""What a run kept and dropped, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class BuildReport:
 
     plan: Plan
     columns: dict[str, str]
-    """Source -> what its columns were taken for."""
+    """Path of a source -> how its columns were understood."""
     rows: int = 0
-    """Documents and labelled rows read."""
+    """Number of documents and labelled rows that were read."""
     skipped: int = 0
-    """PubMed citations without PMID, or with neither title nor abstract."""
-    barren: int = 0
-    """Rows that no pair can be made of: an empty query, text or title, or too little text to cut."""
+    """Number of PubMed citations without PMID, or with neither title nor abstract."""
+    rows_without_pair: int = 0
+    """Number of rows that no pair can be made of: an empty query, text or title, or too little text to cut."""
     made: int = 0
-    """Pairs before the filters."""
+    """Number of pairs before the filters."""
     kept: Counter[str] = field(default_factory=Counter)
-    """Task -> pairs written."""
+    """Task -> number of pairs written."""
     dropped: Counter[str] = field(default_factory=Counter)
-    """Reason -> pairs dropped; each counts once, for the first rule it broke."""
+    """Rule -> number of pairs dropped; each counts once, for the first rule that it broke."""
     duplicates_bytes: int = 0
-    """Memory that the memory of duplicates took."""
+    """Memory that the search for duplicates took, in bytes."""
     content_hash: str = ""
-    """SHA-256 over id, source and licence of all pairs in their order."""
+    """SHA-256 of id, source and licence of all pairs in their order, in hexadecimal."""
 
 
 def write_report(report: BuildReport, path: Path) -> None:
@@ -54,7 +54,7 @@ def write_report(report: BuildReport, path: Path) -> None:
         "content_hash": report.content_hash,
         "rows": report.rows,
         "skipped": report.skipped,
-        "barren": report.barren,
+        "rows_without_pair": report.rows_without_pair,
         "made": report.made,
         "kept": dict(sorted(report.kept.items())),
         "dropped": dict(sorted(report.dropped.items())),
@@ -68,13 +68,13 @@ def write_report(report: BuildReport, path: Path) -> None:
 
 def report_table(report: BuildReport) -> Table:
     """
-    Lay the counts out for a terminal.
+    Make a table of the counts for a terminal.
 
     :param report: the counts.
     """
     table = Table("", "pairs", "share", title="Training pairs")
     table.columns[1].justify = table.columns[2].justify = "right"
-    lines = [("rows without a pair", report.barren)] if report.barren else []
+    lines = [("rows without a pair", report.rows_without_pair)] if report.rows_without_pair else []
     lines += [("made", report.made)]
     lines += [(f"dropped: {reason}", count) for reason, count in report.dropped.most_common()]
     lines += [(f"kept: {task}", count) for task, count in report.kept.most_common()]

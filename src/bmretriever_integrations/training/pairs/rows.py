@@ -1,4 +1,4 @@
-"""Sources -> rows under our column names, each with where it stands. One row in memory at a time."""
+"""Sources -> rows under our column names, each with its file and line. One row is in memory at a time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from bmretriever_integrations.training.pairs.settings import Source
 
 @dataclass
 class Reading:
-    """How far the reading of one source is."""
+    """How much of one source has been read."""
 
     share: float = 0.0
-    """Part read, 0 to 1; 0 where the size is unknown."""
+    """Share of the source that has been read, 0 to 1; 0 where the size is unknown."""
     skipped: int = 0
-    """Citations without PMID or text."""
+    """Number of PubMed citations without PMID or text."""
 
 
 def check(source: Source) -> Columns:
     """
-    Look at a source before any work: all lines of JSONL, the first row of others.
+    Check a source before any work: all lines of JSONL, the first row of others.
 
     :param source: the source.
     :returns: its columns.
@@ -44,7 +44,7 @@ def check(source: Source) -> Columns:
         columns = detect(first[1], source)
         columns.pick(*first)
         return columns
-    read_corpus([source.path])  # only looks at the file: there, not empty, gzip, PubMed's root
+    read_corpus([source.path])  # only checks the file: there, not empty, gzip, PubMed's root
     if ".xml" in Path(source.path).suffixes:
         return detect({"id": "", "title": "", "text": ""}, source)
     found: Columns | None = None
@@ -62,8 +62,8 @@ def read(source: Source, columns: Columns, reading: Reading) -> Iterator[tuple[s
 
     :param source: the source.
     :param columns: as :func:`check` found them.
-    :param reading: is kept up to date.
-    :returns: file and id (or row number), and the row: text by our names; labels joined to their title.
+    :param reading: is updated while rows are read.
+    :returns: for each row, file and id (or row number), and our names -> texts; a positive stands after its title.
     :raises ValueError: if a row lacks a column or has another type in it.
     :raises DamagedSource: if a PubMed file breaks off.
     """

@@ -1,4 +1,4 @@
-"""What a training pair is, in memory and as a parquet row. Every step of the recipe reads and writes this and nothing else."""
+"""A training pair in memory and as a parquet row. Every step of the recipe reads and writes pairs in this form alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bmretriever_integrations.files import temporary
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 
 ROWS_AT_ONCE = 10_000
-"""Rows of a parquet row group: some 20 MB of abstracts, so that ten million pairs never stand in memory together."""
+"""Rows of a parquet row group: about 20 MB of abstracts, so that ten million pairs are never in memory together."""
 
 PAIR_SCHEMA = pa.schema(
     [
@@ -38,26 +38,29 @@ REQUIRED = ("task", "instruction", "query", "positive")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One training example, without templates: they are put on when the model reads it."""
+    """One training example, without templates: they are added when the model reads it."""
 
     task: str
-    """Name of the task; a batch holds one task only."""
+    """Name of the task; a batch holds pairs of one task."""
     instruction: str
-    """The sentence before the query."""
+    """The sentence that says what the query looks for."""
     query: str
+    """The query."""
     positive: str
-    """The passage: title and text joined by one space (:func:`~bmretriever_integrations.prompts.passage_prompt`)."""
+    """The passage that answers the query, title and text joined by one space
+    (:func:`~bmretriever_integrations.prompts.passage_prompt`)."""
     negatives: tuple[str, ...] = ()
-    """Hard negatives, the hardest first; none until they are mined."""
+    """Hard negatives, the hardest first; empty until they are mined."""
     positive_score: float | None = None
-    """The miner's score of the positive."""
+    """The miner's score of the positive; None until it is mined."""
     negative_scores: tuple[float, ...] = ()
-    """The miner's scores of the negatives, in their order."""
+    """The miner's scores of the negatives, in their order; empty until they are mined."""
     source: str = ""
-    """File or data set, and the row in it."""
+    """File or data set that the pair comes from, and the row in it."""
     licence: str = ""
+    """Licence of the texts; empty where none is stated."""
     id: str = field(default="")
-    """Content hash of task, instruction, query and positive; made here where it is not given."""
+    """Hash of task, instruction, query and positive; computed here unless it is given."""
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -66,21 +69,21 @@ class Pair:
 
     @property
     def query_prompt(self) -> str:
-        """The query in its template."""
+        """Return the query in its template."""
         return query_prompt(self.instruction, self.query)
 
     @property
     def positive_prompt(self) -> str:
-        """The positive in its template."""
+        """Return the positive in its template."""
         return passage_prompt(self.positive)
 
 
 class PairWriter:
-    """Writes one parquet file; it has its name only once it is whole."""
+    """Writes one parquet file, which gets its name when it is complete."""
 
     def __init__(self, path: Path) -> None:
         """
-        :param path: the .parquet file; replaced, when the new one is whole, if it is there.
+        :param path: the .parquet file; an earlier one is replaced when the new one is complete.
         """
         self._path = path
         self._rows: list[Pair] = []
@@ -90,9 +93,9 @@ class PairWriter:
 
     def write(self, pair: Pair) -> None:
         """
-        Add a row.
+        Add a pair.
 
-        :param pair: the row.
+        :param pair: the pair.
         """
         self._rows.append(pair)
         self.count += 1
@@ -128,7 +131,7 @@ def pair_files(path: Path) -> list[Path]:
 
     :param path: one .parquet file, or a folder of them.
     :returns: the files in the order of their names.
-    :raises FileNotFoundError: if there is none.
+    :raises FileNotFoundError: if there is no file.
     :raises ValueError: if one is no parquet file, lacks a column, has another type in it, or is empty.
     """
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
@@ -146,8 +149,8 @@ def read_pairs(path: Path) -> Iterator[Pair]:
     Read pairs one after another; memory does not grow with their number.
 
     :param path: one .parquet file, or a folder of them.
-    :raises FileNotFoundError: if there is none.
-    :raises ValueError: if a file holds no pairs, for which all files are looked at before the first row is read; or if a row
+    :raises FileNotFoundError: if there is no file.
+    :raises ValueError: if a file holds no pairs, which is checked for all files before the first row is read; or if a row
         lacks a text, or has another number of scores than of negatives (names file and row).
     """
     for file in pair_files(path):

@@ -1,4 +1,4 @@
-"""Texts as words, and runs of words as 64-bit numbers: what duplicates and evaluation texts are compared by."""
+"""Texts as words, and runs of words as 64-bit numbers, by which duplicates and evaluation texts are found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Hashes = NDArray[np.uint64]
 
 def words_of(text: str) -> list[str]:
     """
-    Split a text into lower-case words; punctuation falls away.
+    Split a text into lower-case words without punctuation.
 
     :param text: any text.
     """
@@ -26,21 +26,21 @@ def words_of(text: str) -> list[str]:
 
 def word_hashes(words: list[str]) -> Hashes:
     """
-    Number each word.
+    Give each word a number.
 
     :param words: the words.
-    :returns: *Shape:* (n,) uint64.
+    :returns: one number a word. *Shape:* (n,) uint64.
     """
     return np.fromiter((xxhash.xxh3_64_intdigest(word.encode()) for word in words), dtype=np.uint64, count=len(words))
 
 
 def run_hashes(words: Hashes, length: int) -> Hashes:
     """
-    Number every run of consecutive words.
+    Give every run of consecutive words a number.
 
-    :param words: *Shape:* (n,) of :func:`word_hashes`.
-    :param length: words of a run.
-    :returns: *Shape:* (n - length + 1,) uint64, or (0,) for a shorter text.
+    :param words: the numbers of the words (:func:`word_hashes`). *Shape:* (n,) uint64.
+    :param length: number of words of a run.
+    :returns: one number a run. *Shape:* (n - length + 1,) uint64, or (0,) for a shorter text.
     """
     count = len(words) - length + 1
     if count <= 0:
@@ -53,9 +53,9 @@ def run_hashes(words: Hashes, length: int) -> Hashes:
 
 def text_hash(words: list[str]) -> int:
     """
-    Number a whole text.
+    Give a whole text a number.
 
-    :param words: of :func:`words_of`.
-    :returns: 64 bits.
+    :param words: the words of the text (:func:`words_of`).
+    :returns: a whole number of 64 bits.
     """
     return xxhash.xxh3_64_intdigest(" ".join(words).encode())
