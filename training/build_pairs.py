@@ -1,13 +1,13 @@
-"""Make training pairs from documents and labelled rows, without what is evaluated on.
+"""Make training pairs from documents and labelled rows, without the texts of evaluation sets.
 
 python training/build_pairs.py --source pubmed21n1298.xml.gz --source passages.jsonl.gz:spans \\
     --against eval/scifact --against eval/bioasq-snippets:ids --to build/pairs/stage1
 
-Many sources, or settings of one: write a plan (training/pairs/*.yaml) and name it first.
+For many sources, or settings of a source, write a plan (training/pairs/*.yaml) and name it first:
 
 python training/build_pairs.py training/pairs/mini_documents.yaml --against eval/scifact --to build/pairs/stage1
 
-Stopped? The folder is as it was; the same command starts again. The same input gives the same bytes.
+If the run is stopped, an earlier folder stays as it was, and the same command starts again. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,18 @@ from bmretriever_integrations.training.script import run_script, script_parser
 def arguments() -> argparse.ArgumentParser:
     parser = script_parser(__doc__)
     add = parser.add_argument
-    add("plan", type=Path, nargs="?", help="YAML of sources, against, protect, share, filters, seed; flags add to it")
+    add(
+        "plan",
+        type=Path,
+        nargs="?",
+        help="YAML with sources, against, protect, share, filters, seed; options add to it",
+    )
     add(
         "--source",
         action="append",
         default=[],
         metavar="PATH[:PAIRING]",
-        help="PubMed .xml(.gz), .jsonl(.gz), .parquet, a saved data set or one of the hub; pairing is auto (default), "
+        help="PubMed .xml(.gz), .jsonl(.gz), .parquet, a saved data set or one from the hub; pairing is auto (default), "
         "title, spans or labelled",
     )
     add(
@@ -41,15 +46,20 @@ def arguments() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FOLDER[:ids]",
-        help="evaluation set in BEIR layout; :ids where its document ids are the sources' ids (PMIDs)",
+        help="evaluation set in BEIR layout; add :ids if its document ids are the ids of the sources (PMIDs)",
     )
     add(
         "--protect",
         choices=("all", "relevant"),
         help="documents of the evaluation sets that are protected (default all)",
     )
-    add("--seed", type=int, help="of the spans (default 0)")
-    add("--to", type=Path, required=True, help="folder of the pairs; replaced when the new ones are whole")
+    add("--seed", type=int, help="seed of the spans (default 0)")
+    add(
+        "--to",
+        type=Path,
+        required=True,
+        help="folder of the pairs; an earlier one is replaced when the new one is complete",
+    )
     return parser
 
 
@@ -69,7 +79,7 @@ def run(given: argparse.Namespace) -> None:
         print(f"{path}: {columns}")
     print(f"{sum(report.kept.values()):,} pairs in {given.to} (content {report.content_hash[:12]})")
     if not report.plan.against:
-        print("No evaluation set was given (--against): nothing kept its texts out.")
+        print("No evaluation set was given (--against), so the pairs may contain texts that you evaluate on.")
 
 
 if __name__ == "__main__":

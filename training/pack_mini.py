@@ -1,4 +1,4 @@
-"""Store a trained checkpoint the small way (int8 rows), where the package looks for "mini".
+"""Store a trained checkpoint as int8 rows, in the folder where the package looks for "mini".
 
 python training/pack_mini.py --checkpoint build/mini --output src/bmretriever_integrations/models/mini
 """

@@ -1,4 +1,4 @@
-"""Have a language model write training pairs: a query for each passage, or whole examples for brainstormed tasks.
+"""Let a language model write training pairs: a query for each passage, or whole examples for brainstormed tasks.
 
 A query for each of 1,000 passages, from a server (vLLM, llama.cpp, Ollama, a vendor's):
 
@@ -10,8 +10,8 @@ Examples for 200 brainstormed tasks, at most 5 units of money:
 python training/synthesize.py task --tasks 200 --limit 4000 --endpoint https://api.openai.com/v1 --model gpt-4o-mini \\
     --key-variable OPENAI_API_KEY --price 0.15 0.60 --max-cost 5 --output build/synthetic-tasks
 
-Stopped, even by kill -9? The same command asks nothing twice: every answer is in OUTPUT/ledger.jsonl. Writes
-OUTPUT/pairs.parquet and OUTPUT/report.json.
+If the run is stopped, even by kill -9, the same command sends no request twice: every answer is in OUTPUT/ledger.jsonl. The
+results are OUTPUT/pairs.parquet and OUTPUT/report.json.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def arguments() -> argparse.ArgumentParser:
     add(
         "level", choices=("instance", "task"), help="a query for each passage, or whole examples for brainstormed tasks"
     )
-    add("--output", type=Path, required=True, help="folder of ledger, pairs and report")
-    add("--seed", type=int, default=0, help="decides passages, prompts and draws (default 0)")
+    add("--output", type=Path, required=True, help="folder of the ledger, the pairs and the report")
+    add("--seed", type=int, default=0, help="seed of passages, prompts and sampling (default 0)")
     add("--limit", type=int, help="passages that get a query (default all), or examples to ask for (default 2 a task)")
     add(
         "--source",
@@ -54,33 +54,65 @@ def arguments() -> argparse.ArgumentParser:
         default=[],
         help="instance: pairs (.parquet, folder), BEIR .jsonl, PubMed .xml",
     )
-    add("--licence", default="", help="instance: licence of BEIR and PubMed texts; pairs bring their own")
-    add("--words", type=int, nargs=2, default=(20, 400), help="instance: least and most words of a passage (20 400)")
+    add("--licence", default="", help="instance: licence of BEIR and PubMed texts; pairs have their own")
+    add(
+        "--words",
+        type=int,
+        nargs=2,
+        default=(20, 400),
+        help="instance: fewest and most words of a passage (default 20 400)",
+    )
     add(
         "--shots",
         type=int,
         default=0,
-        help="instance: worked examples in the prompt; small models need some (default 0)",
+        help="instance: number of worked examples in the prompt; small models need some (default 0)",
     )
-    add("--tasks", type=int, default=20, help="task: tasks to brainstorm (default 20; the paper has 200)")
-    add("--endpoint", help="address of an OpenAI-compatible server, up to and with /v1; without it the model runs here")
-    add("--model", required=True, help="the endpoint's model; or a folder or hub id of an instruct model to run here")
-    add("--gguf", help="the GGUF file in the model's folder, where it is one")
+    add("--tasks", type=int, default=20, help="task: number of tasks to brainstorm (default 20; the paper has 200)")
+    add(
+        "--endpoint",
+        help="address of an OpenAI-compatible server, ending in /v1; without it the model runs on this machine",
+    )
+    add(
+        "--model",
+        required=True,
+        help="the endpoint's model; or the folder or hub id of an instruct model that runs on this machine",
+    )
+    add("--gguf", help="name of the GGUF file in the model's folder, if it is one")
     add("--key-variable", help="environment variable that holds the endpoint's API key")
-    add("--temperature", type=float, default=0.7, help="default 0.7")
+    add("--temperature", type=float, default=0.7, help="sampling temperature (default 0.7)")
     add("--answer-tokens", type=int, default=1024, help="most tokens of an answer (default 1024)")
-    add("--at-once", type=int, default=8, help="requests in flight, or computed together (default 8)")
-    add("--attempts", type=int, default=3, help="how often a question is put until its answer is usable (default 3)")
-    add("--similarity", type=float, default=SIMILARITY, help=f"queries so alike are repeats (default {SIMILARITY})")
+    add("--at-once", type=int, default=8, help="requests sent, or computed, at the same time (default 8)")
+    add(
+        "--attempts",
+        type=int,
+        default=3,
+        help="how often a question is asked at most until its answer is usable (default 3)",
+    )
+    add(
+        "--similarity",
+        type=float,
+        default=SIMILARITY,
+        help=f"queries at least so similar are repeats (default {SIMILARITY})",
+    )
     add(
         "--round-trip",
         default="bm25",
         help="bm25, none, sentence-transformers:FOLDER or bmretriever:MODEL (default bm25)",
     )
-    add("--top-k", type=int, default=20, help="the round trip must find the passage among so many (default 20)")
-    add("--price", type=float, nargs=2, default=(0.0, 0.0), help="per million prompt and completion tokens")
-    add("--max-cost", type=float, help="stop asking at this cost and write what was made")
-    add("--max-tokens", type=int, help="stop asking at so many tokens and write what was made")
+    add(
+        "--top-k",
+        type=int,
+        default=20,
+        help="the round trip must find the passage among the first so many (default 20)",
+    )
+    add("--price", type=float, nargs=2, default=(0.0, 0.0), help="prices of a million prompt and completion tokens")
+    add("--max-cost", type=float, help="cost at which no further request is sent; the pairs so far are written")
+    add(
+        "--max-tokens",
+        type=int,
+        help="number of tokens at which no further request is sent; the pairs so far are written",
+    )
     return parser
 
 
@@ -97,7 +129,7 @@ def make_generator(given: argparse.Namespace) -> Generator:
 
 def run(given: argparse.Namespace) -> None:
     started = time.monotonic()
-    check_filters(given.top_k, given.similarity)  # what is wrong shows before anything is paid for
+    check_filters(given.top_k, given.similarity)  # wrong settings are found before requests are paid for
     if given.limit is not None and given.limit < 1:
         raise ValueError(f"limit must be 1 or more, got {given.limit}")
     retriever = load_round_trip(given.round_trip)
@@ -107,14 +139,14 @@ def run(given: argparse.Namespace) -> None:
     generator = make_generator(given)
     with Ledger(given.output / "ledger.jsonl") as ledger:
         asker = Asker(generator, ledger, spending, attempts=given.attempts, progress=True)
-        thought_up: Asked | None = None
+        brainstormed: Asked | None = None
         drafts: list[Draft]
         if given.level == "instance":
             chosen = choose(passages, given.limit, tuple(given.words), given.seed)
             drafts = write_queries(chosen, asker, seed=given.seed, shots=given.shots)
         else:
             tasks = brainstorm(given.tasks, asker, seed=given.seed)
-            thought_up, asker.asked = asker.asked, Asked()
+            brainstormed, asker.asked = asker.asked, Asked()
             drafts = write_triples(
                 tasks, 2 * len(tasks) if given.limit is None else given.limit, asker, seed=given.seed
             )
@@ -122,16 +154,20 @@ def run(given: argparse.Namespace) -> None:
     kept = keep(drafts, texts, retriever, top_k=given.top_k, similarity=given.similarity)
     settings = {name: str(value) for name, value in vars(given).items() if name != "output"} | generator.settings
     content = report(kept, asker.asked, spending, time.monotonic() - started, settings)
-    if thought_up is not None:
-        content["brainstorm"] = {"asked": thought_up.questions, "unusable": dict(thought_up.unusable), "tasks": tasks}
+    if brainstormed is not None:
+        content["brainstorm"] = {
+            "asked": brainstormed.questions,
+            "unusable": dict(brainstormed.unusable),
+            "tasks": tasks,
+        }
     path = write_kept(kept, given.output)
     write_report(content, given.output / "report.json")
     console = Console()
     console.print(report_table(content))
-    console.print(f"{path or 'no pair was kept'}; examples of what was kept and lost: {given.output / 'report.json'}")
+    console.print(f"{path or 'no pair was kept'}; examples of kept and lost pairs: {given.output / 'report.json'}")
 
 
-def run_alone(given: argparse.Namespace) -> None:
+def run_locked(given: argparse.Namespace) -> None:
     if given.level == "instance" and not given.source:
         raise ValueError("the instance level needs --source")
     check_output(given.output, {"ledger.jsonl", "pairs.parquet", "report.json"}, mark="ledger.jsonl")
@@ -141,4 +177,4 @@ def run_alone(given: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run_script(arguments(), run_alone)
+    run_script(arguments(), run_locked)

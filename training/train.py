@@ -1,8 +1,8 @@
-"""Run one stage of a recipe.
+"""Train one stage of a recipe.
 
   python training/train.py training/mini.yaml --stage 1 --base build/base --data build/pairs --output build/stage1
 
-The same command goes on where a killed run stopped. On several devices:
+If the run is killed, the same command resumes it. On several devices:
 
   accelerate launch --num_processes 4 training/train.py training/410m.yaml --stage 1 ...
   torchrun --nproc-per-node 4 training/train.py training/410m.yaml --stage 1 ...
@@ -21,23 +21,23 @@ from bmretriever_integrations.training.stages.recipe import load_settings
 def arguments() -> argparse.ArgumentParser:
     parser = script_parser(__doc__)
     parser.add_argument("recipe", type=Path, help="YAML of a model size")
-    parser.add_argument("--stage", type=int, choices=(1, 2), required=True)
+    parser.add_argument("--stage", type=int, choices=(1, 2), required=True, help="stage to train")
     parser.add_argument("--base", required=True, help="model to start from: a folder, or a hub id")
     parser.add_argument("--data", type=Path, required=True, help="pairs: a folder of .parquet files, or one file")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the run; gets the checkpoint")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the run and its checkpoint")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change one setting: --set stage2.negatives=0, --set lora.rank=8; may be given again",
+        help="change one setting, e.g. --set stage2.negatives=0 or --set lora.rank=8; may be repeated",
     )
     return parser
 
 
 def run(given: argparse.Namespace) -> None:
     settings = load_settings(given.recipe, given.stage, given.set)
-    keep_freed_memory()  # filling and freeing 120 MB blocks took a tenth of the time on a virtual machine
+    keep_freed_memory()  # freeing and filling blocks of 120 MB took a tenth of the time on a virtual machine
     from bmretriever_integrations.training.stages.run import train_stage
 
     train_stage(given.base, given.data, given.output, settings, name=f"{given.recipe.stem}, stage {given.stage}")

@@ -1,1 +1,1 @@
-"""Corpora -> training pairs on disk: read, pair, filter, deduplicate, decontaminate, write."""
+"""Corpora -> training pairs on disk: read, pair, filter, decontaminate, deduplicate, write."""

@@ -1,4 +1,4 @@
-"""A batch of rows -> token ids: all its texts in one block, the longest first."""
+"""A batch of rows -> token ids of all its texts in one block, the longest text first."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.training.stages.data import text_key
 
 TEXTS = "texts"
-"""Name of the one column that the trainer sees."""
+"""Name of the only column that the trainer sees."""
 
 
 class PromptCollator:
     """
-    Tokenizes by :class:`~bmretriever_integrations.encoder.tokens.PromptTokenizer`: training sees the encoder's ids.
+    Tokenizes with :class:`~bmretriever_integrations.encoder.tokens.PromptTokenizer`, so that training sees the encoder's ids.
 
-    Slots are numbered queries first, then positives, then all rows' first negatives, and so on. Texts of like length stand
-    together: mini-batches cut from the block carry little padding.
+    Slots number the texts of a batch: first the queries, then the positives, then all rows' first negatives, and so on. Texts are
+    sorted by length, so that mini-batches cut from the block need little padding.
     """
 
     valid_label_columns: tuple[str, ...] = ()  # the trainer of sentence-transformers asks for it
 
     def __init__(self, tokenizer: PromptTokenizer, negatives: int) -> None:
         """
-        :param tokenizer: of the model that is trained.
-        :param negatives: slots for hard negatives of each row.
+        :param tokenizer: tokenizer of the model that is trained.
+        :param negatives: number of slots for hard negatives of each row.
         """
         self._tokenizer = tokenizer
         self._negatives = negatives
@@ -42,11 +42,13 @@ class PromptCollator:
 
         :param rows: rows of :data:`~bmretriever_integrations.training.stages.data.ROW_SCHEMA`.
         :returns: ``texts_input_ids`` and ``texts_attention_mask`` *Shape:* (texts, length) int64, padded on the right; and under
-            ``label`` what the loss needs beside vectors: ``slots`` *Shape:* (texts,) says where each text belongs, ``query_keys``
-            *Shape:* (rows,), ``candidate_keys`` *Shape:* ((1 + negatives) * rows,), 0 in a slot without text, and ``scores``
-            *Shape:* (rows, 1 + negatives), the miner's, NaN where there is none.
+            ``label`` what the loss needs beside the vectors: ``slots`` *Shape:* (texts,) gives the slot of each text,
+            ``query_keys`` *Shape:* (rows,), ``candidate_keys`` *Shape:* ((1 + negatives) * rows,), 0 in a slot without text, and
+            ``scores`` *Shape:* (rows, 1 + negatives), the miner's scores, NaN where there is none.
         """
-        if get_worker_info() is not None:  # tokenizers' threads do not outlive a fork, and waiting for them never ends
+        if (
+            get_worker_info() is not None
+        ):  # a forked process lacks the tokenizer's threads and would wait for them for ever
             os.environ["TOKENIZERS_PARALLELISM"] = "false"
         columns = [[row["query"] for row in rows], [row["positive"] for row in rows]]
         for number in range(self._negatives):
@@ -74,10 +76,10 @@ class PromptCollator:
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
     """
-    Put ragged rows into a rectangle.
+    Pad rows of different lengths on the right.
 
-    :param rows: token ids.
-    :param pad_id: fills the right; a causal decoder never looks there.
+    :param rows: token ids of each text.
+    :param pad_id: id of the padding; a causal decoder never attends to it.
     :returns: ids and attention mask. *Shape:* (rows, length) int64 each.
     """
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))

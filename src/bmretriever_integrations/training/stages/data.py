@@ -1,4 +1,4 @@
-"""Pairs -> rows of one Arrow file that stays on the disk, and the pairs that are held out of it."""
+"""Pairs -> rows of one Arrow file that stays on the disk, and the pairs that are held out for evaluation."""
 
 from __future__ import annotations
 
@@ -18,51 +18,58 @@ from bmretriever_integrations.training.stages.settings import DataSettings, Stag
 ROW_SCHEMA = pa.schema(
     [
         pa.field("task", pa.string()),
-        pa.field("query", pa.string()),  # prompts: the templates are on
+        pa.field("query", pa.string()),  # a prompt: the text in its template, like the next two
         pa.field("positive", pa.string()),
         pa.field("negatives", pa.list_(pa.string())),
-        pa.field("scores", pa.list_(pa.float32())),  # the miner's, of the positive and then of the negatives; or none
+        pa.field(
+            "scores", pa.list_(pa.float32())
+        ),  # the miner's scores of the positive and then of the negatives, or none
         pa.field("query_key", pa.int64()),  # equal for equal prompts
         pa.field("positive_key", pa.int64()),
-        pa.field("repeats", pa.int32()),  # times that an epoch shows the row
+        pa.field("repeats", pa.int32()),  # how often an epoch shows the row
     ]
 )
 ROWS_AT_ONCE = 10_000
+"""Rows that are written to the Arrow file together."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """A source of the settings, found and checked."""
+class SourceFiles:
+    """The files of one source of the settings, found and checked."""
 
     settings: DataSettings
+    """The source as the settings name it."""
     files: tuple[Path, ...]
+    """Parquet files of pairs, in the order of their names."""
     rows: int
+    """Number of pairs in all files."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a stage trains on and what it is measured on."""
+    """What a stage trains on, and what it is evaluated on while it trains."""
 
     training: Path
-    """Arrow file of :data:`ROW_SCHEMA`."""
+    """The Arrow file of the rows, with the columns of :data:`ROW_SCHEMA`."""
     held_out: list[Pair]
+    """Pairs that are not trained on."""
 
 
-def find_sources(data: Path, settings: StageSettings) -> list[Source]:
+def find_sources(data: Path, settings: StageSettings) -> list[SourceFiles]:
     """
-    Look at every file before anything is read.
+    Check every file before anything is read.
 
     :param data: the data folder, or one .parquet file.
-    :param settings: the stage.
-    :raises FileNotFoundError: if a source is not there.
-    :raises ValueError: if a file holds no pairs, or fewer pairs than a batch are there.
+    :param settings: settings of the stage.
+    :raises FileNotFoundError: if a source is missing.
+    :raises ValueError: if a file holds no pairs, or all sources together hold fewer pairs than a batch.
     """
     wanted = settings.data or (DataSettings(path=""),)
     sources = []
     for source in wanted:
         files = tuple(pair_files(data / source.path if source.path else data))
         sources.append(
-            Source(settings=source, files=files, rows=sum(pq.read_metadata(file).num_rows for file in files))
+            SourceFiles(settings=source, files=files, rows=sum(pq.read_metadata(file).num_rows for file in files))
         )
     shown = sum(min(source.rows, source.settings.limit or source.rows) * source.settings.weight for source in sources)
     if shown < settings.batch_size:
@@ -72,13 +79,13 @@ def find_sources(data: Path, settings: StageSettings) -> list[Source]:
     return sources
 
 
-def prepare(folder: Path, sources: list[Source], settings: StageSettings) -> Rows:
+def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -> Rows:
     """
-    Write the rows, or find them written by an earlier start of the same run or by the main process.
+    Write the rows, unless an earlier start of the same run or the main process has written them.
 
-    :param folder: of the run's states.
+    :param folder: folder of the run's states.
     :param sources: from :func:`find_sources`.
-    :param settings: the stage.
+    :param settings: settings of the stage.
     :raises ValueError: see :func:`write_rows`.
     """
     training, kept = folder / "rows.arrow", folder / "held_out.parquet"
@@ -91,13 +98,13 @@ def prepare(folder: Path, sources: list[Source], settings: StageSettings) -> Row
     return Rows(training, list(read_pairs(kept)) if pq.read_metadata(kept).num_rows else [])
 
 
-def write_rows(path: Path, sources: list[Source], settings: StageSettings) -> list[Pair]:
+def write_rows(path: Path, sources: list[SourceFiles], settings: StageSettings) -> list[Pair]:
     """
     Write the training rows, and return the pairs held out of them.
 
     :param path: the Arrow file.
     :param sources: from :func:`find_sources`.
-    :param settings: the stage.
+    :param settings: settings of the stage.
     :returns: at most ``eval_pairs`` held-out pairs, those whose queries have the lowest hashes.
     :raises ValueError: if a row is malformed, hard negatives or scores are asked for and no pair has them, or too few pairs
         are left for a batch.
@@ -128,14 +135,14 @@ def write_rows(path: Path, sources: list[Source], settings: StageSettings) -> li
 
 def text_key(text: str) -> int:
     """
-    Give equal texts the same number, and others, for all that matters, another; never 0.
+    Give a text a number by which it is compared: different texts practically never have the same one. It is never 0.
 
     :param text: a prompt.
     """
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big", signed=True) or 1
 
 
-def _drawn(sources: list[Source], seed: int) -> Iterator[tuple[DataSettings, Pair]]:
+def _drawn(sources: list[SourceFiles], seed: int) -> Iterator[tuple[DataSettings, Pair]]:
     for number, source in enumerate(sources):
         limit = source.settings.limit
         kept = None

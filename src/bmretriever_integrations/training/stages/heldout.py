@@ -1,4 +1,4 @@
-"""Held-out pairs -> nDCG@10 and Recall@10 while training."""
+"""Held-out pairs -> nDCG@10 and Recall@10 during training."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from bmretriever_integrations.training.stages.collator import pad
 from bmretriever_integrations.training.stages.settings import StageSettings
 
 DEPTH = 10
+"""Number of ranks that both scores look at."""
 
 
 class HeldOutEvaluator(BaseEvaluator):  # type: ignore[misc]  # sentence-transformers is skipped by mypy
     """
-    Ranks, for each held-out query, the held-out passages of its task, hard negatives among them.
+    Ranks the held-out passages of a task, hard negatives included, for each of its held-out queries.
 
-    The pool is small, so the numbers are far above those of a real collection; they tell whether training still helps.
+    There are few passages, so the scores are far above those of a real collection; they show whether training still helps.
     """
 
     def __init__(self, pairs: list[Pair], tokenizer: PromptTokenizer, settings: StageSettings) -> None:
         """
         :param pairs: the held-out pairs.
-        :param tokenizer: of the model that is trained.
-        :param settings: the stage.
+        :param tokenizer: tokenizer of the model that is trained.
+        :param settings: settings of the stage.
         """
         super().__init__()
         self._tasks: dict[str, list[Pair]] = defaultdict(list)
@@ -47,10 +48,10 @@ class HeldOutEvaluator(BaseEvaluator):  # type: ignore[misc]  # sentence-transfo
         steps: int = -1,  # noqa: ARG002
     ) -> dict[str, float]:
         """
-        Evaluate; the last three parameters are the trainer's and change nothing.
+        Evaluate; the last three parameters are those of the trainer's interface and change nothing.
 
         :param model: the ``SentenceTransformer`` that is trained.
-        :returns: ``ndcg@10`` and ``recall@10``, the mean over all queries.
+        :returns: ``ndcg@10`` and ``recall@10``, each the mean over all queries.
         """
         training = model.training
         model.eval()
@@ -61,7 +62,7 @@ class HeldOutEvaluator(BaseEvaluator):  # type: ignore[misc]  # sentence-transfo
         return {"ndcg@10": ndcg, "recall@10": recall}
 
     def _measure(self, model: Any, pairs: list[Pair]) -> Tensor:
-        """*Shape:* (queries, 2)"""
+        """Compute nDCG@10 and Recall@10 of each query. *Shape:* (queries, 2)"""
         relevant: dict[str, set[str]] = defaultdict(set)
         for pair in pairs:
             relevant[pair.query_prompt].add(pair.positive_prompt)

@@ -1,4 +1,4 @@
-"""Vectors -> loss: InfoNCE over in-batch and hard negatives, with the masks and the term that the field adds to it."""
+"""Vectors -> loss: InfoNCE over in-batch and hard negatives, with masks for known positives and optional distillation."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from bmretriever_integrations.training.stages.settings import StageSettings
 
 def info_nce(logits: Tensor, own: Tensor, allowed: Tensor) -> Tensor:
     """
-    Mean over queries of ``-log(exp(positive) / sum(exp(allowed candidates)))``.
+    Compute the mean over queries of ``-log(exp(positive) / sum(exp(allowed candidates)))``.
 
     :param logits: similarities divided by the temperature. *Shape:* (queries, candidates)
     :param own: column of each query's positive. *Shape:* (queries,) int64
-    :param allowed: which candidates count, the positive among them. *Shape:* (queries, candidates) bool
-    :returns: *Shape:* ()
+    :param allowed: whether a candidate counts; each positive does. *Shape:* (queries, candidates) bool
+    :returns: the loss. *Shape:* ()
     """
     return functional.cross_entropy(logits.masked_fill(~allowed, -torch.inf), own)
 
 
 def miner_divergence(logits: Tensor, scores: Tensor, temperature: float) -> Tensor:
     """
-    KL(miner || model) over each query's positive and hard negatives, summed over the queries that have scores, divided by all.
+    Compute KL(miner || model) over each query's positive and hard negatives.
 
-    :param logits: the model's, of the positive and then of the negatives. *Shape:* (queries, 1 + negatives)
-    :param scores: the miner's in the same places, NaN where there is none. *Shape:* (queries, 1 + negatives)
-    :param temperature: divides the miner's scores.
-    :returns: *Shape:* ()
+    It is summed over the queries that have scores and divided by the number of all queries.
+
+    :param logits: the model's logits of the positive and then of the negatives. *Shape:* (queries, 1 + negatives)
+    :param scores: the miner's scores in the same order, NaN where there is none. *Shape:* (queries, 1 + negatives)
+    :param temperature: the miner's scores are divided by this.
+    :returns: the loss. *Shape:* ()
     """
     known = ~scores.isnan()
-    rows = known[:, 0] & (known.sum(1) > 1)  # one number alone says nothing of the others
+    rows = known[:, 0] & (known.sum(1) > 1)  # a distribution needs two scores or more
     count = len(rows)
     known, scores, logits = known[rows], scores[rows], logits[rows]
     miner = functional.log_softmax((scores / temperature).masked_fill(~known, -torch.inf), dim=1)
@@ -48,36 +50,38 @@ def miner_divergence(logits: Tensor, scores: Tensor, temperature: float) -> Tens
 
 class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-transformers is skipped by mypy
     """
-    One step's loss on the texts of a batch, over all processes.
+    The loss of one step on the texts of a batch, over all processes.
 
-    Every passage of the batch is a candidate for every query, but for those known to be positives: texts equal to the query's own
-    positive, and positives of other rows with the same query. GradCache is that of sentence-transformers; its
+    Every passage of the batch is a candidate for every query, except those known to be positives: texts equal to the query's own
+    positive, and positives of other rows with the same query. Gradient caching is that of sentence-transformers, whose
     ``CachedMultipleNegativesRankingLoss`` gives the same number where nothing is masked.
     """
 
-    forward_cached: Any  # the mixin's; torch's own annotations hide them
+    forward_cached: Any  # methods of the mixin, which torch's annotations hide from mypy
     embed_minibatch_iter: Any
 
     def __init__(self, model: Any, settings: StageSettings) -> None:
         """
         :param model: the ``SentenceTransformer`` that is trained.
-        :param settings: the stage.
+        :param settings: settings of the stage.
         """
         super().__init__()
         self.model = model
         self.settings = settings
         self.uses_gradient_cache = settings.gradient_caching
-        self.mini_batch_size = 0  # GradCache counts tokens here, not rows
+        self.mini_batch_size = 0  # 0 lets the mixin count tokens instead of rows
         self.mini_batch_num_tokens = settings.mini_batch_tokens
         self.tokens = 0
-        """Real tokens seen so far by this process."""
+        """Number of tokens that this process has trained on, without padding."""
 
     def forward(self, sentence_features: list[dict[str, Tensor]], labels: dict[str, Tensor]) -> Tensor:
         """
+        Embed a batch and compute its loss.
+
         :param sentence_features: one block of texts, as
             :class:`~bmretriever_integrations.training.stages.collator.PromptCollator` makes it.
-        :param labels: what stands under ``label`` there.
-        :returns: *Shape:* ()
+        :param labels: what the collator gives under ``label``.
+        :returns: the loss. *Shape:* ()
         """
         block = sentence_features[0]
         self.tokens += int(block["attention_mask"].sum())
@@ -94,10 +98,10 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         """
         Put vectors into their slots and compare them.
 
-        :param reps: one list of mini-batches. *Shape:* (texts, width) when joined.
-        :param labels: see :meth:`forward`.
-        :param with_backward: go back to the vectors at once, as GradCache wants it.
-        :returns: *Shape:* ()
+        :param reps: one list with the vectors of each mini-batch. *Shape:* (texts, width) when joined.
+        :param labels: as :meth:`forward` takes them.
+        :param with_backward: whether to compute the gradients of the vectors at once, which gradient caching needs.
+        :returns: the loss. *Shape:* ()
         """
         assert labels is not None
         vectors = torch.cat(reps[0])
@@ -135,7 +139,7 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
     def _allowed(
         self, similarities: Tensor, own: Tensor, labels: dict[str, Tensor], gathered: dict[str, Tensor]
     ) -> Tensor:
-        """*Shape:* (queries, candidates) bool; see the class."""
+        """Tell which candidates count for each query. *Shape:* (queries, candidates) bool"""
         keys = gathered["candidate_keys"]
         positive_keys = keys[own]
         blocked = (keys == 0) | (keys == positive_keys[:, None])
@@ -147,7 +151,7 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
 
 
 def _keys(labels: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Candidates' own keys, and the key of the query that each is the positive of, 0 for hard negatives."""
+    """Give each candidate's own key, and the key of the query that it is the positive of, 0 for a hard negative."""
     of_query = torch.zeros_like(labels["candidate_keys"])
     of_query[: len(labels["query_keys"])] = labels["query_keys"]
     return {"candidate_keys": labels["candidate_keys"], "of_query": of_query}

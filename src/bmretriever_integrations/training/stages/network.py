@@ -1,4 +1,4 @@
-"""Base folder -> the network that is trained; and back to a folder."""
+"""Base folder -> the network that is trained -> checkpoint folder."""
 
 from __future__ import annotations
 
@@ -25,29 +25,31 @@ class Base:
     """A base model in memory."""
 
     network: Any
-    """A decoder without head; its layers hold the adapters where there are any."""
+    """A decoder without head; with LoRA, its linear layers contain the adapter."""
     tokenizer: Any
+    """Its tokenizer."""
     adapter: Any
-    """peft's view of the network, which saves the adapter alone; None where every weight is trained."""
+    """The network wrapped by peft, which can save the adapter alone; None where every weight is trained."""
     name: str
-    """What an adapter calls its base: a hub id or an absolute path."""
+    """The name of the base that is written into an adapter: a hub id or an absolute path."""
     folders: tuple[Path, ...]
-    """Where its files are."""
+    """Folders that the files were loaded from."""
 
 
 class LastTokenVectors(nn.Module):
     """
-    Token ids -> vectors, as the encoder makes them: right padding, the last token's state, no normalisation unless asked.
+    Turns token ids into the encoder's vectors: the state of the last token, not normalised unless asked.
 
-    The one module of the ``SentenceTransformer`` that is trained. Its own ``Transformer`` and ``Pooling`` would run the last
-    layer on every token; here it runs on the last one (:mod:`~bmretriever_integrations.forward.last_layer`).
+    It is the only module of the ``SentenceTransformer`` that is trained. The modules ``Transformer`` and ``Pooling`` of
+    sentence-transformers would run the last layer on every token; here it runs on the last token alone
+    (:mod:`~bmretriever_integrations.forward.last_layer`).
     """
 
     def __init__(self, network: Any, normalize: bool, *, packs: bool = False) -> None:
         """
         :param network: a decoder without head.
-        :param normalize: scale vectors to length 1.
-        :param packs: compute no padding, by the variable-length kernel; :func:`can_pack` tells whether that works.
+        :param normalize: whether to scale vectors to length 1.
+        :param packs: whether to leave padding out, by the variable-length kernel; :func:`can_pack` tells whether that works.
         """
         super().__init__()
         self.network = network
@@ -61,7 +63,7 @@ class LastTokenVectors(nn.Module):
         Embed right-padded rows.
 
         :param features: ``input_ids`` and ``attention_mask``. *Shape:* (rows, length) int64 each.
-        :returns: ``sentence_embedding``. *Shape:* (rows, width)
+        :returns: the vectors as ``sentence_embedding``. *Shape:* (rows, width)
         """
         ids, lengths = features["input_ids"], features["attention_mask"].sum(1)
         if self._decoder is not None and self._packs:
@@ -70,7 +72,7 @@ class LastTokenVectors(nn.Module):
         elif self._decoder is not None:
             layout = padded_to(ids.shape[1], lengths.tolist(), ids.device)
             vectors = self._decoder(ids.flatten(), layout)
-        else:  # no mask: right padding comes after every real token, and a causal kernel never looks ahead
+        else:  # without a mask: padding comes after every real token, and a causal network never attends to later tokens
             vectors = last_token(self.network(input_ids=ids, use_cache=False).last_hidden_state, lengths)
         if self.normalize:
             vectors = nn.functional.normalize(vectors.float(), dim=-1)
@@ -79,36 +81,38 @@ class LastTokenVectors(nn.Module):
 
 def can_pack(network: Any, settings: StageSettings) -> bool:
     """
-    Tell whether a stage can run without padding: on CUDA in bfloat16, where PyTorch's variable-length kernel proves right.
+    Tell whether a stage can run without padding: on CUDA in bfloat16, if PyTorch's variable-length kernel gives right results.
 
     :param network: a decoder without head, on the CPU or the device.
-    :param settings: the stage.
+    :param settings: settings of the stage.
     """
     return settings.bf16 and knows(network) and has_varlen(network.config, resolve_device(None), torch.bfloat16)
 
 
 def _drops(config: Any) -> bool:
-    """Whether it is trained with dropout, which the flat decoder has not; no released base is."""
+    """Tell whether the network has dropout, which the flat decoder lacks; no released base has it."""
     return any(getattr(config, name, 0.0) for name in ("attention_dropout", "hidden_dropout"))
 
 
 def open_base(base: str, settings: StageSettings) -> Base:
     """
-    Load the model to start from and make trainable what is to be trained.
+    Load the base, and set which of its weights are trained.
 
-    :param base: a plain or a sentence-transformers folder, or a hub id; or, where ``settings`` asks for LoRA, a folder of an
+    :param base: a transformers or sentence-transformers folder, or a hub id; or, if ``settings`` asks for LoRA, the folder of an
         adapter, such as stage 1's ``adapter``, which is then trained further.
-    :param settings: the stage.
-    :raises FileNotFoundError: if it is nowhere to be found.
+    :param settings: settings of the stage.
+    :raises FileNotFoundError: if there is no such model.
     :raises ValueError: if the folder is no checkpoint, its weights are damaged, an adapter has another rank or alpha than
-        ``settings``, or bf16 is asked for where the device does not compute in it.
+        ``settings``, or ``settings`` asks for bf16 on a device that does not compute in it.
     """
     from safetensors import SafetensorError
 
     from bmretriever_integrations.checkpoints.loading import load
 
     check_bf16(settings)
-    dtype = torch.bfloat16 if settings.bf16 and settings.lora else torch.float32  # frozen weights need no more
+    dtype = (
+        torch.bfloat16 if settings.bf16 and settings.lora else torch.float32
+    )  # bfloat16 is precise enough for frozen weights
     started = _started_adapter(base, settings.lora)
     name = base if started is None else base_of_adapter(started)
     try:
@@ -128,10 +132,10 @@ def open_base(base: str, settings: StageSettings) -> Base:
 
 def check_bf16(settings: StageSettings) -> None:
     """
-    Refuse bfloat16 where it would be emulated, at a fraction of float32's speed.
+    Refuse bfloat16 on a device that would emulate it, much slower than float32.
 
-    :param settings: the stage.
-    :raises ValueError: if it asks for bf16 on a device without.
+    :param settings: settings of the stage.
+    :raises ValueError: if they ask for bf16 on such a device.
     """
     device = resolve_device(None)
     if settings.bf16 and resolve_dtype("auto", device) is not torch.bfloat16:
@@ -139,7 +143,7 @@ def check_bf16(settings: StageSettings) -> None:
 
 
 def _started_adapter(base: str, lora: LoraSettings | None) -> Path | None:
-    """The folder of an adapter that an earlier stage trained, if ``base`` is one and an adapter is to be trained."""
+    """Return the folder of the adapter if ``base`` is an adapter and LoRA is asked for, else None."""
     folder = Path(base).expanduser()
     config = folder / "adapter_config.json"
     if lora is None or not config.is_file():
@@ -168,7 +172,7 @@ def _add_lora(network: Any, settings: StageSettings, started: Path | None) -> An
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             adapter = get_peft_model(network, config)
-    if settings.bf16:  # autocast casts for each product; peft would cast every input to float32 first and keep it
+    if settings.bf16:  # autocast casts for each product; peft would also make a float32 copy of every input and keep it
         for module in network.modules():
             if isinstance(module, BaseTunerLayer):
                 module.cast_input_dtype_enabled = False
@@ -181,7 +185,7 @@ def save_network(base: Base, output: Path, settings: StageSettings) -> None:
 
     :param base: from :func:`open_base`, trained.
     :param output: the folder; made if it is not there. The adapter goes to ``adapter`` in it.
-    :param settings: the stage.
+    :param settings: settings of the stage.
     """
     network = base.network
     if base.adapter is not None:
@@ -191,7 +195,7 @@ def save_network(base: Base, output: Path, settings: StageSettings) -> None:
 
 
 def _merged(base: Base, folder: Path) -> Any:
-    """Merge as whoever loads the adapter will: into the base as it is on the disk, in float32."""
+    """Merge the adapter in the way that loading it does: into the base from the disk, in float32."""
     from bmretriever_integrations.checkpoints.loading import load
 
     base.adapter.peft_config["default"].base_model_name_or_path = base.name
@@ -202,12 +206,12 @@ def _merged(base: Base, folder: Path) -> Any:
 
 def write_checkpoint(network: Any, tokenizer: Any, output: Path, normalize: bool) -> None:
     """
-    Write a checkpoint into a run's folder, beside what is there.
+    Write a checkpoint into a run's folder, beside its other files.
 
     :param network: a decoder without head, in float32.
     :param tokenizer: its tokenizer.
     :param output: the folder.
-    :param normalize: whether its vectors are scaled to length 1.
+    :param normalize: whether the checkpoint scales its vectors to length 1.
     """
     from bmretriever_integrations.export import write_sentence_transformer
 

@@ -1,4 +1,4 @@
-"""One YAML per model size -> the settings of one stage."""
+"""The YAML of a model size (a recipe) -> the settings of one stage."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ STAGES = ("stage1", "stage2")
 
 def load_settings(path: Path, stage: int, overrides: Sequence[str] = ()) -> StageSettings:
     """
-    Read one stage from a recipe: the keys above the sections count for both stages, those in a section for one.
+    Read one stage from a recipe: keys outside the sections are for both stages, keys in a section are for one.
 
     :param path: a YAML file with sections ``stage1`` and ``stage2``.
     :param stage: 1 or 2.
-    :param overrides: changes of single values, ``key=value`` or ``stage2.key=value``, the value in YAML. Those of the other stage
-        are left alone, so that one command line serves both.
+    :param overrides: changes of single values, ``key=value`` or ``stage2.key=value``, the value in YAML. Those for the other
+        stage are ignored, so that both stages can be run with the same options.
     :raises FileNotFoundError: if there is no such file.
     :raises ValueError: if it is no YAML mapping, the section is missing, a key is unknown or a value out of range.
     :raises TypeError: if a value has the wrong type.
@@ -29,7 +29,7 @@ def load_settings(path: Path, stage: int, overrides: Sequence[str] = ()) -> Stag
     if not isinstance(sections.get(wanted), dict):
         raise ValueError(f"{path} has no section {wanted!r}; its keys are {', '.join(map(str, sections))}")
     shared = {key: value for key, value in sections.items() if key not in STAGES}
-    for name in STAGES:  # a mistake in the other stage would come up hours later
+    for name in STAGES:  # a mistake in the other stage would be found hours later
         refuse_unknown(StageSettings, sections.get(name) or {}, f"{path}, {name}")
     refuse_unknown(StageSettings, shared, str(path))
     given = {**shared, **sections[wanted]}

@@ -1,4 +1,4 @@
-"""One stage from its pairs to its checkpoint: the order of the rooms."""
+"""One stage from its pairs to its checkpoint: the order of all steps."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def train_stage(
     base: str | Path, data: Path, output: Path, settings: StageSettings, *, name: str = "stage", progress: bool = True
 ) -> dict[str, Any]:
     """
-    Train one stage, or go on where an earlier start of the same run was killed.
+    Train one stage, or resume where an earlier start of the same run was killed.
 
-    Every process of ``accelerate launch`` or ``torchrun`` calls this alike. The output folder gets the checkpoint (of an
-    adapter: merged, and alone in ``adapter``), ``training.json`` and ``tensorboard``; its ``states`` are
+    Every process of ``accelerate launch`` or ``torchrun`` calls this in the same way. The output folder gets the checkpoint (with
+    LoRA: the merged one, and the adapter alone in ``adapter``), ``training.json`` and ``tensorboard``; its ``states`` are
     removed at the end.
 
-    :param base: a plain or sentence-transformers folder, or a hub id.
+    :param base: a transformers or sentence-transformers folder, a hub id, or with LoRA the folder of an adapter.
     :param data: the folder of the pairs, or one .parquet file.
     :param output: the folder of the run.
-    :param settings: the stage.
-    :param name: what the bar calls the run.
-    :param progress: show the bar.
+    :param settings: settings of the stage.
+    :param name: name of the run in the progress bar.
+    :param progress: whether to show the bar.
     :returns: what ``training.json`` holds.
-    :raises FileNotFoundError: if base or data are not there.
+    :raises FileNotFoundError: if base or data are missing.
     :raises ValueError: if a file holds no pairs, there are fewer pairs than a batch, ``output`` holds something else, or the
-        device does not compute in the number type asked for. All of this comes before the first step.
+        device does not compute in bfloat16 though ``bf16`` is true. All of this is found before the first step.
     :raises BlockingIOError: if another process trains into ``output``.
     :raises FloatingPointError: if the loss is no longer finite.
     """
@@ -58,7 +58,7 @@ def train_stage(
         identity = state.describe(opened.folders, sources, settings)
         with processes.main_process_first():
             if processes.is_main_process:
-                held.enter_context(state.alone(output))
+                held.enter_context(state.locked(output))
             if state.claim(output, identity):
                 record: dict[str, Any] = json.loads((output / state.RECORD).read_text(encoding="utf-8"))
                 return record
@@ -78,7 +78,7 @@ def train_stage(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the bars and warnings of transformers: what can go wrong with a run is checked before it starts."""
+    """Hide the bars and warnings of transformers; the settings have been checked by us before."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -86,7 +86,7 @@ def _quiet() -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of names that transformers 4.57 and 5 do not share
+            warnings.simplefilter("ignore", FutureWarning)  # about names that differ between transformers 4.57 and 5
             yield
     finally:
         logging.set_verbosity(level)
@@ -127,18 +127,18 @@ def _trainer(opened: Any, rows: pairs.Rows, output: Path, settings: StageSetting
 
 
 def _watch(trainer: Any, output: Path, name: str | None) -> None:
-    """A bar of our own instead of transformers' printed dictionaries, and TensorBoard beside the checkpoint."""
+    """Show our progress bar instead of transformers' printed dictionaries, and write TensorBoard's files."""
     from torch.utils.tensorboard import SummaryWriter
     from transformers import PrinterCallback
     from transformers.integrations import TensorBoardCallback
 
-    from bmretriever_integrations.training.stages.trainer import Bar
+    from bmretriever_integrations.training.stages.trainer import ProgressBar
 
     trainer.remove_callback(PrinterCallback)
     if trainer.is_world_process_zero():
-        trainer.add_callback(TensorBoardCallback(SummaryWriter(str(output / state.BOARD))))
+        trainer.add_callback(TensorBoardCallback(SummaryWriter(str(output / state.TENSORBOARD))))
     if name is not None:
-        trainer.add_callback(Bar(name))
+        trainer.add_callback(ProgressBar(name))
 
 
 def _record(trainer: Any, settings: StageSettings, processes: int) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _record(trainer: Any, settings: StageSettings, processes: int) -> dict[str, 
         entry["step"]: {key.removeprefix("eval_"): entry[key] for key in ("eval_ndcg@10", "eval_recall@10")}
         for entry in history
         if "eval_ndcg@10" in entry
-    }  # by step, for a resumed run evaluates anew where it starts
+    }  # by step, because a resumed run evaluates again at the step where it starts
     tokens = int(trainer.accelerator.reduce(_tensor(trainer, trainer.loss.tokens), "sum"))
     return {
         "losses": [(entry["step"], entry["loss"]) for entry in history if "loss" in entry],
@@ -177,7 +177,7 @@ def _device_name(device: Any) -> str:
 
 
 def _commit() -> str | None:
-    """Commit of the source tree that this code stands in, if it is one."""
+    """Return the git commit of the source tree that this code is run from, if it is one."""
     run = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""Rows -> batches: which pairs meet in a step."""
+"""Rows -> batches: which pairs are in a step together."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from torch.utils.data import BatchSampler
 from bmretriever_integrations.training.stages.settings import StageSettings
 
 MIXED = "mixed"
-"""Group of all tasks that are smaller than a batch."""
+"""Name of the group of all tasks that are smaller than a batch."""
 PATIENCE = 4
-"""A batch looks at this many times its size of rows that share a text with it before it takes one of them."""
+"""A batch sets aside up to this many times its size of rows that share a text with it; only then it takes such rows."""
 
 
 class TaskBatches(BatchSampler):
     """
-    Batches of one task each, all steps of the stage in one pass.
+    Makes all batches of a stage in one pass, each of one task.
 
     Within a batch no two rows share a query or a positive, as long as the task has enough different ones; the loss masks
-    the rest. A task's rows come in a new order each epoch, and those that fill no whole batch wait for another epoch's order.
+    the others. Each epoch has a new order of a task's rows; rows that fill no whole batch are left out of that epoch.
     """
 
     def __init__(self, columns: dict[str, Any], settings: StageSettings) -> None:
         """
-        :param columns: ``task``, ``query_key``, ``positive_key`` and ``repeats`` of every row, arrays of one length.
-        :param settings: the stage.
+        :param columns: ``task``, ``query_key``, ``positive_key`` and ``repeats`` of every row, arrays of equal length.
+        :param settings: settings of the stage.
         :raises ValueError: if there are fewer rows than a batch.
         """
         self.batch_size, self.drop_last = settings.batch_size, True
@@ -99,7 +99,7 @@ def _groups(
         mixed = np.sort(np.concatenate([groups.pop(task) for task in small]))
         if len(mixed) >= settings.batch_size:
             groups[MIXED] = mixed
-        elif groups:  # too few even together: with the largest task, as no pair is dropped without a word
+        elif groups:  # too few for a batch even together: they join the largest task, so that no pair is lost
             largest = max(groups, key=lambda task: len(groups[task]))
             groups[largest] = np.sort(np.concatenate([groups[largest], mixed]))
     return groups

@@ -24,13 +24,13 @@ class LoraSettings(Settings):
     """Low-rank adapters instead of training every weight, for backbones whose optimizer state would not fit."""
 
     rank: PositiveInt = 16
-    """Rank of the two matrices of an adapter (STM's published table, which follows BMRetriever: 16)."""
+    """Rank of the two matrices of an adapter (STM, arXiv 2602.04731, Table 9, which follows BMRetriever: 16)."""
     alpha: PositiveInt = 32
-    """The adapter's product is scaled by ``alpha / rank`` (same source: 32)."""
+    """The adapter's product is scaled by ``alpha / rank`` (STM: 32)."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the adapter's inputs that is dropped while training."""
     target: str = "all-linear"
-    """Layers that get an adapter, in peft's words (same source: all linear layers)."""
+    """Layers that get an adapter, in peft's words (STM: all linear layers)."""
 
 
 class StageSettings(Settings):
@@ -49,7 +49,7 @@ class StageSettings(Settings):
     max_length: int = Field(512, gt=2)
     """Most tokens of a text, EOS included (paper's eval.py: 512)."""
     warmup_steps: NonNegativeInt = 100
-    """Steps in which the learning rate rises from 0 (STM's published table: 100)."""
+    """Steps in which the learning rate rises from 0 (STM: 100)."""
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     """How the learning rate falls after the warm-up."""
     weight_decay: NonNegativeFloat = 0.0

@@ -1,4 +1,4 @@
-"""The output folder: whose it is, how far it has come, and what to resume from."""
+"""The output folder of a run: which run it holds, whether that is finished, and what it can resume from."""
 
 from __future__ import annotations
 
@@ -12,38 +12,41 @@ from typing import Any
 
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint
 from bmretriever_integrations.files import LOCK, only_writer, write_whole
-from bmretriever_integrations.training.stages.data import Source
+from bmretriever_integrations.training.stages.data import SourceFiles
 from bmretriever_integrations.training.stages.settings import StageSettings
 
 IDENTITY = "stage.json"
+"""File that says which run the folder holds."""
 RECORD = "training.json"
+"""File with the results of a finished run."""
 PROGRESS = "progress.json"
-"""Written into a state when all its other files are there."""
+"""File that is written into a state last, when its other files are complete."""
 STATES = "states"
-"""Folder of the states to resume from, and of the rows as they are trained on."""
-BOARD = "tensorboard"
+"""Folder of the states to resume from, and of the rows that are trained on."""
+TENSORBOARD = "tensorboard"
+"""Folder of TensorBoard's files."""
 
 
-def describe(base: tuple[Path, ...], sources: list[Source], settings: StageSettings) -> dict[str, Any]:
+def describe(base: tuple[Path, ...], sources: list[SourceFiles], settings: StageSettings) -> dict[str, Any]:
     """
-    Say what decides a run's result: settings, base and data, the last two by content.
+    Describe what decides a run's result: settings, base and data, the last two by the hashes of their files.
 
-    :param base: folders that the model to start from was loaded from.
+    :param base: folders that the base was loaded from.
     :param sources: the data.
-    :param settings: the stage.
+    :param settings: settings of the stage.
     """
     files = {f"{source.settings.path}/{path.name}": _fingerprint(path) for source in sources for path in source.files}
     identity = {"settings": settings.model_dump(), "base": fingerprint(base), "data": files}
-    content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read again
+    content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read from the file, lists for tuples
     return content
 
 
 @contextmanager
-def alone(output: Path) -> Iterator[None]:
+def locked(output: Path) -> Iterator[None]:
     """
-    Hold the folder of a run against a second start of it.
+    Lock the folder of a run, so that a second process cannot train into it.
 
-    :param output: the folder. One that holds no run yet is left to :func:`claim`, which refuses it or makes it.
+    :param output: the folder. One that holds files but no run is not locked: :func:`claim` refuses it.
     :raises BlockingIOError: if another process trains into it.
     """
     if not output.exists():
@@ -55,18 +58,18 @@ def alone(output: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(PermissionError):  # Windows lets nobody take away an open file
+            with suppress(PermissionError):  # on Windows an open file cannot be deleted
                 (output / LOCK).unlink(missing_ok=True)
 
 
 def claim(output: Path, identity: dict[str, Any]) -> bool:
     """
-    Take a folder for this run, or find it taken by an earlier start of the same run.
+    Take a folder for this run, unless an earlier start of the same run has taken it.
 
     :param output: the folder.
     :param identity: from :func:`describe`.
-    :returns: whether the run is finished already.
-    :raises ValueError: if the folder holds something else, or another run that came as far as its first state.
+    :returns: whether the run is finished.
+    :raises ValueError: if the folder holds other files, or another run that has saved a state.
     """
     if output.exists() and not output.is_dir():
         raise ValueError(f"output {output} is a file; name a folder")
@@ -80,7 +83,7 @@ def claim(output: Path, identity: dict[str, Any]) -> bool:
             raise ValueError(
                 f"{output} holds another run; it differs in {'; '.join(differing)}. Name another output, or remove the folder"
             )
-        for folder in (output / STATES, output / BOARD):
+        for folder in (output / STATES, output / TENSORBOARD):
             shutil.rmtree(folder, ignore_errors=True)
     elif found := sorted(path.name for path in output.glob("*") if path.name != LOCK):
         held = ", ".join(found[:5])
@@ -92,9 +95,10 @@ def claim(output: Path, identity: dict[str, Any]) -> bool:
 
 def newest_state(output: Path) -> Path | None:
     """
-    Find the newest state that was written to its end.
+    Find the newest complete state.
 
     :param output: the folder of the run.
+    :returns: its folder; None if there is none.
     """
     whole = [path.parent for path in output.glob(f"{STATES}/checkpoint-*/{PROGRESS}")]
     return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)

@@ -1,4 +1,4 @@
-"""The trainer of sentence-transformers, told where our batches, our loss and our states are."""
+"""The trainer of sentence-transformers with our batches, our loss and our states."""
 
 from __future__ import annotations
 
@@ -21,33 +21,34 @@ from bmretriever_integrations.training.stages.settings import StageSettings
 from bmretriever_integrations.training.stages.state import PROGRESS
 
 WEIGHTS = "trained.safetensors"
+"""File of the trained weights in a state."""
 LOADER_PROCESSES = 4
-"""At most. A guess: enough that a GPU need not wait for a batch to be tokenized; not measured."""
+"""Most processes that make batches. A guess: enough that a GPU does not wait for a batch to be tokenized; not measured."""
 STATES_KEPT = 2
-"""The newest may be half written when the process dies; then the one before it counts."""
+"""Number of states on the disk. The newest may be incomplete after a kill; then the run resumes from the one before it."""
 
 
 class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentence-transformers is skipped by mypy
-    """Saves only what is trained, and marks a state when it is whole."""
+    """Saves only the trained weights, and marks a state when it is complete."""
 
     def __init__(self, *, sampler: TaskBatches, **of_trainer: Any) -> None:
         """
-        :param sampler: batches of the whole stage.
-        :param of_trainer: the trainer's own arguments.
+        :param sampler: gives the batches of the whole stage.
+        :param of_trainer: arguments of the trainer of sentence-transformers.
         """
         self._sampler = sampler
         self.seconds_before = 0.0
-        """Seconds that earlier starts of this run trained."""
+        """Seconds that earlier starts of this run have trained."""
         self._started = time.monotonic()
         super().__init__(**of_trainer)
 
     @property
     def seconds(self) -> float:
-        """Seconds trained, those of earlier starts included, up to the last state of each."""
+        """Return the seconds of training; those of earlier starts count up to their last state."""
         return self.seconds_before + time.monotonic() - self._started
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log, and stop where there is nothing left to train: a state saved from here on would be of no use."""
+        """Log, and stop if the loss is not finite: the weights are lost then, and a state of them must not be saved."""
         super().log(logs, start_time)
         if not math.isfinite(logs.get("loss", 0.0)):
             raise FloatingPointError(
@@ -56,11 +57,11 @@ class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentenc
             )
 
     def get_batch_sampler(self, *_dataset: Any, **_settings: Any) -> TaskBatches:
-        """Ours, whatever the trainer would choose."""
+        """Return our sampler instead of the trainer's own."""
         return self._sampler
 
     def add_model_card_callback(self, *_arguments: Any) -> None:
-        """Leave out the model card: it would read the whole data set for statistics."""
+        """Add no callback: a model card would read the whole data set for statistics."""
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         from safetensors.torch import save_file
@@ -79,7 +80,7 @@ class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentenc
         folder = Path(resume_from_checkpoint)
         stored, own = load_file(folder / WEIGHTS), self._trained()
         if stored.keys() != own.keys():
-            raise ValueError(f"{folder} holds other weights than this model trains; remove it to start anew")
+            raise ValueError(f"{folder} holds other weights than this model trains; remove that folder")
         with torch.no_grad():
             for name, tensor in stored.items():
                 own[name].copy_(tensor)
@@ -95,31 +96,31 @@ class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentenc
             write_whole(folder / PROGRESS, json.dumps(progress).encode())
 
 
-class Bar(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """One line: steps, rate, time left, the last loss and score."""
+class ProgressBar(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """Shows one line: steps, steps per second, time left, the last loss and score."""
 
     def __init__(self, stage: str) -> None:
         """
-        :param stage: what to call it.
+        :param stage: name of the stage, shown before the bar.
         """
         self._stage = stage
         self._bar: Any = None
         self._shown: dict[str, str] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
-        """Show it, on the main process only."""
+        """Show the bar, in the main process only."""
         if state.is_world_process_zero:
             self._bar = tqdm(
                 total=state.max_steps, initial=state.global_step, desc=self._stage, unit="step", smoothing=0.05
             )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
-        """Move it."""
+        """Update the number of steps."""
         if self._bar is not None:
             self._bar.update(state.global_step - self._bar.n)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_more: Any) -> None:  # noqa: ARG002
-        """Show the newest numbers behind it."""
+        """Show the newest loss and score after the bar."""
         for key, name in (("loss", "loss"), ("eval_ndcg@10", "ndcg@10")):
             if key in (logs or {}):
                 self._shown[name] = f"{logs[key]:.3f}"
@@ -127,24 +128,24 @@ class Bar(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
             self._bar.set_postfix(self._shown)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
-        """Leave it standing."""
+        """Close the bar; its last line stays on the screen."""
         if self._bar is not None:
             self._bar.close()
 
 
 def training_arguments(settings: StageSettings, states: Path, evaluate: bool) -> Any:
     """
-    Translate the settings into the trainer's.
+    Translate the settings into those of the trainer.
 
-    :param settings: the stage.
-    :param states: where states to resume from go.
+    :param settings: settings of the stage.
+    :param states: folder of the states to resume from.
     :param evaluate: whether there are held-out pairs.
     """
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(states),
-        per_device_train_batch_size=settings.batch_size,  # with split_batches: of all processes together
+        per_device_train_batch_size=settings.batch_size,  # of all processes together, because of split_batches
         accelerator_config={"split_batches": True},
-        num_train_epochs=1,  # the sampler holds the whole stage
+        num_train_epochs=1,  # the sampler gives the batches of the whole stage
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         warmup_steps=settings.warmup_steps,
@@ -170,20 +171,18 @@ def training_arguments(settings: StageSettings, states: Path, evaluate: bool) ->
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
     )
-    arguments._n_gpu = min(
-        1, arguments.n_gpu
-    )  # several in one process would be DataParallel, which multiplies the batch
+    arguments._n_gpu = min(1, arguments.n_gpu)  # more would be DataParallel, which multiplies the batch
     return arguments
 
 
 def loader_processes() -> int:
-    """Count the processes that make batches while a GPU computes; none on a CPU, where the network needs all cores."""
+    """Give the number of processes that make batches while a GPU computes; 0 on a CPU, where the network needs all cores."""
     return min(LOADER_PROCESSES, (os.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
 
 
 def columns_of(dataset: Any) -> dict[str, Any]:
     """
-    Read what the sampler needs of every row into memory: some 30 bytes a row.
+    Read the columns that the sampler needs into memory, about 30 bytes a row.
 
     :param dataset: rows of :data:`~bmretriever_integrations.training.stages.data.ROW_SCHEMA`.
     """

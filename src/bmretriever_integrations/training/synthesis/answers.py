@@ -1,4 +1,4 @@
-"""Answers -> validated fields, or the reason why one cannot be used, in words that the generator can act on."""
+"""Answers -> validated fields, or the reason why an answer cannot be used, in words that help the generator."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pydantic import BaseModel, Field, ValidationError
 from bmretriever_integrations.training.synthesis.generators import Answer
 
 MAX_QUERY_WORDS = 80
-"""A patient description may be long; beyond this it is an essay."""
+"""Most words of a query; a description of a patient may be long."""
 MIN_DOCUMENT_WORDS = 15
-"""Below this it is a caption."""
+"""Fewest words of a document; shorter ones are mere headings."""
 COPIED_WORDS = 6
-"""A run of so many words in passage and query..."""
+"""A query counts as copied if it shares a run of at least so many words with the passage ..."""
 COPIED_SHARE = 0.7
-"""...that makes up so much of the query is a copied sentence: it teaches to match words."""
+"""... and the run is at least this share of its words. Training on such queries teaches to match words."""
 
 REFUSAL = re.compile(
     r"\b(as an? (ai|artificial intelligence|(large )?language model)\b|i('m| am) (sorry|unable|not able)\b"
@@ -29,36 +29,36 @@ POINTS_AT_THE_PASSAGE = re.compile(
     r"\b(the|this|that) (above )?(passage|text|article|paragraph|excerpt|study|paper|authors?|document)s?\b",
     re.IGNORECASE,
 )
-"""A query must make sense to somebody who has not seen the passage."""
+"""Words that point at the passage: a query must make sense to somebody who has not seen it."""
 WORD = re.compile(r"\w+")
 
 
 class Unusable(ValueError):
-    """An answer that becomes no pair."""
+    """An answer that cannot become a pair."""
 
     def __init__(self, reason: str, advice: str) -> None:
         """
-        :param reason: a few words, the same for all answers of the kind; the report counts them.
-        :param advice: what the generator is told when it is asked again.
+        :param reason: a few words, the same for all answers with this fault; the report counts by them.
+        :param advice: the sentence that the generator is told when it is asked again.
         """
         super().__init__(reason)
         self.reason, self.advice = reason, advice
 
 
 class QueryAnswer(BaseModel):
-    """Instance level."""
+    """The answer of the instance level."""
 
     query: str = Field(min_length=3)
 
 
 class TasksAnswer(BaseModel):
-    """Task level, first turn."""
+    """The first answer of the task level."""
 
     tasks: list[str] = Field(min_length=1)
 
 
 class TripleAnswer(BaseModel):
-    """Task level, second turn; the field names are E5-Mistral's."""
+    """The second answer of the task level; the field names are those of E5-Mistral."""
 
     user_query: str = Field(min_length=3)
     positive_document: str
@@ -70,11 +70,11 @@ Form = TypeVar("Form", bound=BaseModel)
 
 def parse(answer: Answer, form: type[Form]) -> Form:
     """
-    Read the JSON object of an answer; talk and code fences around it are passed over.
+    Read the JSON object of an answer; other text and code fences around it are ignored.
 
     :param answer: what the generator said.
-    :param form: the fields wanted.
-    :raises Unusable: if it refuses, holds no whole JSON object, or lacks a field.
+    :param form: the class with the required fields.
+    :raises Unusable: if it is a refusal, contains no complete JSON object, or lacks a field.
     """
     if not answer.text.strip():
         raise Unusable("empty answer", "Your answer was empty.")
@@ -94,7 +94,7 @@ def parse(answer: Answer, form: type[Form]) -> Form:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    """The first JSON object of a text; line breaks inside strings are let pass."""
+    """Find the first JSON object of a text; line breaks inside strings are allowed."""
     reader = json.JSONDecoder(strict=False)
     for start in (match.start() for match in re.finditer(r"\{", text)):
         try:
@@ -108,12 +108,12 @@ def _object(text: str) -> dict[str, Any] | None:
 
 def checked_query(query: str, passage: str) -> str:
     """
-    Tell whether a query is fit to train with.
+    Check that a query can be trained with.
 
-    :param query: what was written.
-    :param passage: the passage that it is to find.
-    :returns: the query with its white space collapsed.
-    :raises Unusable: if it is a refusal, empty, too long, speaks of "the passage", or is copied from it.
+    :param query: what the generator wrote.
+    :param passage: the passage that the query is to find.
+    :returns: the query, each run of white space replaced by one space.
+    :raises Unusable: if it is a refusal, empty, too long, mentions "the passage", or is copied from it.
     """
     query = _one_line(query)
     words = WORD.findall(query)
@@ -133,7 +133,7 @@ def checked_query(query: str, passage: str) -> str:
 
 def is_copied(query: str, passage: str) -> bool:
     """
-    Tell whether most of a query is one run of words of the passage.
+    Tell whether most of a query is one run of the passage's words.
 
     :param query: the query.
     :param passage: the passage.
@@ -145,11 +145,11 @@ def is_copied(query: str, passage: str) -> bool:
 
 def checked_triple(answer: TripleAnswer) -> TripleAnswer:
     """
-    Tell whether a query, its positive and its hard negative are fit to train with.
+    Check that a query, its positive and its hard negative can be trained with.
 
     :param answer: the three texts.
-    :returns: them with their white space collapsed.
-    :raises Unusable: if the query or a document is not, or the two documents are one.
+    :returns: the texts, each run of white space replaced by one space.
+    :raises Unusable: if the query or a document cannot be used, or the two documents are the same.
     """
     positive, negative = (
         _document(answer.positive_document, "positive_document"),

@@ -1,4 +1,4 @@
-"""Questions -> usable answers: the ledger first, then the generator, and again with what was wrong."""
+"""Questions -> usable answers: from the ledger, else from the generator, which is asked again if an answer is unusable."""
 
 from __future__ import annotations
 
@@ -16,56 +16,60 @@ from bmretriever_integrations.training.synthesis.spending import Spending
 from bmretriever_integrations.training.synthesis.templates import Message
 
 EXAMPLES = 20
-"""Unusable answers that the report shows; all are counted."""
+"""Most unusable answers that the report shows; all are counted."""
 
 FAILURES_IN_A_ROW = 20
-"""After so many the server is down or the settings are wrong; going on would only take time."""
+"""A run ends after so many failures without an answer between them: the server is down, or a setting is wrong."""
 NO_BUDGET = "limit met before it could be asked again"
+"""Reason of questions that are given up because a limit of tokens or cost was met."""
 
 Usable_co = TypeVar("Usable_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[Usable_co]):
-    """What is asked, and how its answer is judged."""
+    """What the generator is asked, and how its answer is read."""
 
     messages: Sequence[Message]
+    """The prompt."""
     seed: int
+    """Seed of the generator's sampling."""
     opening: str
+    """How a right answer begins."""
     read: Callable[[Answer], Usable_co]
-    """Returns what is in the answer, or raises :class:`~.answers.Unusable`."""
+    """Function that returns the content of an answer, or raises :class:`~.answers.Unusable`."""
 
 
 @dataclass
 class Asked:
-    """What the asking came to."""
+    """Counts of questions, requests and answers."""
 
     questions: int = 0
-    """Questions that were put, each once, however often it was asked again."""
+    """Number of questions asked; a question that was asked again counts once."""
     requests: int = 0
-    """Requests that reached the generator in this run."""
+    """Number of requests that this run sent to the generator."""
     remembered: int = 0
-    """Answers that the ledger had."""
+    """Number of answers that were found in the ledger."""
     usable_at: Counter[int] = field(default_factory=Counter)
-    """Attempt, from 1 -> questions whose answer became usable at it."""
+    """Attempt, from 1 -> number of questions whose answer was usable at this attempt."""
     unusable: Counter[str] = field(default_factory=Counter)
-    """Reason of the last attempt -> questions given up."""
+    """Reason of the last attempt -> number of questions given up."""
     examples: list[dict[str, str]] = field(default_factory=list)
-    """The first :data:`EXAMPLES` answers that were not usable: reason and text."""
+    """Reason and text of the first :data:`EXAMPLES` unusable answers."""
 
 
 class Asker:
-    """Puts questions to a generator and counts."""
+    """Asks a generator questions and counts the results."""
 
     def __init__(
         self, generator: Generator, ledger: Ledger, spending: Spending, *, attempts: int = 3, progress: bool = False
     ) -> None:
         """
-        :param generator: who answers.
-        :param ledger: the answers so far; the new ones go there as they come.
-        :param spending: the prices and limits; counts what the answers took.
-        :param attempts: how often a question is put at most, the first time included.
-        :param progress: shows a bar with rate, ETA and the spending.
+        :param generator: gives the answers.
+        :param ledger: keeps all answers; new ones are written to it when they arrive.
+        :param spending: prices and limits; counts the tokens of the answers.
+        :param attempts: how often a question is asked at most, the first time included.
+        :param progress: whether to show a bar with rate, time left, tokens and cost.
         :raises ValueError: if attempts is below 1.
         """
         if attempts < 1:
@@ -74,19 +78,20 @@ class Asker:
         self._attempts, self._progress = attempts, progress
         self._settings = generator.settings
         self.asked = Asked()
+        """Counts so far."""
 
     @property
     def generator_name(self) -> str:
-        """For the provenance of what comes of the answers."""
+        """Return the generator's name, which becomes part of a pair's source."""
         return self._generator.name
 
     def ask(self, questions: Sequence[Question[Usable_co]]) -> list[Usable_co | None]:
         """
-        Put questions; those whose answer is not usable are put again, with the answer and what was wrong with it.
+        Ask questions. One whose answer is unusable is asked again, with that answer and what was wrong with it.
 
-        :param questions: held in memory together.
-        :returns: an entry for each question, in their order; None where no usable answer came, or a limit ended it first.
-        :raises PermissionError: if the generator can answer no further request.
+        :param questions: the questions, all held in memory.
+        :returns: the content of each question's answer, in their order; None if no answer was usable, or a limit was met first.
+        :raises PermissionError: if the generator refuses all further requests.
         :raises ConnectionError: if :data:`FAILURES_IN_A_ROW` requests fail one after the other.
         """
         found: list[Usable_co | None] = [None] * len(questions)
@@ -128,8 +133,8 @@ class Asker:
             failures = failures + 1 if isinstance(came, Failure) else 0
             if failures == FAILURES_IN_A_ROW:
                 raise ConnectionError(
-                    f"the last {failures} requests failed ({came}); all answers before are kept. See to the generator, then "
-                    "run the same command: it goes on from there."
+                    f"the last {failures} requests failed ({came}); all answers before are kept. Repair the server or the "
+                    "settings, then run the same command: it goes on from there."
                 )
             if isinstance(came, Answer):
                 self._ledger.add(keys[request], came)

@@ -1,4 +1,4 @@
-"""The round trip: a query is kept if a retriever finds its passage with it, among all passages."""
+"""The round trip: a query is kept if a retriever finds the query's passage among all passages."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from numpy.typing import NDArray
 
 Ranks = NDArray[np.int64]
 PASSAGES_AT_ONCE = 8_192
-"""Passages embedded and scored at a time."""
+"""Number of passages that are embedded and scored together."""
 
 
 class RoundTripRetriever(Protocol):
-    """Says at which rank a query's own passage comes."""
+    """Finds the rank of each query's own passage."""
 
     @property
     def name(self) -> str:
-        """For the report."""
+        """Name of the retriever in the report."""
         ...
 
     def ranks(self, queries: Sequence[str], instructions: Sequence[str], passages: Sequence[str], own: Ranks) -> Ranks:
         """
         Rank passages for every query.
 
-        :param queries: the queries, bare.
-        :param instructions: the sentence before each.
-        :param passages: title and text joined.
-        :param own: *Shape:* (queries,) position of each query's own passage.
-        :returns: *Shape:* (queries,) rank of the own passage from 1; passages with the same score count before it, so that
-            a retriever that tells nothing apart keeps nothing.
+        :param queries: the queries, without template.
+        :param instructions: the instruction of each query.
+        :param passages: the passages, title and text joined.
+        :param own: position of each query's own passage. *Shape:* (queries,) int64
+        :returns: rank of each query's own passage, from 1. Passages with the same score count before it, so that no query is
+            kept by a retriever that gives all passages one score. *Shape:* (queries,) int64
         """
         ...
 
 
 class Bm25RoundTrip:
-    """BM25 with the settings of the evaluation's baseline."""
+    """Ranks by BM25 with the settings of the evaluation's baseline."""
 
     name = "BM25"
 
     def ranks(self, queries: Sequence[str], instructions: Sequence[str], passages: Sequence[str], own: Ranks) -> Ranks:  # noqa: ARG002
-        """As :meth:`RoundTripRetriever.ranks`; the instructions play no part."""
+        """As :meth:`RoundTripRetriever.ranks`; BM25 does not use the instructions."""
         import bm25s
         import Stemmer
 
@@ -67,11 +67,11 @@ class Bm25RoundTrip:
 
 
 class DenseRoundTrip:
-    """Exact search with a dense model."""
+    """Ranks by the vectors of a dense model, exactly."""
 
     def __init__(self, name: str, encoder: Any) -> None:
         """
-        :param name: what the report calls it.
+        :param name: name of the model in the report.
         :param encoder: a :class:`~bmretriever_integrations.BMRetrieverEncoder`, or a ``SentenceTransformer``, whose own
             prompts and similarity are used.
         """
@@ -88,7 +88,9 @@ class DenseRoundTrip:
         for start in range(0, len(passages), PASSAGES_AT_ONCE):
             scores = asked @ self._passages(passages[start : start + PASSAGES_AT_ONCE]).T
             here = (own >= start) & (own < start + scores.shape[1])
-            scores[here, own[here] - start] = -np.inf  # itself, whose score may differ in the last bit
+            scores[
+                here, own[here] - start
+            ] = -np.inf  # leave the own passage out: its score here may differ in the last bit
             ahead += np.count_nonzero(scores >= own_scores[:, None], axis=1)
         return ahead + 1
 
@@ -118,7 +120,7 @@ def load_round_trip(name: str) -> RoundTripRetriever | None:
     Make the retriever that a command line names.
 
     :param name: ``bm25``; ``none``; ``sentence-transformers:FOLDER``; or ``bmretriever:MODEL``, MODEL as the encoder takes it.
-    :returns: None for ``none``.
+    :returns: the retriever; None for ``none``.
     :raises ValueError: if it is none of these.
     """
     kind, _, model = name.partition(":")

@@ -1,4 +1,4 @@
-"""Queries that say what an earlier one says already."""
+"""Queries that repeat an earlier one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from datasketch import MinHash, MinHashLSH
 from bmretriever_integrations.training.synthesis.answers import WORD
 
 SIMILARITY = 0.8
-"""Jaccard similarity of the character trigrams from which on two queries are one: a changed ending does not make a new one
-(0.90 for "risk" and "risks" in a question of nine words). Words with digits must be the same besides, as BRCA1 and BRCA2
-in a question of six words have 0.85."""
+"""Two queries whose character trigrams have at least this Jaccard similarity are repeats. A changed ending makes no new query
+(0.90 for "risk" and "risks" in a question of nine words). Words with digits must be equal too, because BRCA1 and BRCA2 in a
+question of six words have 0.85."""
 PERMUTATIONS = 64
+"""Number of hash functions of a MinHash sketch."""
 
 
 class QueryDuplicates:
-    """Remembers queries and finds repeats: exact after lower-casing and dropping punctuation, or near."""
+    """Remembers queries and finds exact repeats, which differ in case or punctuation at most, and near ones."""
 
     def __init__(self, similarity: float = SIMILARITY) -> None:
         """
-        :param similarity: Jaccard similarity of character trigrams, above 0 and at most 1; 1 drops exact repeats only.
+        :param similarity: Jaccard similarity of character trigrams, above 0 and at most 1; 1 finds exact repeats only.
         :raises ValueError: if it is outside that.
         """
         if not 0 < similarity <= 1:
@@ -34,7 +35,7 @@ class QueryDuplicates:
         Tell whether a query repeats an earlier one, and remember it if it does not.
 
         :param query: the query.
-        :param group: queries of different groups are never repeats of each other; the task, say.
+        :param group: a name such as the task; queries of different groups are never repeats of each other.
         :returns: ``"exact"``, ``"near"``, or None.
         """
         words = WORD.findall(query.lower())
@@ -53,7 +54,7 @@ class QueryDuplicates:
         sketch = MinHash(num_perm=PERMUTATIONS, seed=1)
         sketch.update_batch([f"{group}\0{piece}".encode() for piece in sorted(pieces)])
         candidates: list[Hashable] = near.query(sketch)
-        for candidate in candidates:  # the sketch estimates; the sets decide
+        for candidate in candidates:  # the sketch estimates the similarity; the sets give it exactly
             other_group, other = str(candidate).split("\0", 1)
             others = _trigrams(other)
             if other_group == group and len(pieces & others) >= self._similarity * len(pieces | others):

@@ -11,15 +11,15 @@ from typing import Any
 from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
 
 UNUSED_KEY = "none"
-"""Sent where no key variable is named: local servers ask for none, the client library does not start without one."""
+"""Key that is sent where no key variable is named: local servers need none, but the client library requires one."""
 
 
 class EndpointGenerator:
     """
-    Answers from an OpenAI-compatible endpoint.
+    Gets answers from an OpenAI-compatible endpoint.
 
-    429, 5xx and broken connections are tried again by the ``openai`` client, with its exponential back-off and the server's
-    Retry-After.
+    After status 429 or 5xx or a broken connection the ``openai`` client tries again, with exponential back-off and the
+    server's Retry-After.
     """
 
     def __init__(
@@ -38,12 +38,13 @@ class EndpointGenerator:
         """
         :param model: name of the model at the endpoint.
         :param base_url: e.g. ``http://localhost:8000/v1``.
-        :param key_variable: environment variable that holds the API key; the key itself is never written anywhere. None
-            for servers without one.
-        :param temperature: 0 always takes the likeliest token.
+        :param key_variable: environment variable that holds the API key; the key itself is never written anywhere. None is
+            for servers that need no key.
+        :param temperature: sampling temperature; 0 always takes the likeliest token.
         :param max_tokens: most tokens of an answer.
-        :param json_mode: asks for ``response_format: json_object``; a server that refuses it is asked without from then on.
-        :param concurrency: requests in flight.
+        :param json_mode: whether to ask for ``response_format: json_object``; if the server refuses it, it is left out from then
+            on.
+        :param concurrency: most requests that wait for an answer at the same time.
         :param retries: how often the client tries a request again.
         :param timeout: seconds that one try may take.
         :raises ValueError: if the variable is not set, or a number is out of range.
@@ -68,17 +69,17 @@ class EndpointGenerator:
 
     @property
     def name(self) -> str:
-        """The model's name."""
+        """Return the model's name."""
         return self._model
 
     @property
     def settings(self) -> dict[str, object]:
-        """Model, sampling and JSON mode. Not the address: the same model may move."""
+        """Return model, sampling and JSON mode; not the address, for the same model may get another one."""
         return {"model": self._model, **self._sampling, "json_mode": self._json_mode}
 
     def answers(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer | Failure]]:
         """
-        Answer requests, the given number in flight at a time.
+        Answer requests, several at the same time.
 
         :param requests: read no faster than they are sent.
         :raises PermissionError: if the server refuses the key, or knows no such model.

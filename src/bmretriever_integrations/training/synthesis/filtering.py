@@ -1,4 +1,4 @@
-"""Drafts -> the pairs that are kept."""
+"""Drafts -> the pairs that are kept: neither repeats nor lost in the round trip."""
 
 from __future__ import annotations
 
@@ -18,29 +18,34 @@ from bmretriever_integrations.training.synthesis.levels import Draft
 
 @dataclass
 class Kept:
-    """What the filters left, and what they took."""
+    """What the filters kept, and counts of what they dropped."""
 
     pairs: list[Pair] = field(default_factory=list)
+    """Pairs that are kept."""
     valid: int = 0
+    """Number of drafts before the filters."""
     repeats: Counter[str] = field(default_factory=Counter)
-    """``exact`` and ``near`` -> drafts dropped."""
+    """``exact`` and ``near`` -> number of drafts dropped."""
     inconsistent: int = 0
+    """Number of drafts that failed the round trip."""
     retriever: str | None = None
+    """Name of the round trip's retriever; None without a round trip."""
     top_k: int = 0
+    """A query passes the round trip if its own passage is among the first so many."""
     passages: int = 0
-    """Passages that the round trip ranked among."""
+    """Number of passages that the round trip ranked."""
     by_type: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Query type -> valid, kept."""
+    """Query type -> number of drafts, ``valid`` before the filters and ``kept`` after them."""
     lost: list[dict[str, str]] = field(default_factory=list)
     """The first :data:`~.asking.EXAMPLES` drafts that failed the round trip, with the rank of their passage."""
 
 
 def check_filters(top_k: int, similarity: float) -> None:
     """
-    Refuse settings of :func:`keep` that cannot work; to be called before anything is paid for.
+    Refuse settings of :func:`keep` that cannot work; call it before requests are paid for.
 
-    :param top_k: as there.
-    :param similarity: as there.
+    :param top_k: as :func:`keep` takes it.
+    :param similarity: as :func:`keep` takes it.
     :raises ValueError: if top_k is below 1, or similarity not above 0 and at most 1.
     """
     if top_k < 1:
@@ -59,11 +64,11 @@ def keep(
     """
     Drop repeats, then queries that do not find their passage.
 
-    :param drafts: what was written.
-    :param passages: more passages to rank among; positives and negatives of the drafts are always there.
-    :param retriever: None keeps every query that is no repeat.
-    :param top_k: the own passage must be among so many.
-    :param similarity: from which on queries of one task are repeats (:class:`~.duplicates.QueryDuplicates`).
+    :param drafts: what the generator wrote.
+    :param passages: more passages to rank; positives and negatives of the drafts are always ranked.
+    :param retriever: ranks the passages; None keeps every query that is no repeat.
+    :param top_k: a query's own passage must be among the first so many.
+    :param similarity: queries of one task that are at least so similar are repeats (:class:`~.duplicates.QueryDuplicates`).
     :raises ValueError: as :func:`check_filters`.
     """
     check_filters(top_k, similarity)
@@ -111,8 +116,8 @@ def write_kept(kept: Kept, folder: Path) -> Path | None:
     Write the pairs.
 
     :param kept: what was kept.
-    :param folder: gets ``pairs.parquet``; an older one there is replaced, or taken away where nothing was kept.
-    :returns: the file, or None where nothing was kept.
+    :param folder: folder of ``pairs.parquet``; an older one is replaced, or removed if nothing was kept.
+    :returns: the file, or None if nothing was kept.
     """
     path = folder / "pairs.parquet"
     if not kept.pairs:

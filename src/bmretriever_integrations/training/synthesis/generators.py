@@ -1,4 +1,4 @@
-"""What every text generator looks like from here: requests in, answers out, in whatever order they come."""
+"""The interface of text generators: requests -> answers, in the order in which they are ready."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from bmretriever_integrations.training.synthesis.templates import Message
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One question to a generator. Each stands for itself: two with the same content are two."""
+    """One request to a generator. Two requests with the same content are not equal."""
 
     messages: Sequence[Message]
+    """The prompt."""
     seed: int
+    """Seed of the sampling."""
     opening: str = ""
-    """How a right answer begins; for generators that can be made to begin with it."""
+    """How a right answer begins; a local generator can be made to begin with it."""
 
     def key(self, settings: Mapping[str, object]) -> str:
         """
-        Name the request by its content.
+        Make the key of the request in the ledger.
 
-        :param settings: the generator's; another model or temperature is another request.
-        :returns: a SHA-256 in hex.
+        :param settings: settings of the generator; another model or temperature gives another key.
+        :returns: a SHA-256 in hexadecimal.
         """
         content = json.dumps(
             [settings, list(self.messages), self.seed, self.opening], sort_keys=True, ensure_ascii=False
@@ -35,41 +37,44 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a generator said, and what it took."""
+    """What a generator said, and the tokens that it took."""
 
     text: str
+    """The answer itself."""
     truncated: bool
-    """It ran into its limit of tokens."""
+    """Whether the limit of tokens cut it off."""
     prompt_tokens: int
+    """Number of tokens of the prompt."""
     completion_tokens: int
+    """Number of tokens of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that stays without an answer."""
+    """A request that got no answer."""
 
     reason: str
-    """A few words, the same for all failures of the kind."""
+    """A few words, the same for all failures of this kind."""
 
 
 class Generator(Protocol):
-    """An endpoint, a local model, or the reader's own class."""
+    """Answers requests: an endpoint, a local model, or a class of your own."""
 
     @property
     def name(self) -> str:
-        """What the pairs' provenance calls it."""
+        """Name of the generator in the source of the pairs."""
         ...
 
     @property
     def settings(self) -> dict[str, object]:
-        """Everything that decides an answer besides messages and seed."""
+        """Everything that decides an answer, except messages and seed."""
         ...
 
     def answers(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Answer | Failure]]:
         """
-        Answer requests, in the order in which they get ready.
+        Answer requests, in the order in which the answers are ready.
 
-        :param requests: read no faster than they are sent, so that whoever gives them can stop at any time.
+        :param requests: read no faster than they are sent, so that the caller can stop at any time.
         :raises PermissionError: if no further request can succeed, e.g. for a wrong key.
         """
         ...

@@ -1,4 +1,4 @@
-"""Every answer that was paid for, on disk before it is used: a run that is stopped asks nothing twice."""
+"""The ledger: every answer is on disk before it is used, so that a stopped run sends no request twice."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from bmretriever_integrations.training.synthesis.generators import Answer
 
 class Ledger:
     """
-    An append-only JSONL file: a line for every answer, under its request's key.
+    An append-only JSONL file with a line for every answer: the request's key and the answer.
 
-    A line that a kill left unfinished is cut off when the file is opened again. One process at a time may hold it.
+    If a kill left the last line incomplete, it is cut off when the file is opened again. One process at a time may open it.
     """
 
     def __init__(self, path: Path) -> None:
         """
-        :param path: the file; made if it is not there.
-        :raises ValueError: if a line that is not the last is no answer.
+        :param path: the file; made if it is missing.
+        :raises ValueError: if a complete line is no answer.
         """
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ class Ledger:
         start = 0
         for number, line in enumerate(self._file, 1):
             if not line.endswith(b"\n"):
-                self._file.truncate(start)  # the answer was in flight when the process died
+                self._file.truncate(start)  # the process died while it wrote this answer
                 break
             self._answers[self._key(line, number)] = (start, len(line))
             start += len(line)
@@ -49,9 +49,10 @@ class Ledger:
 
     def find(self, key: str) -> Answer | None:
         """
-        Look an answer up.
+        Look up an answer.
 
-        :param key: of its request.
+        :param key: key of its request.
+        :returns: the answer; None if there is none.
         """
         if key not in self._answers:
             return None
@@ -61,10 +62,10 @@ class Ledger:
 
     def add(self, key: str, answer: Answer) -> None:
         """
-        Write an answer down; it is on the disk when this returns.
+        Add an answer; it is on the disk when this returns.
 
-        :param key: of its request.
-        :param answer: what came.
+        :param key: key of its request.
+        :param answer: the answer.
         """
         line = (
             json.dumps({"key": key, "answer": asdict(answer)}, ensure_ascii=False).encode("utf-8", "surrogatepass")

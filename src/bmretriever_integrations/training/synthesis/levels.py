@@ -24,29 +24,31 @@ from bmretriever_integrations.training.synthesis.generators import Answer
 from bmretriever_integrations.training.synthesis.templates import PromptTemplate, Value, load_template
 
 LICENCE = "synthetic"
+"""Licence of the generated texts in a pair."""
 QUESTIONS_AT_ONCE = 2_000
-"""Questions in memory at a time; each chunk is asked again until it is settled."""
+"""Number of questions in memory together; all their attempts end before the next are asked."""
 TASK_WORDS = (6, 60)
-"""A task's sentence: shorter ones say nothing, longer ones are examples."""
+"""Fewest and most words of a task's sentence; shorter ones say too little, longer ones are examples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A pair as the generator made it, before repeats and failed round trips are taken out."""
+    """A pair as the generator wrote it, before repeats and failed round trips are dropped."""
 
     pair: Pair
+    """The pair."""
     query_type: str
-    """What was drawn for it; for the report."""
+    """The query type of its prompt; the report counts by it."""
 
 
 def write_queries(passages: Sequence[Passage], asker: Asker, *, seed: int, shots: int = 0) -> list[Draft]:
     """
-    Instance level: have one query written for each passage.
+    Let the generator write one query for each passage (instance level).
 
     :param passages: the passages.
-    :param asker: who asks.
-    :param seed: decides query type, length, clarity and difficulty of each, and the generator's own draws.
-    :param shots: worked examples in the prompt.
+    :param asker: asks the generator.
+    :param seed: decides query type, length, clarity and difficulty of each query, and the generator's sampling.
+    :param shots: number of worked examples in the prompt.
     :returns: a draft for each passage that got a usable query, in their order.
     """
     template = load_template("instance")
@@ -72,12 +74,12 @@ def write_queries(passages: Sequence[Passage], asker: Asker, *, seed: int, shots
 
 def brainstorm(tasks: int, asker: Asker, *, seed: int) -> list[str]:
     """
-    Task level, first turn: have retrieval tasks thought up.
+    Let the generator think of retrieval tasks (task level, first request).
 
-    :param tasks: how many; fewer come back where the generator runs dry.
-    :param asker: who asks. Twice as many tasks are asked for as are wanted, as many will be repeats.
-    :param seed: decides the areas and searchers.
-    :returns: different sentences, each of :data:`TASK_WORDS` words and beginning with "Given a".
+    :param tasks: number of tasks; fewer are returned if the generator repeats itself.
+    :param asker: asks the generator, for twice as many tasks as are wanted, because many are repeats.
+    :param seed: decides the areas and the persons who search.
+    :returns: different sentences of :data:`TASK_WORDS` words that begin with "Given a".
     :raises ValueError: if tasks is below 1.
     """
     if tasks < 1:
@@ -99,12 +101,12 @@ def brainstorm(tasks: int, asker: Asker, *, seed: int) -> list[str]:
 
 def write_triples(tasks: Sequence[str], count: int, asker: Asker, *, seed: int) -> list[Draft]:
     """
-    Task level, second turn: have query, positive and hard negative written, going round the tasks.
+    Let the generator write query, positive and hard negative, one example for each task in turn (task level, second request).
 
     :param tasks: the brainstormed sentences; they become the pairs' instructions.
-    :param count: how many examples to ask for in all.
-    :param asker: who asks.
-    :param seed: decides query type, lengths, clarity and difficulty of each.
+    :param count: number of examples to ask for in all.
+    :param asker: asks the generator.
+    :param seed: decides query type, lengths, clarity and difficulty of each example.
     :returns: a draft for each usable answer.
     """
     template = load_template("triple")
@@ -162,7 +164,7 @@ def _read_tasks(answer: Answer) -> list[str]:
 
 
 def _number(*seed: object) -> int:
-    """A generator's seed, 31 bits as servers take it."""
+    """Make a seed for the generator's sampling, of 31 bits, which all servers accept."""
     return int.from_bytes(hashlib.sha256("\0".join(map(str, seed)).encode("utf-8")).digest()[:4], "big") >> 1
 
 

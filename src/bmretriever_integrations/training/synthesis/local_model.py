@@ -14,16 +14,18 @@ from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
 
 TOP_P = 0.95
-"""Sampling leaves out the least likely tokens that make up the last 5 %: chosen here, as small models derail on them."""
+"""Sampling leaves out the least likely tokens, which together have 5 %. The value was chosen here: small models write nonsense
+after such a token."""
 END_OF_OBJECT = ['"}', '"]}', '" }', '"\n}', "]\n}"]
-"""Where a JSON object of strings ends; small models go on talking. An unescaped quote cannot stand before a brace inside one."""
+"""Texts that end a JSON object of strings, at which generation stops: small models would go on writing. Inside a string no
+unescaped quote can be followed by a brace."""
 
 
 class LocalGenerator:
     """
-    Answers from a folder, a hub id or a GGUF file.
+    Generates answers with a model from a folder, the hub or a GGUF file.
 
-    Every row of a batch is sampled from its own seed, so that an answer does not depend on its neighbours.
+    Every row of a batch is sampled by its own seed, so that an answer does not depend on the other rows.
     """
 
     def __init__(
@@ -40,12 +42,12 @@ class LocalGenerator:
     ) -> None:
         """
         :param model: folder or hub id of an instruct model whose tokenizer has a chat template.
-        :param gguf_file: name of the GGUF file in it, if the model is one; needs the ``gguf`` package.
-        :param temperature: 0 always takes the likeliest token.
-        :param max_tokens: most new tokens of an answer.
-        :param batch_size: requests computed together.
-        :param prefill: begins every answer as a right one begins (``{"query": "``), which small models need.
-        :param device: None takes CUDA, then MPS, then the CPU.
+        :param gguf_file: name of the GGUF file in the folder, if the model is one; needs the ``gguf`` package.
+        :param temperature: sampling temperature; 0 always takes the likeliest token.
+        :param max_tokens: most tokens of an answer.
+        :param batch_size: number of requests computed together.
+        :param prefill: whether every answer starts with the beginning of a right one (``{"query": "``); small models need it.
+        :param device: where the model runs; None takes CUDA, then MPS, then the CPU.
         :param dtype: as :func:`~bmretriever_integrations.device.resolve_dtype` takes it.
         :raises ValueError: if the tokenizer has no chat template, or a number is out of range.
         """
@@ -67,12 +69,12 @@ class LocalGenerator:
 
     @property
     def name(self) -> str:
-        """Name of the file, or the last part of the folder or hub id."""
+        """Return the name of the file, or the last part of the folder or hub id."""
         return self._name
 
     @property
     def settings(self) -> dict[str, object]:
-        """Model and sampling."""
+        """Return model and sampling."""
         return {
             "model": self._name,
             "temperature": self._temperature,
@@ -106,7 +108,7 @@ class LocalGenerator:
         width = encoded["input_ids"].shape[1]
         made = self._network.generate(
             **encoded,
-            do_sample=False,  # the processor below samples: it adds the noise that turns argmax into a draw
+            do_sample=False,  # the processor below adds the noise that makes the argmax a sample
             max_new_tokens=self._max_tokens,
             pad_token_id=self._tokenizer.pad_token_id,
             stop_strings=END_OF_OBJECT,
@@ -127,16 +129,16 @@ class LocalGenerator:
 
 class RowSampler:
     """
-    A logits processor after which argmax is a draw from softmax(logits / temperature), cut at :data:`TOP_P`.
+    A logits processor that makes the argmax a sample of softmax(logits / temperature), cut at :data:`TOP_P`.
 
-    Adding independent Gumbel noise to log-probabilities makes the argmax a sample of them; here every row takes its noise
-    from its own seed.
+    With independent Gumbel noise added to log-probabilities, their argmax is a sample of the distribution. Here the noise of
+    every row comes from its own seed.
     """
 
     def __init__(self, seeds: Sequence[int], temperature: float) -> None:
         """
-        :param seeds: one for every row of the batch.
-        :param temperature: 0 leaves the scores as they are.
+        :param seeds: the seed of each row of the batch.
+        :param temperature: sampling temperature; 0 leaves the scores as they are.
         """
         from transformers import TopPLogitsWarper
 
@@ -148,9 +150,9 @@ class RowSampler:
         """
         Add the noise of one step.
 
-        :param input_ids: *Shape:* (rows, length) int64.
-        :param scores: *Shape:* (rows, vocabulary) floating.
-        :returns: *Shape:* (rows, vocabulary) float32.
+        :param input_ids: tokens so far. *Shape:* (rows, length) int64
+        :param scores: logits of the next token. *Shape:* (rows, vocabulary) floating
+        :returns: the logits with noise. *Shape:* (rows, vocabulary) float32
         """
         if self._temperature == 0:
             return scores

@@ -1,4 +1,4 @@
-"""Which passages get a query."""
+"""Files -> the passages that get a query."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from bmretriever_integrations.training.pairs.passages import Passage, passages_o
 
 def read_passages(sources: Sequence[Path], licence: str = "") -> list[Passage]:
     """
-    Read passages; each text once, whoever holds it first.
+    Read passages, each text once: from the first source that holds it.
 
     :param sources: as :func:`~bmretriever_integrations.training.pairs.passages.passages_of` takes them.
-    :param licence: of documents that state none; pairs bring their own.
+    :param licence: licence of documents that state none; pairs have their own.
     :returns: the passages in the order of the sources, held in memory: the round trip ranks among all of them.
     :raises FileNotFoundError: if a source is missing.
     :raises ValueError: if a source holds no passage, is of another kind or malformed.
     """
     seen: dict[str, Passage] = {}
-    for source, passages in [(source, passages_of(source, licence)) for source in sources]:  # all are looked at first
+    for source, passages in [
+        (source, passages_of(source, licence)) for source in sources
+    ]:  # all are checked before one is read
         found = 0
         for passage in passages:
             seen.setdefault(passage.text, passage)
@@ -34,12 +36,13 @@ def choose(passages: Sequence[Passage], limit: int | None, words: tuple[int, int
     """
     Choose the passages that get a query.
 
-    :param passages: all.
-    :param limit: how many, drawn at random; None takes all that fit. A higher limit keeps the choice of a lower one.
-    :param words: least and most words of a passage.
-    :param seed: of the draw.
-    :returns: in the order of the draw.
-    :raises ValueError: if none fits, or limit is below 1.
+    :param passages: all passages.
+    :param limit: number of passages, drawn at random; None takes all that fit. A higher limit draws the passages of a lower one
+        first.
+    :param words: fewest and most words of a passage.
+    :param seed: seed of the draw.
+    :returns: the passages in the order of the draw.
+    :raises ValueError: if no passage fits, or limit is below 1.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be 1 or more, got {limit}")

@@ -1,4 +1,4 @@
-"""Tokens and money: counted from every answer, shown while it runs, and a stop before they get out of hand."""
+"""Tokens and cost of all answers, and the limits at which a run stops."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 @dataclass
 class Spending:
-    """What the answers took, those of earlier runs of the same ledger included."""
+    """Tokens and cost of all answers in the ledger that are used, those of earlier runs included."""
 
     prompt_price: float = 0.0
-    """Per million prompt tokens."""
+    """Price of a million prompt tokens."""
     completion_price: float = 0.0
-    """Per million completion tokens, in the same currency."""
+    """Price of a million completion tokens, in the same currency."""
     max_tokens: int | None = None
-    """Stop asking at so many tokens, prompt and completion together."""
+    """Number of tokens, prompt and completion together, at which no further request is sent; None sets no limit."""
     max_cost: float | None = None
-    """Stop asking at this cost."""
+    """Cost at which no further request is sent; None sets no limit."""
     prompt_tokens: int = 0
+    """Number of prompt tokens so far."""
     completion_tokens: int = 0
+    """Number of completion tokens so far."""
     stopped: bool = False
-    """A limit was met and something was left unasked."""
+    """Whether a limit was met and a request was not sent."""
 
     def __post_init__(self) -> None:
         if self.prompt_price < 0 or self.completion_price < 0:
@@ -34,17 +36,17 @@ class Spending:
 
     @property
     def tokens(self) -> int:
-        """Prompt and completion tokens."""
+        """Return the number of prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
     @property
     def cost(self) -> float:
-        """In the currency of the prices."""
+        """Return the cost so far, in the currency of the prices."""
         return (self.prompt_tokens * self.prompt_price + self.completion_tokens * self.completion_price) / 1e6
 
     @property
     def exhausted(self) -> bool:
-        """Whether a limit is met. Requests in flight at that moment still come in on top."""
+        """Tell whether a limit is met. Answers to requests that are sent already are still added."""
         over_tokens = self.max_tokens is not None and self.tokens >= self.max_tokens
         return over_tokens or (self.max_cost is not None and self.cost >= self.max_cost)
 
@@ -52,8 +54,8 @@ class Spending:
         """
         Count one answer.
 
-        :param prompt_tokens: as the generator reported them.
-        :param completion_tokens: likewise.
+        :param prompt_tokens: number of prompt tokens, as the generator reports it.
+        :param completion_tokens: number of completion tokens, as the generator reports it.
         """
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens

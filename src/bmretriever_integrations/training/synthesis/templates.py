@@ -1,4 +1,4 @@
-"""Prompt files -> messages: which words a generator is asked with, drawn the same for the same seed."""
+"""Prompt files -> the messages that a generator is asked with; the same seed gives the same messages."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ import yaml
 from bmretriever_integrations.prompts import resolve_instruction
 
 Message = dict[str, str]
-"""``role`` and ``content``, as chat models take them."""
+"""A message with ``role`` and ``content``, as chat models take it."""
 
 LEVELS = ("instance", "brainstorm", "triple")
+"""Names of the prompt files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One thing that a placeholder can say."""
+    """One value of a placeholder."""
 
     text: str
+    """The words that take the placeholder's place."""
     name: str = ""
-    """Short name, for counting; only query types of the instance level have one."""
+    """Short name in the report; only query types of the instance level have one."""
     instruction: str = ""
-    """The sentence that queries of this type are trained with."""
+    """The instruction that queries of this type are trained with."""
     passage: str = ""
-    """A worked example's passage."""
+    """Passage of a worked example."""
     query: str = ""
-    """A worked example's query."""
+    """Query of a worked example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +44,25 @@ class PromptTemplate:
     """One prompt file of this package."""
 
     level: str
+    """One of :data:`LEVELS`."""
     version: str
-    """First 12 hex digits of the file's SHA-256: another wording is another version."""
+    """First 12 hexadecimal digits of the file's SHA-256: another wording is another version."""
     system: str
+    """The system message."""
     user: str
+    """The question, with placeholders."""
     opening: str
-    """How every right answer begins; a local model may be made to begin with it."""
+    """How every right answer begins; a local model can be made to begin with it."""
     example: str
-    """The shorter wording for few-shot prompting; empty where there is none."""
+    """The shorter question for few-shot prompts; empty where there is none."""
     placeholders: Mapping[str, tuple[Value, ...]]
+    """Placeholder -> the values that it can have."""
 
     def draw(self, *seed: object) -> dict[str, Value]:
         """
         Draw one value for every placeholder.
 
-        :param seed: what the draw depends on; the same parts give the same values on every machine.
+        :param seed: the parts that the draw depends on; the same parts give the same values on every machine.
         """
         digest = hashlib.sha256("\0".join(map(str, seed)).encode("utf-8")).digest()
         chance = random.Random(int.from_bytes(digest[:8], "big"))
@@ -67,10 +73,10 @@ class PromptTemplate:
         Fill the prompt.
 
         :param drawn: a value for every placeholder (:meth:`draw`).
-        :param shots: worked examples that go before the question, the one of the drawn query type last. Small models keep to
-            the form better with some. With any, the short wording of the examples is used for the question as well.
+        :param shots: number of worked examples before the question, the one of the drawn query type last. Small models keep the
+            form better with some. If there are any, the question has the short wording of the examples too.
         :param given: the other fields of the prompt, such as ``passage`` or ``task``.
-        :returns: the messages; a field's own dollar signs and braces stay as they are.
+        :returns: the messages; dollar signs and braces in a field stay as they are.
         :raises ValueError: if there are fewer examples than ``shots``.
         :raises KeyError: if a field of the prompt has no value.
         """

@@ -1,4 +1,4 @@
-"""What a run came to: the honest yield, as JSON and as a table."""
+"""How many questions became pairs, and where the others were lost: as JSON and as a table."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bmretriever_integrations.training.synthesis.spending import Spending
 
 def report(kept: Kept, asked: Asked, spending: Spending, seconds: float, settings: dict[str, object]) -> dict[str, Any]:
     """
-    Gather everything that a reader must know about a run.
+    Make the report of a run.
 
-    :param kept: what the filters left.
-    :param asked: what the asking came to.
+    :param kept: what the filters kept and dropped.
+    :param asked: counts of questions, requests and answers.
     :param spending: tokens and cost.
-    :param seconds: of this run.
+    :param seconds: duration of this run.
     :param settings: generator, prompts, seed and limits.
-    :returns: plain values for JSON.
+    :returns: the report, as plain values for JSON.
     """
     fresh = kept.valid - sum(kept.repeats.values())
     return {
@@ -59,9 +59,9 @@ def report(kept: Kept, asked: Asked, spending: Spending, seconds: float, setting
 
 def write_report(content: dict[str, Any], path: Path) -> None:
     """
-    Write the report, whole or not at all.
+    Write the report, completely or not at all.
 
-    :param content: as :func:`report` makes it.
+    :param content: the report from :func:`report`.
     :param path: a .json file.
     """
     write_whole(path, json.dumps(content, indent=2, ensure_ascii=False).encode("utf-8", "replace"))
@@ -69,9 +69,9 @@ def write_report(content: dict[str, Any], path: Path) -> None:
 
 def report_table(content: dict[str, Any]) -> Table:
     """
-    Lay the yield out: every line with its share of the questions asked.
+    Make a table of the report, each count with its share of the questions asked.
 
-    :param content: as :func:`report` makes it.
+    :param content: the report from :func:`report`.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("")
@@ -95,8 +95,8 @@ def _lines(content: dict[str, Any]) -> Iterator[tuple[str, float, bool]]:
     if trip is not None:
         yield f"  not in {trip['retriever']}'s top {trip['top_k']} of {trip['passages']:,}", trip["lost"], True
     yield "kept", content["kept"], True
-    yield "requests sent now", content["requests"], False
-    yield "answers remembered", content["remembered"], False
+    yield "requests sent in this run", content["requests"], False
+    yield "answers from the ledger", content["remembered"], False
     yield "prompt tokens", content["prompt_tokens"], False
     yield "completion tokens", content["completion_tokens"], False
     if content["cost"]:
