@@ -22,7 +22,7 @@ WRONG = {
 
 @pytest.fixture
 def end(tmp_path, pytestconfig, monkeypatch, capsys):
-    """A function: a script and its words -> exit status and what stands on stderr."""
+    """A function: a script and its arguments -> exit status and what it wrote to stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(script, *words):

@@ -18,8 +18,8 @@ DRUGS = ("metformin", "aspirin", "warfarin", "digoxin", "insulin", "codeine", "l
 
 
 @pytest.fixture
-def desk(tmp_path):
-    """What the page says that one needs."""
+def folder(tmp_path):
+    """A folder with the files that the page needs."""
     papers = [
         {
             "_id": f"{drug}-{organ}",
@@ -52,9 +52,9 @@ def desk(tmp_path):
 
 
 @pytest.mark.slow
-def test_every_command_of_the_page_runs_in_its_order(desk, pytestconfig):
+def test_every_command_of_the_page_runs_in_its_order(folder, pytestconfig):
     root = pytestconfig.rootpath
-    (desk / "training").symlink_to(root / "training")
+    (folder / "training").symlink_to(root / "training")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     commands = []
     for language, code in BLOCK.findall((root / PAGE).read_text(encoding="utf-8")):
@@ -71,9 +71,9 @@ def test_every_command_of_the_page_runs_in_its_order(desk, pytestconfig):
                 assert words[:2] == ["pip", "install"], line
     assert len(commands) >= 9
     for command in commands:
-        done = subprocess.run(command, cwd=desk, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
-    assert list((desk / "build" / "my-model" / "tensorboard").iterdir())
-    record = json.loads((desk / "build" / "my-model" / "training.json").read_text(encoding="utf-8"))
+    assert list((folder / "build" / "my-model" / "tensorboard").iterdir())
+    record = json.loads((folder / "build" / "my-model" / "training.json").read_text(encoding="utf-8"))
     assert record["losses"][-1][1] < record["losses"][0][1]
-    assert "my-model" in (desk / "scores.md").read_text(encoding="utf-8")
+    assert "my-model" in (folder / "scores.md").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from bmretriever_integrations.cli import Parser, status_of
 
 def script_parser(description: str | None) -> argparse.ArgumentParser:
     """
-    Make a parser whose help shows a script's docstring as it stands.
+    Make a parser whose help shows a script's docstring unchanged.
 
     :param description: the docstring.
     """

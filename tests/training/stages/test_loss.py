@@ -70,7 +70,7 @@ def run(world, rows, **given):
 def plain_vectors(world, texts):
     """One text at a time, no padding."""
     _, model, collate = world()
-    ids = collate._tokenizer(texts)
+    ids = collate.tokenizer(texts)
     with torch.no_grad():
         rows = [model(dict(zip(("input_ids", "attention_mask"), pad([own], 0), strict=True))) for own in ids]
     return torch.cat([own["sentence_embedding"] for own in rows]).double().numpy()
@@ -119,7 +119,7 @@ def test_the_loss_is_that_of_sentence_transformers(world):
     value, gradients = run(world, rows)
     _, model, collate = world()
     columns = [[r["query"] for r in rows], [r["positive"] for r in rows], [r["negatives"][0] for r in rows]]
-    features = [dict(zip(("input_ids", "attention_mask"), pad(collate._tokenizer(c), 0), strict=True)) for c in columns]
+    features = [dict(zip(("input_ids", "attention_mask"), pad(collate.tokenizer(c), 0), strict=True)) for c in columns]
     stock = CachedMultipleNegativesRankingLoss(model, scale=1 / TEMPERATURE, similarity_fct=dot_score)
     model.zero_grad()
     loss = stock(features, None)

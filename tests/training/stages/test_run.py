@@ -207,7 +207,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tiny, doses, tmp_path):
 
 def test_a_finished_run_is_not_run_again_and_not_overwritten(tiny, doses, tmp_path, monkeypatch):
     record = train(tiny("llama"), doses, tmp_path / "out")
-    monkeypatch.setattr(runs, "_trainer", None)  # a second training would call it
+    monkeypatch.setattr(runs.pairs, "prepare", None)  # a second training would call it
     assert train(tiny("llama"), doses, tmp_path / "out") == json.loads(json.dumps(record))
     with pytest.raises(ValueError, match=r"learning_rate \(0\.003 there, 0\.1 now\)"):
         train(tiny("llama"), doses, tmp_path / "out", learning_rate=0.1)

@@ -246,12 +246,14 @@ def test_a_dead_server_ends_the_run(serve, tmp_path):
 
 
 def test_concurrency_is_what_is_in_flight(serve, tmp_path):
-    def slow(body, earlier):
-        time.sleep(0.05)
-        return good(body)
-
     for concurrency in (1, 4):
-        server = serve(slow)
+        together = threading.Barrier(concurrency)  # answers only when so many requests are in flight
+
+        def reply(body, earlier, together=together):
+            together.wait(20)
+            return good(body)
+
+        server = serve(reply)
         ask(server, tmp_path / str(concurrency), PASSAGES, concurrency=concurrency)
         assert server.most_running == concurrency
     with pytest.raises(ValueError, match="concurrency must be 1 or more"):

@@ -130,7 +130,7 @@ def word_rows(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast) ->
 
 
 def _ids_of_pieces(pieces: Sequence[str], of_rows: Any) -> list[list[list[int]]]:
-    """Find the other tokenizer's ids of each piece's two forms; a lone byte or special token stands for its name."""
+    """Find the other tokenizer's ids of each piece's two forms; the form of a lone byte or special token is its name."""
     from tokenizers.decoders import ByteLevel
 
     decoder = ByteLevel()

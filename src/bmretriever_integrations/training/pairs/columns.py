@@ -41,7 +41,7 @@ class Columns:
 
         :param where: file and line of the row; begins an error.
         :param row: the row.
-        :returns: our name -> text; the title of a positive stands before its text.
+        :returns: our name -> text; the text of a positive has its title before it.
         :raises ValueError: if a column is missing or is no text.
         """
         picked = dict(self.defaults)

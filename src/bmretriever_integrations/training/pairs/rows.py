@@ -63,7 +63,7 @@ def read(source: Source, columns: Columns, reading: Reading) -> Iterator[tuple[s
     :param source: the source.
     :param columns: as :func:`check` found them.
     :param reading: is updated while rows are read.
-    :returns: for each row, file and id (or row number), and our names -> texts; a positive stands after its title.
+    :returns: for each row, file and id (or row number), and our names -> texts; the text of a positive has its title before it.
     :raises ValueError: if a row lacks a column or has another type in it.
     :raises DamagedSource: if a PubMed file breaks off.
     """

@@ -33,7 +33,7 @@ class PromptCollator:
         :param tokenizer: tokenizer of the model that is trained.
         :param negatives: number of slots for hard negatives of each row.
         """
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._negatives = negatives
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -55,13 +55,13 @@ class PromptCollator:
             columns.append([row["negatives"][number] if number < len(row["negatives"]) else None for row in rows])
         slots = [text for column in columns for text in column]
         present = [slot for slot, text in enumerate(slots) if text is not None]
-        ids = self._tokenizer([slots[slot] for slot in present])
+        ids = self.tokenizer([slots[slot] for slot in present])
         order = sorted(range(len(present)), key=lambda position: -len(ids[position]))
         keys = [0 if text is None else text_key(text) for text in slots[len(rows) :]]
         scores = np.full((len(rows), 1 + self._negatives), np.nan, np.float32)
         for row, content in enumerate(rows):
             scores[row, : len(content["scores"])] = content["scores"]
-        padded, mask = pad([ids[position] for position in order], self._tokenizer.eos_id)
+        padded, mask = pad([ids[position] for position in order], self.tokenizer.eos_id)
         return {
             f"{TEXTS}_input_ids": padded,
             f"{TEXTS}_attention_mask": mask,
