@@ -19,7 +19,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from bmretriever_integrations.forward import quantization
 from bmretriever_integrations.forward.quantization import quantize_network, weight_bytes
 from bmretriever_integrations.precision import quantize, ranges_of
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
+from bmretriever_integrations.versions import NAME, versions_of
 
 MAX_LENGTH = 256
 WEIGHTS: dict[str, dict[str, str]] = {
@@ -234,10 +234,7 @@ def surroundings() -> dict[str, Any]:
     ]
     return {
         "cpu": f"{names[0]}, {len(names)} cores, {torch.backends.cpu.get_cpu_capability()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{p: version(p) for p in ("bmretriever-integrations", "numpy", "torch", "transformers")},
-        },
+        "versions": {"python": platform.python_version(), **versions_of((NAME, "numpy", "torch", "transformers"))},
         "commit": run.stdout.strip(),
     }
 

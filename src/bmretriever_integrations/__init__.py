@@ -8,12 +8,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from bmretriever_integrations.versions import VERSION
+
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.parallel.pool import EncoderPool
     from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["TASK_INSTRUCTIONS", "BMRetrieverEncoder", "EncoderPool", "__version__"]
 
 _HOMES = {"BMRetrieverEncoder": "encoder", "EncoderPool": "parallel.pool", "TASK_INSTRUCTIONS": "prompts"}

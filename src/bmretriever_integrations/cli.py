@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from bmretriever_integrations import __version__
+from bmretriever_integrations.versions import VERSION
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells give it: 128 + SIGINT."""
@@ -80,7 +80,7 @@ COMMANDS = {
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser = Parser(prog="bmretriever", description="Biomedical retrieval with BMRetriever's exact vectors.")
-    parser.add_argument("--version", action="version", version=f"bmretriever {__version__}")
+    parser.add_argument("--version", action="version", version=f"bmretriever {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name, command in COMMANDS.items():
         sub = commands.add_parser(

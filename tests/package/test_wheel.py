@@ -8,6 +8,8 @@ import zipfile
 
 import pytest
 
+from bmretriever_integrations.versions import VERSION
+
 HAYSTACK = """
 from haystack import Document, Pipeline
 from haystack.components.retrievers import InMemoryEmbeddingRetriever
@@ -68,6 +70,7 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     for extra in ("haystack", "llama-index", "chroma", "faiss", "faiss-gpu", "train", "demo", "all", "dev"):
         assert f"Provides-Extra: {extra}\n" in metadata
     assert "Requires-Python: >=3.11" in metadata
+    assert f"\nVersion: {VERSION}\n" in metadata
 
 
 @pytest.mark.slow

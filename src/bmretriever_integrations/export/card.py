@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations import __version__
 from bmretriever_integrations.checkpoints import Checkpoint
 from bmretriever_integrations.export.folder import write_json
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX
+from bmretriever_integrations.versions import MADE_BY, NAME
 
 RECORD = "bmretriever_export.json"
 """The file that marks a folder as an export, so that no other folder is ever replaced."""
@@ -38,7 +38,7 @@ def write_record(folder: Path, origin: Origin) -> None:
     :param folder: the exported folder.
     :param origin: what it holds.
     """
-    write_json(folder / RECORD, {"written_by": f"bmretriever-integrations {__version__}", **asdict(origin)})
+    write_json(folder / RECORD, {"written_by": MADE_BY, **asdict(origin)})
 
 
 def is_export(folder: Path) -> bool:
@@ -51,7 +51,7 @@ def is_export(folder: Path) -> bool:
         record: Any = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(record, dict) and str(record.get("written_by", "")).startswith("bmretriever-integrations ")
+    return isinstance(record, dict) and str(record.get("written_by", "")).startswith(f"{NAME} ")
 
 
 def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: int) -> None:
@@ -73,7 +73,7 @@ def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: in
         similarity="dot product, which is the cosine here"
         if origin.normalize
         else "dot product; they are not normalised",
-        version=__version__,
+        made_by=MADE_BY,
         passage=PASSAGE_PREFIX.replace("\n", "\\n"),
         instruction=DEFAULT_INSTRUCTION,
     )
@@ -107,7 +107,7 @@ the right vectors: last-token pooling, the end-of-sequence token on every text h
 - **Vectors**: {width} wide, compared by {similarity}.
 - **Length**: {max_length} tokens; longer texts are cut.
 - **Licence**: {licence}.
-- **Written by**: bmretriever-integrations {version}, `bmretriever export`.
+- **Written by**: {made_by}, `bmretriever export`.
 
 ## Templates
 

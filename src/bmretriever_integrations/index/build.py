@@ -14,8 +14,9 @@ from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.builder import Builder, BuildReport
 from bmretriever_integrations.index.engines import OneEngine, PassageEngines
 from bmretriever_integrations.index.folder import clear_drafts, open_folder
-from bmretriever_integrations.index.manifest import IndexMismatch, Manifest, package_versions, read_manifest
+from bmretriever_integrations.index.manifest import IndexMismatch, Manifest, read_manifest
 from bmretriever_integrations.index.progress import RecordBar
+from bmretriever_integrations.versions import NAME, OF_VECTORS, versions_of
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -89,7 +90,7 @@ def _begin(engines: PassageEngines, sources: Sequence[str | Path], shard_size: i
         shard_size=shard_size,
         batch_tokens=engines.batch_tokens,
         sources=[{"name": Path(source).name, "bytes": Path(source).stat().st_size} for source in sources],
-        versions=package_versions(),
+        versions=versions_of((NAME, "numpy", *OF_VECTORS)),
     )
 
 

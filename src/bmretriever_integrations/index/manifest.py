@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations import __version__
 from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.index.shards import Shard
 from bmretriever_integrations.prompts import passage_prompt
@@ -17,7 +15,6 @@ NAME = "manifest.json"
 FORMAT = 1
 METRIC = "dot"
 PASSAGE_TEMPLATE = passage_prompt("{text}", "{title}")
-PACKAGES = ("numpy", "tokenizers", "torch", "transformers")
 
 
 class DamagedIndex(ValueError):
@@ -96,11 +93,6 @@ class Manifest:
         raise IndexMismatch(
             f"{folder} was made with {found}; this run asks for {asked}. Use the same settings, or another folder."
         )
-
-
-def package_versions() -> dict[str, str]:
-    """Name the versions of all that takes part in making a vector."""
-    return {"bmretriever-integrations": __version__, **{package: version(package) for package in PACKAGES}}
 
 
 def read_manifest(folder: Path) -> Manifest | None:

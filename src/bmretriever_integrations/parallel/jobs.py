@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -74,7 +74,7 @@ def facts_of(encoder: BMRetrieverEncoder) -> Facts:
 
 def versions_here() -> dict[str, str]:
     """Name the versions of the packages that take part in making a vector."""
-    return {package: version(package) for package in ("tokenizers", "torch", "transformers")}
+    return versions_of(OF_VECTORS)
 
 
 def steady_batch_tokens(encoder: BMRetrieverEncoder) -> int:

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from bmretriever_integrations import __version__
 from bmretriever_integrations.evaluation.reports.published import differences
 from bmretriever_integrations.evaluation.systems.comparison import Result
 from bmretriever_integrations.evaluation.tasks.retrieval import NO_DOCUMENT
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
 from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.versions import NAME, OF_VECTORS, versions_of
 
 KIND = "bmretriever evaluate"
 SCHEMA = 2
-PACKAGES = ("bm25s", "ir-measures", "numpy", "tokenizers", "torch", "transformers")
-
-
+PACKAGES = (NAME, "bm25s", "ir-measures", "numpy", *OF_VECTORS)
 MAIN_MEASURES = "Main measures"
 """Name of the mean over tasks with different main measures: each task counts by its own."""
 
@@ -62,7 +59,7 @@ def write_report(
     report = {
         "report": KIND,
         "schema": SCHEMA,
-        "versions": {"bmretriever-integrations": __version__, **{package: version(package) for package in PACKAGES}},
+        "versions": versions_of(PACKAGES),
         "tasks": [describe(task) for task in tasks],
         "means": means_over_tasks(results, tasks),
         "published": [asdict(difference) for difference in differences(tasks, results)],

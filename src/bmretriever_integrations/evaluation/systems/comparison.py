@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import bmretriever_integrations
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.evaluation.systems.metrics import DEPTH, correlation, score
 from bmretriever_integrations.evaluation.systems.ranking import Positions
 from bmretriever_integrations.evaluation.tasks.retrieval import Task
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
+from bmretriever_integrations.versions import VERSION
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,5 +115,5 @@ def _measure(system: System, task: AnyTask, settings: dict[str, Any], key: str) 
 def _key(task: AnyTask, system: str, settings: dict[str, Any]) -> str:
     judged_only = isinstance(task, Task) and task.candidates is not None
     what = [task.name, task.split, task.sha256, task.measures, judged_only]
-    parts = [bmretriever_integrations.__version__, *what, system, settings]
+    parts = [VERSION, *what, system, settings]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

