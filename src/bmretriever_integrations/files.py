@@ -1,19 +1,22 @@
-"""Whole files or none, and one writer at a time."""
+"""Whole files and whole folders or none, and one writer at a time."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 LOCK = ".lock"
 
 
 def temporary(path: Path) -> Path:
     """
-    Name the file that becomes ``path`` when it is whole.
+    Name the file or folder that becomes ``path`` when it is whole.
 
     :param path: the final name.
     """
@@ -28,19 +31,72 @@ def write_whole(path: Path, content: bytes) -> None:
     :param content: its bytes.
     :raises OSError: if the disk is full, among others; ``path`` is as it was then.
     """
+    with whole_file(path) as draft:
+        draft.write_bytes(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """
+    Lend the name of a file that takes the place of ``path`` when the block ends well, as :func:`write_whole` does at once.
+
+    :param path: the final name; its folder is there.
+    :raises OSError: if the disk is full, among others; ``path`` is as it was then.
+    """
     draft = temporary(path)
     try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield draft
+        _sync(draft)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    _sync_names(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """
+    Lend an empty folder that takes the place of ``folder`` when the block ends well.
+
+    Until then what is at ``folder`` stays as it was; it goes when the new one is on the disk. If the block raises, the new
+    one goes. A process that is killed leaves at worst a hidden folder beside it, which the next one tidies up.
+
+    :param folder: the final place; its parents are made.
+    """
+    folder = folder.absolute()
+    draft, old = temporary(folder), folder.with_name(f".{folder.name}.replaced.tmp")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if old.is_dir() and not folder.exists():  # a process was killed between the two renames below
+        os.replace(old, folder)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir()
+        yield draft
+        for path in draft.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        if folder.is_dir():
+            os.replace(folder, old)
+        try:
+            os.replace(draft, folder)
+        except OSError:
+            if old.is_dir():
+                os.replace(old, folder)
+            raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    _sync_names(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """To the disk, not only to the system's cache, before what it replaces goes."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_names(folder: Path) -> None:
     if sys.platform == "win32":  # cannot open a folder; NTFS logs renames itself
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -55,25 +111,19 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     Hold a folder against a second writer. The lock is the operating system's, so it goes when its process dies, however.
 
-    :param folder: the index's folder.
+    :param folder: the folder; its file :data:`LOCK` stays, unless the block removes it.
     :raises BlockingIOError: if another process holds it.
     """
-    with (folder / LOCK).open("ab") as file:
-        try:
-            _lock(file.fileno())
-        except (BlockingIOError, PermissionError) as error:
-            raise BlockingIOError(f"{folder} is being written by another process; wait for its end") from error
+    path = folder / LOCK
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise BlockingIOError(f"{folder} is being written by another process; wait for its end") from error
+    try:
         yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        there = path.exists()
+        lock.release()
+        if there:  # some releases of filelock take the file away, and by it training knows its folders
+            path.touch()

@@ -18,7 +18,7 @@ from bmretriever_integrations.checkpoints import RELEASED
 from bmretriever_integrations.cli import main
 from bmretriever_integrations.export import checkpoint, export_checkpoint
 from bmretriever_integrations.export.card import RECORD
-from bmretriever_integrations.export.folder import whole_folder
+from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
 
 TEXTS = ["aspirin", "heart " * 700]

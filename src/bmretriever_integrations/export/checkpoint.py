@@ -13,7 +13,8 @@ from bmretriever_integrations.checkpoints import Checkpoint, find_checkpoint
 from bmretriever_integrations.checkpoints.loading import Loaded, load
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.export.card import RECORD, Origin, is_export, write_card, write_record
-from bmretriever_integrations.export.folder import fill, whole_folder
+from bmretriever_integrations.export.folder import fill
+from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
-from bmretriever_integrations.files import temporary
+from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX, TASK_INSTRUCTIONS, query_prompt
 from bmretriever_integrations.settings import MAX_LENGTH
 
@@ -40,48 +36,6 @@ def write_sentence_transformer(
     with whole_folder(folder) as draft:
         fill(draft, network, tokenizer, max_length, normalize)
     return folder
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """
-    Lend an empty folder that takes the place of ``folder`` when the block ends well.
-
-    Until then what is at ``folder`` stays as it was; it goes when the new one is on the disk. If the block raises, the new
-    one goes. A process that is killed leaves at worst a hidden folder beside it, which the next one tidies up.
-
-    :param folder: the final place; its parents are made.
-    """
-    folder = folder.absolute()
-    draft, old = temporary(folder), folder.with_name(f".{folder.name}.replaced.tmp")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if old.is_dir() and not folder.exists():  # a process was killed between the two renames below
-        os.replace(old, folder)
-    shutil.rmtree(old, ignore_errors=True)
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        draft.mkdir()
-        yield draft
-        _sync(draft)
-        if folder.is_dir():
-            os.replace(folder, old)
-        try:
-            os.replace(draft, folder)
-        except OSError:
-            if old.is_dir():
-                os.replace(old, folder)
-            raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """To the disk, not only to the system's cache, before an earlier folder goes."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
 
 
 def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize: bool) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from bmretriever_integrations.evaluation.tasks.similarity import PAIRS
-from bmretriever_integrations.files import temporary
+from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.versions import MADE_BY
 
 ORIGIN = "origin.json"
@@ -37,15 +36,15 @@ class TaskWriter:
         self.left_out: Counter[str] = Counter()
         """Reason -> records that the builder left out."""
         self._folder, self._origin, self._split = folder, origin, split
-        self._draft = temporary(folder)
+        self._stack = ExitStack()
         self._files: dict[str, IO[str]] = {}
         self._ids: dict[str, set[str]] = {"corpus": set(), "queries": set()}
         self._counts: Counter[str] = Counter()
         self._judged: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> TaskWriter:
-        shutil.rmtree(self._draft, ignore_errors=True)  # of a run that was killed
-        self._draft.mkdir(parents=True)
+        self._draft = self._stack.enter_context(whole_folder(self._folder))
+        self._stack.push(self._finish)
         return self
 
     def document(self, document: str, title: str, text: str, where: str) -> None:
@@ -114,15 +113,12 @@ class TaskWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files.values():
-            file.close()
-        try:
-            if error is None:
-                self._finish()
-        finally:
-            shutil.rmtree(self._draft, ignore_errors=True)
+        self._stack.__exit__(kind, error, trace)
 
-    def _finish(self) -> None:
+    def _finish(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """When all files are closed, and before the folder takes its name."""
+        if error is not None:
+            return
         if not self._counts:
             raise ValueError(f"{' and '.join(self._origin)} held nothing for a task ({dict(self.left_out) or 'empty'})")
         if not self._counts[PAIRS] and not (self._counts["judgements"] and self._counts["corpus.jsonl"]):
@@ -134,7 +130,6 @@ class TaskWriter:
             "left_out": dict(self.left_out),
         }
         (self._draft / ORIGIN).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        os.replace(self._draft, self._folder)
 
     def _new(self, kind: str, record: str, where: str, *texts: str) -> None:
         if record in self._ids[kind]:
@@ -155,5 +150,5 @@ class TaskWriter:
         if name not in self._files:
             path = self._draft / name
             path.parent.mkdir(exist_ok=True)
-            self._files[name] = path.open("w", encoding="utf-8")
+            self._files[name] = self._stack.enter_context(path.open("w", encoding="utf-8"))
         return self._files[name]

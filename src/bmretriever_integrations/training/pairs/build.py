@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, count, islice
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bmretriever_integrations.files import temporary
+from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.pairs.columns import Columns
 from bmretriever_integrations.training.pairs.duplicates import CompactSet, Duplicates
@@ -54,10 +53,7 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
     columns = [check(source) for source in plan.sources]
     report = BuildReport(plan, {source.path: str(found) for source, found in zip(plan.sources, columns, strict=True)})
     selection = _Selection(plan, report)
-    draft = temporary(to)
-    shutil.rmtree(draft, ignore_errors=True)  # of a run that was stopped
-    draft.mkdir(parents=True)
-    try:
+    with whole_folder(to) as draft:
         with _Bar(plan.sources, progress) as bar:
             _write(selection.select(_candidates(plan, columns, report, bar)), draft, report, bar)
         if not report.kept:
@@ -67,9 +63,6 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
             )
         report.duplicates_bytes = selection.nbytes
         write_report(report, draft / REPORT)
-        _replace(draft, to)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return report
 
 
@@ -147,16 +140,6 @@ def _write(pairs: Iterator[Pair], folder: Path, report: BuildReport, bar: _Bar) 
                 content.update(f"{pair.id}\t{pair.source}\t{pair.licence}\n".encode())
     bar.move(None, 1.0, sum(report.kept.values()))
     report.content_hash = content.hexdigest()
-
-
-def _replace(draft: Path, to: Path) -> None:
-    """Two renames: whenever the process stops, the former pairs or the new ones are whole on the disk."""
-    old = to.with_name(f".{to.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if to.exists():
-        to.rename(old)
-    draft.rename(to)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 class _Bar:

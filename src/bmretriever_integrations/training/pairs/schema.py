@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bmretriever_integrations.files import temporary
+from bmretriever_integrations.files import whole_file
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 
 ROWS_AT_ONCE = 10_000
@@ -88,7 +89,7 @@ class PairWriter:
         self._path = path
         self._rows: list[Pair] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(temporary(path), PAIR_SCHEMA, compression="zstd")
+        self._stack = ExitStack()
         self.count = 0
 
     def write(self, pair: Pair) -> None:
@@ -109,20 +110,19 @@ class PairWriter:
             self._rows = []
 
     def __enter__(self) -> PairWriter:
+        draft = self._stack.enter_context(whole_file(self._path))
+        self._writer = self._stack.enter_context(pq.ParquetWriter(draft, PAIR_SCHEMA, compression="zstd"))
+        self._stack.push(self._finish)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        draft = temporary(self._path)
-        try:
-            if kind is None:
-                self._flush()
-            self._writer.close()
-            if kind is None:
-                draft.replace(self._path)
-        finally:
-            draft.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, trace)
+
+    def _finish(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            self._flush()
 
 
 def pair_files(path: Path) -> list[Path]:
