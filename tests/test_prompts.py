@@ -7,6 +7,7 @@ import pytest
 from bmretriever_integrations.prompts import (
     DEFAULT_INSTRUCTION,
     TASK_INSTRUCTIONS,
+    lone_surrogate,
     passage_prompt,
     query_prompt,
     resolve_instruction,
@@ -43,3 +44,10 @@ def test_mistyped_key_is_no_sentence():
         resolve_instruction("scifcat")
     with pytest.raises(TypeError, match="must be a str"):
         resolve_instruction(7)  # type: ignore[arg-type]
+
+
+def test_half_a_character_is_found_by_its_place():
+    assert lone_surrogate("") is None
+    assert lone_surrogate("übung 😀 \x00") is None
+    assert lone_surrogate("😀ab\ud83d\ud83d") == 3
+    assert lone_surrogate("\ude00") == 0

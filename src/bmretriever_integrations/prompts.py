@@ -121,3 +121,17 @@ def passage_prompt(text: str, title: str | None = None) -> str:
     """
     joined = f"{title} {text}" if title else text
     return PASSAGE_PREFIX + joined.strip()
+
+
+def lone_surrogate(text: str) -> int | None:
+    r"""
+    Find half of a character, which JSON can write (``\ud83d``) and no tokenizer can take.
+
+    :param text: any string.
+    :returns: the position of the first, or None if there is none.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.start
+    return None

@@ -1,8 +1,9 @@
-"""BEIR files: what is read, what is left out and named, what is refused before any work."""
+"""BEIR files and the lines of all others: what is read, what is left out and named, what is refused before any work."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import tracemalloc
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bmretriever_integrations.corpus import CorpusReport, DamagedSource, Record, read_corpus
+from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
 
 
 def test_reads_plain_and_gzipped_in_order_and_byte_exact(tmp_path: Path) -> None:
@@ -121,3 +123,44 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, write_jsonl) -> No
 
     peak(10)  # imports
     assert peak(50_000) < peak(5_000) + 50_000  # bytes; the larger file alone has 4 MB more
+
+
+def test_the_reader_numbers_lines_passes_over_blank_ones_and_goes_on_after_a_bad_one(tmp_path: Path) -> None:
+    content = b'\xef\xbb\xbf{"a": 1}\n \n[2]\r\nnull\n{"a": \n"\xe9"\n' + b"[" * 100_000 + b"\n7"
+    for path, packed in ((tmp_path / "a.jsonl", content), (tmp_path / "a.jsonl.GZ", gzip.compress(content))):
+        path.write_bytes(packed)
+        with path.open("rb") as file:
+            found = list(read_values(unpacked(path, file)))
+        assert [(number, value) for number, value in found if not isinstance(value, NotJson)] == [
+            (1, {"a": 1}),
+            (3, [2]),
+            (4, None),
+            (8, 7),
+        ]
+        bad = [(number, value.reason, type(value.error)) for number, value in found if isinstance(value, NotJson)]
+        assert bad == [
+            (5, "not JSON", json.JSONDecodeError),
+            (6, "not UTF-8", UnicodeDecodeError),
+            (7, "not JSON", RecursionError),
+        ]
+
+
+def test_the_reader_leaves_constants_to_whoever_asks(tmp_path: Path) -> None:
+    lines = b'{"a": NaN}\n{"a": -Infinity}\n'
+    assert [value["a"] for _, value in read_values(io.BytesIO(lines), parse_constant=str)] == ["NaN", "-Infinity"]
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no score")
+
+    assert [str(bad) for _, bad in read_values(io.BytesIO(lines), parse_constant=refuse)] == [
+        "not JSON: NaN is no score",
+        "not JSON: -Infinity is no score",
+    ]
+
+
+@pytest.mark.parametrize("damage", [lambda packed: packed[:30], lambda packed: b"no gzip" + packed])
+def test_a_compressed_file_that_breaks_off_raises_what_the_reader_names(tmp_path: Path, damage) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(damage(gzip.compress(b'{"a": 1}\n' * 3, compresslevel=0)))
+    with path.open("rb") as file, pytest.raises(DAMAGE):
+        list(read_values(unpacked(path, file)))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
+from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
 
 __all__ = ["CorpusReport", "DamagedSource", "Record", "read_corpus"]
@@ -52,7 +51,7 @@ def _check(path: Path) -> None:
         raise ValueError(f"{path} ends in none of {', '.join(KINDS)}")
     with path.open("rb") as raw:
         try:
-            first = _open(path, raw).read(1)
+            first = unpacked(path, raw).read(1)
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{path} cannot be read as gzip: {error}") from error
         if not first:
@@ -61,15 +60,11 @@ def _check(path: Path) -> None:
             from bmretriever_integrations.corpus.pubmed import check_root
 
             raw.seek(0)
-            check_root(_open(path, raw), str(path))
+            check_root(unpacked(path, raw), str(path))
 
 
 def _is_xml(path: Path) -> bool:
     return path.name.lower().endswith((".xml", ".xml.gz"))
-
-
-def _open(path: Path, raw: IO[bytes]) -> IO[bytes]:
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
 
 
 def _read(paths: list[Path], report: CorpusReport) -> Iterator[Record]:
@@ -79,11 +74,11 @@ def _read(paths: list[Path], report: CorpusReport) -> Iterator[Record]:
         from_here = report.records
         with path.open("rb") as raw:
             try:
-                for record in _parse(path, _open(path, raw), report):
+                for record in _parse(path, unpacked(path, raw), report):
                     report.records += 1
                     report.share_read = (before + raw.tell()) / total
                     yield record
-            except (EOFError, gzip.BadGzipFile, zlib.error, DamagedSource) as error:
+            except (*DAMAGE, DamagedSource) as error:
                 raise DamagedSource(
                     f"{path} is damaged after its first {report.records - from_here} records: {error}. Repair or fetch it "
                     "again, then run the same command: it goes on from there."
@@ -101,24 +96,16 @@ def _parse(path: Path, stream: IO[bytes], report: CorpusReport) -> Iterator[Reco
 
 
 def _read_lines(stream: IO[bytes], name: str, report: CorpusReport) -> Iterator[Record]:
-    for number, line in enumerate(stream, 1):
-        if not line.strip():
-            continue
-        record, reason = _entry(line)
+    for number, entry in read_values(stream):
+        record, reason = (None, entry.reason) if isinstance(entry, NotJson) else _record(entry)
         if record is not None:
             yield record
         else:
             report.skip(f"{name}:{number}", reason)
 
 
-def _entry(line: bytes) -> tuple[Record | None, str]:
+def _record(entry: Any) -> tuple[Record | None, str]:
     """One line's record, or None and the reason."""
-    try:
-        entry: Any = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        return None, "not UTF-8"
-    except (ValueError, RecursionError):
-        return None, "not JSON"
     if not isinstance(entry, dict):
         return None, "not a JSON object"
     entry["title"] = "" if entry.get("title") is None else entry["title"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from bmretriever_integrations.prompts import lone_surrogate
+
 EXAMPLES = 20
 """How many skipped records a report names; all are counted."""
 
@@ -61,8 +63,6 @@ def fault(record: Record) -> str | None:
         return "no id"
     if not record.title.strip() and not record.text.strip():
         return "neither title nor text"
-    try:
-        (record.id + record.title + record.text).encode("utf-8")
-    except UnicodeEncodeError:
+    if lone_surrogate(record.id + record.title + record.text) is not None:
         return "a lone surrogate, which is no character"
     return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
 from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.prompts import lone_surrogate
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -19,19 +19,16 @@ def read_records(path: Path) -> Iterator[Record]:
     :raises ValueError: at the first line that is no such object, with file and line; if the compressed file is damaged.
     """
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _parse(line, f"{path}:{number}")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        with path.open("rb") as file:
+            for number, fields in read_values(unpacked(path, file)):
+                yield _record(fields, f"{path}:{number}")
+    except DAMAGE as error:
         raise ValueError(f"{path} is cut short or damaged ({error}): fetch it again") from error
 
 
-def _parse(line: bytes, where: str) -> Record:
-    try:
-        fields = json.loads(line.decode("utf-8-sig"))
-    except ValueError as error:  # of the JSON or of its encoding
-        raise ValueError(f"{where}: no JSON object in UTF-8 ({error})") from error
+def _record(fields: Any, where: str) -> Record:
+    if isinstance(fields, NotJson):
+        raise ValueError(f"{where}: no JSON object in UTF-8 ({fields.error})") from fields
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: expected a JSON object with _id and text, got {type(fields).__name__}")
     record_id = fields.get("_id")
@@ -43,10 +40,6 @@ def _parse(line: bytes, where: str) -> Record:
             raise ValueError(f"{where}: {name} must be a string, got {'nothing' if value is None else repr(value)}")
         if name == "_id" and not value:
             raise ValueError(f"{where}: _id is empty")
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"{where}: {name} holds a lone surrogate at character {error.start}, which is no text"
-            ) from error
+        if (half := lone_surrogate(value)) is not None:
+            raise ValueError(f"{where}: {name} holds a lone surrogate at character {half}, which is no text")
     return record

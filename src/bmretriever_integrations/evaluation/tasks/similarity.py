@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bmretriever_integrations.corpus.json_lines import NotJson, read_values
 from bmretriever_integrations.evaluation.tasks.retrieval import DEFAULT_MEASURES, Task, files_sha256, load_task
 
 PAIRS = "pairs.jsonl"
@@ -70,13 +70,12 @@ def load_pairs(folder: Path, split: str) -> SimilarityTask:
     path = folder / PAIRS
     left, right, scores = [], [], []
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
+        for number, fields in read_values(file, parse_constant=_refuse):
             try:
-                fields = json.loads(line.decode("utf-8-sig"), parse_constant=_refuse)
+                if isinstance(fields, NotJson):
+                    raise fields.error
                 first, second, score = fields["sentence1"], fields["sentence2"], float(fields["score"])
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise ValueError(
                     f"{path}:{number}: expected sentence1, sentence2 and a number score ({error!r})"
                 ) from error

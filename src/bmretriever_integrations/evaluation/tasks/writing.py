@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from bmretriever_integrations.evaluation.tasks.similarity import PAIRS
 from bmretriever_integrations.files import whole_folder
+from bmretriever_integrations.prompts import lone_surrogate
 from bmretriever_integrations.versions import MADE_BY
 
 ORIGIN = "origin.json"
@@ -136,10 +137,9 @@ class TaskWriter:
             raise ValueError(f"{where}: the id {record!r} comes a second time")
         if not record or set(record) & set("\t\r\n"):
             raise ValueError(f"{where}: the id {record!r} does not fit into a line of judgements")
-        try:
-            "".join([record, *texts]).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"{where}: {error.object[error.start]!r} is half a character, which is no text") from error
+        written = "".join([record, *texts])
+        if (half := lone_surrogate(written)) is not None:
+            raise ValueError(f"{where}: {written[half]!r} is half a character, which is no text")
         self._ids[kind].add(record)
 
     def _line(self, name: str, fields: dict[str, Any]) -> None:

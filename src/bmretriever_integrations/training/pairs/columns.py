@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bmretriever_integrations.prompts import resolve_instruction
+from bmretriever_integrations.prompts import lone_surrogate, resolve_instruction
 from bmretriever_integrations.training.pairs.settings import Source
 
 CANDIDATES: Mapping[str, tuple[str, ...]] = {
@@ -52,7 +52,7 @@ class Columns:
             value = _text(row.get(theirs), is_id=ours == "id")
             if value is None:
                 raise ValueError(f"{where}: {theirs} must be text, got {type(row[theirs]).__name__}")
-            if not _is_unicode(value):
+            if lone_surrogate(value) is not None:
                 raise ValueError(f"{where}: {theirs} holds a lone surrogate, which is no character")
             picked[ours] = value or picked.get(ours, "")
         if self.labelled and not picked.get("instruction"):
@@ -119,11 +119,3 @@ def _text(value: Any, is_id: bool) -> str | None:
     if is_id and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) else None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

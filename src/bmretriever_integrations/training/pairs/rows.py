@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 from bmretriever_integrations.corpus import read_corpus
+from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
 from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.training.pairs.columns import Columns, detect
 from bmretriever_integrations.training.pairs.settings import Source
@@ -85,24 +83,14 @@ def read(source: Source, columns: Columns, reading: Reading) -> Iterator[tuple[s
 
 def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]:
     size = path.stat().st_size
-    with path.open("rb") as raw:
-        lines = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
-        for number, line in enumerate(_whole(lines, path), 1):
-            if not line.strip():
-                continue
-            where = f"{path.name}:{number}"
-            try:
-                row = json.loads(line.decode("utf-8-sig"))
-            except (ValueError, RecursionError) as error:  # also bytes that are not UTF-8
-                raise ValueError(f"{path}:{number}: not JSON in UTF-8: {error}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
-            reading.share = raw.tell() / size
-            yield where, row
-
-
-def _whole(lines: IO[bytes], path: Path) -> Iterator[bytes]:
     try:
-        yield from lines
-    except (EOFError, OSError, zlib.error) as error:
+        with path.open("rb") as file:
+            for number, row in read_values(unpacked(path, file)):
+                if isinstance(row, NotJson):
+                    raise ValueError(f"{path}:{number}: not JSON in UTF-8: {row.error}") from row
+                if not isinstance(row, dict):
+                    raise ValueError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
+                reading.share = file.tell() / size
+                yield f"{path.name}:{number}", row
+    except DAMAGE as error:
         raise ValueError(f"{path} is damaged: {error}; fetch it again") from error

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from bmretriever_integrations.prompts import lone_surrogate
 from bmretriever_integrations.training.synthesis.generators import Answer
 
 MAX_QUERY_WORDS = 80
@@ -173,8 +174,6 @@ def _document(text: str, field: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise Unusable("not Unicode", "The text holds a lone surrogate, which is no character.") from error
+    if lone_surrogate(text) is not None:
+        raise Unusable("not Unicode", "The text holds a lone surrogate, which is no character.")
     return " ".join(text.split())
