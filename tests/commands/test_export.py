@@ -11,6 +11,7 @@ import signal
 
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 from safetensors import safe_open
 
 from bmretriever_integrations import BMRetrieverEncoder
@@ -103,6 +104,13 @@ def test_a_released_checkpoint_is_named_with_revision_and_licence(tiny, tmp_path
     assert json.loads((tmp_path / "other" / "config.json").read_text())["model_type"] == "llama"
     card = (tmp_path / "pinned" / "README.md").read_text()
     assert f"license: mit\nbase_model: {small.hub_id}\n---\n" in card
+    assert ModelCard(card).data.to_dict() == {
+        "library_name": "sentence-transformers",
+        "pipeline_tag": "sentence-similarity",
+        "tags": ["sentence-transformers", "feature-extraction", "bmretriever", "biomedical"],
+        "license": "mit",
+        "base_model": small.hub_id,
+    }
     assert f"`{small.hub_id}`, revision `{small.revision}`" in card
     assert "MIT; it stands on Pythia-410M" in card
 

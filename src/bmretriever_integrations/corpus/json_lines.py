@@ -1,4 +1,4 @@
-"""JSON lines, plain or gzipped -> their values, one at a time. What a value must hold, and what an error says, is its reader's."""
+"""JSON lines, plain or gzipped -> their values, one at a time. Their readers say what a value must hold, and word the errors."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from bmretriever_integrations.versions import MADE_BY, NAME
 
 RECORD = "bmretriever_export.json"
 """The file that marks a folder as an export, so that no other folder is ever replaced."""
+HEAD = ["library_name", "pipeline_tag", "tags", "license", "base_model"]
+"""Order of the model card's YAML."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +83,18 @@ def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: in
 
 
 def _head(origin: Origin, known: Checkpoint | None) -> str:
-    lines = ["library_name: sentence-transformers", "pipeline_tag: sentence-similarity"]
-    lines += ["tags: [sentence-transformers, feature-extraction, bmretriever, biomedical]"]
-    if known is not None:
-        lines += [f"license: {known.licence.lower()}"]
-    if known is not None and known.hub_id is not None:
-        lines += [f"base_model: {known.hub_id}"]
-    elif origin.revision is not None:
-        lines += [f"base_model: {origin.source}"]
-    return "\n".join(["---", *lines, "---", ""])
+    """The part in YAML, which the hub reads."""
+    from huggingface_hub import ModelCardData
+
+    base = origin.source if origin.revision is not None else None
+    data = ModelCardData(
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        tags=["sentence-transformers", "feature-extraction", "bmretriever", "biomedical"],
+        license=None if known is None else known.licence.lower(),
+        base_model=base if known is None else known.hub_id or base,
+    )
+    return f"---\n{data.to_yaml(original_order=HEAD)}\n---\n"
 
 
 def _licence(known: Checkpoint | None) -> str:
