@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pages import fill
+
 from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.markdown import markdown_table
 
 MIB = 2**20
-
-
-def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heading, ["---"] * len(heading), *rows))
 
 
 def scores(report: dict[str, Any]) -> str:
@@ -49,14 +45,14 @@ def scores(report: dict[str, Any]) -> str:
         "nDCG@10",
         "difference",
     )
-    return table(heading, rows)
+    return markdown_table(heading, rows)
 
 
 def tasks(report: dict[str, Any]) -> str:
     """nDCG@10 of every plan on every task."""
     names = list(report["scores"][0]["ndcg@10"])
     rows = [(_label(row), *(f"{row['ndcg@10'][name]:.3f}" for name in names)) for row in report["scores"]]
-    return table(("", *names), rows)
+    return markdown_table(("", *names), rows)
 
 
 def weights(report: dict[str, Any]) -> str:
@@ -71,7 +67,7 @@ def weights(report: dict[str, Any]) -> str:
         )
         for row in report["weights"]
     ]
-    return table(("network", "lowest cosine", "median", "MiB, float32", "MiB, int8"), rows)
+    return markdown_table(("network", "lowest cosine", "median", "MiB, float32", "MiB, int8"), rows)
 
 
 def compared(report: dict[str, Any]) -> str:
@@ -82,7 +78,7 @@ def compared(report: dict[str, Any]) -> str:
         (row["way"], f"{row['lowest cosine']:.4f}", f"{row['median cosine']:.4f}")
         for row in (*network["compared"][:2], chosen, *network["compared"][2:])
     ]
-    return table((network["network"], "lowest cosine", "median"), rows)
+    return markdown_table((network["network"], "lowest cosine", "median"), rows)
 
 
 def speed(report: dict[str, Any]) -> str:
@@ -96,7 +92,7 @@ def speed(report: dict[str, Any]) -> str:
         )
         for row in report["speed"]
     ]
-    return table(("tokens", "float32, ms", "int8, ms", "times faster: median (quartiles)"), rows)
+    return markdown_table(("tokens", "float32, ms", "int8, ms", "times faster: median (quartiles)"), rows)
 
 
 def where(report: dict[str, Any]) -> str:
@@ -110,14 +106,7 @@ PARTS = {"scores": scores, "tasks": tasks, "weights": weights, "compared": compa
 
 def filled(page: str, report: dict[str, Any]) -> str:
     """The page with every part between its marks made anew."""
-    for name, part in PARTS.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
-        page, count = re.subn(
-            pattern, lambda found, part=part: f"{found[1]}{part(report)}\n{found[2]}", page, flags=re.S
-        )
-        if count != 1:
-            raise ValueError(f"the page must have one <!-- {name} --> ... <!-- end of {name} -->, has {count}")
-    return page
+    return fill(page, {name: part(report) for name, part in PARTS.items()})
 
 
 def _signed(difference: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,8 +13,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from pages import fill
+
 from bmretriever_integrations.checkpoints import RELEASED, Checkpoint
 from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.markdown import markdown_table
 
 ROOT = Path(__file__).parents[1]
 MEASURED = Path(__file__).with_name("pubmed_tokens.json")
@@ -169,29 +171,12 @@ def tables(measured: dict[str, Any], assumed: Assumed) -> dict[str, str]:
 
 
 def _table(rows: dict[str, Callable[[Checkpoint], str]]) -> str:
-    lines = ["| | " + " | ".join(f"`{checkpoint.name}`" for checkpoint in RELEASED) + " |", "|---" * 5 + "|"]
-    lines += [
-        f"| {name} | " + " | ".join(cell(checkpoint) for checkpoint in RELEASED) + " |" for name, cell in rows.items()
-    ]
-    return "\n".join(lines)
+    body = [[name, *(cell(checkpoint) for checkpoint in RELEASED)] for name, cell in rows.items()]
+    return markdown_table(["", *(f"`{checkpoint.name}`" for checkpoint in RELEASED)], body)
 
 
 def _gb(size: float) -> str:
     return f"{size / 1e9:,.1f} GB" if size < 1e11 else f"{size / 1e9:,.0f} GB"
-
-
-def fill(page: str, made: dict[str, str]) -> str:
-    """
-    Put the tables between their marks.
-
-    :param page: Markdown with ``<!-- NAME -->`` before and ``<!-- end -->`` after each table.
-    :param made: of :func:`tables`.
-    """
-    for name, table in made.items():
-        page = re.sub(
-            rf"(<!-- {name} -->\n).*?(<!-- end -->)", lambda m, t=table: f"{m[1]}\n{t}\n\n{m[2]}", page, flags=re.DOTALL
-        )
-    return page
 
 
 def main(argv: Sequence[str] | None = None) -> None:

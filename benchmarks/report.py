@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pages import put_between
 from side_by_side.goals import goals_table
 from side_by_side.results import read_results
 from side_by_side.table import Result, full_tables, machine, short_tables
@@ -23,22 +24,8 @@ from bmretriever_integrations.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-BEGIN, END = "<!-- benchmark table -->", "<!-- /benchmark table -->"
-
-
-def put_between(text: str, table: str) -> str:
-    """
-    Replace what stands between the two markers.
-
-    :param text: of a Markdown file.
-    :param table: what belongs there.
-    :raises ValueError: if the markers are not there, once each and in order.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f"the lines {BEGIN} and {END} must be there once each, in this order")
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+TABLE = "benchmark table"
+"""Name of the part of a page."""
 
 
 def committed() -> list[Path]:
@@ -103,7 +90,7 @@ def main() -> int:
 
     results = [read_results(path) for path in paths]
     for page, table in ((arguments.readme, short_tables(results)), (arguments.docs, full_tables(results))):
-        write_whole(page, put_between(page.read_text(encoding="utf-8"), table).encode())
+        write_whole(page, put_between(page.read_text(encoding="utf-8"), TABLE, table).encode())
     for name, runs in charts(paths).items():
         draw_chart(arguments.docs.parent / name, runs)
     return 0

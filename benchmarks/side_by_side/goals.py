@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from side_by_side.markdown import markdown_table
+from bmretriever_integrations.markdown import markdown_table
 from side_by_side.options import CASE_NAMES
 from side_by_side.results import Outcome
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bmretriever_integrations.markdown import markdown_table
 from side_by_side.goals import goals_table
-from side_by_side.markdown import markdown_table
 from side_by_side.options import CASE_NAMES
 from side_by_side.results import Outcome
 

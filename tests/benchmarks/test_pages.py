@@ -8,6 +8,7 @@ import shlex
 import pytest
 import report
 import run
+from pages import fill, put_between
 from side_by_side.results import read_results
 from side_by_side.table import full_tables, short_tables
 
@@ -18,7 +19,7 @@ RESULTS = report.committed()
 @pytest.mark.parametrize(("page", "table"), [("README.md", short_tables), ("docs/benchmarks.md", full_tables)])
 def test_tables_are_those_of_the_results(page, table):
     text = (report.ROOT / page).read_text(encoding="utf-8")
-    assert report.put_between(text, table([read_results(path) for path in RESULTS])) == text
+    assert put_between(text, report.TABLE, table([read_results(path) for path in RESULTS])) == text
 
 
 @pytest.mark.skipif(not RESULTS, reason="no result is committed yet")
@@ -35,7 +36,16 @@ def test_every_machine_has_its_chart_and_right_vectors():
 @pytest.mark.parametrize("text", ["", "<!-- benchmark table -->", "<!-- /benchmark table --><!-- benchmark table -->"])
 def test_pages_without_markers_are_left_alone(text):
     with pytest.raises(ValueError, match="must be there once each"):
-        report.put_between(text, "table")
+        put_between(text, "benchmark table", "table")
+
+
+def test_every_part_is_filled_and_what_stands_around_stays():
+    page = "a\n<!-- one -->old<!-- /one -->\nb\n<!-- two -->\n<!-- /two -->\nc\n"
+    made = "a\n<!-- one -->\n\n| 1 |\n\n<!-- /one -->\nb\n<!-- two -->\n\n| \\1 |\n\n<!-- /two -->\nc\n"
+    parts = {"one": "| 1 |", "two": r"| \1 |"}
+    assert fill(page, parts) == fill(made, parts) == made
+    with pytest.raises(ValueError, match="one <!-- three --> and one <!-- /three -->"):
+        fill(page, {**parts, "three": ""})
 
 
 def test_every_command_of_the_page_is_one():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bmretriever_integrations.evaluation.reports.json_report import MAIN_MEASURES, means_over_tasks
@@ -11,6 +11,7 @@ from bmretriever_integrations.evaluation.reports.table import grouped, notes
 from bmretriever_integrations.evaluation.systems.comparison import Result
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.markdown import markdown_table
 
 
 def write_markdown(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) -> None:
@@ -26,7 +27,7 @@ def write_markdown(path: Path, tasks: Sequence[AnyTask], results: Sequence[Resul
     means = means_over_tasks(results, tasks)
     if len(groups) > 1 and means:
         rows = [(system, f"{of[MAIN_MEASURES]:.3f}") for system, of in means.items()]
-        blocks.append(_table(("system", f"mean of the main measures of {len(tasks)} tasks"), rows))
+        blocks.append(markdown_table(("system", f"mean of the main measures of {len(tasks)} tasks"), rows))
     beside = differences(tasks, results)
     if beside:
         blocks.append(_published(beside))
@@ -49,20 +50,15 @@ def _group(tasks: Sequence[AnyTask], results: Sequence[Result]) -> str:
             (f"mean of {len(tasks)} tasks", system, *(f"{of[measure]:.3f}" for measure in measures))
             for system, of in means_over_tasks(results, tasks).items()
         ]
-    return _table(("task", "system", *measures), rows)
+    return markdown_table(("task", "system", *measures), rows)
 
 
 def _published(rows: Sequence[Difference]) -> str:
     heading = ("task", "system", "measure", "here", "published", "difference", "source of the published number")
-    return _table(
+    return markdown_table(
         heading,
         [
             (r.task, r.system, r.measure, f"{r.here:.3f}", f"{r.published:.3f}", f"{r.difference:+.3f}", r.source)
             for r in rows
         ],
     )
-
-
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [heading, ["---"] * len(heading), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
