@@ -11,7 +11,7 @@ from typing import Any
 import bm25s
 import numpy as np
 import Stemmer
-from bm25s.stopwords import STOPWORDS_EN, STOPWORDS_EN_PLUS
+from bm25s.stopwords import STOPWORDS_EN_PLUS
 from bm25s.tokenization import Tokenizer
 
 from bmretriever_integrations.evaluation.systems.comparison import Ranked
@@ -28,9 +28,6 @@ WORD = r"(?u)\b\w+\b"
 STOP_WORDS: tuple[str, ...] = STOPWORDS_EN_PLUS
 """bm25s' "english_plus", NLTK's list of 179: with Lucene's 33 alone, "what" and "how" cost questions up to 0.04 nDCG@10."""
 
-LUCENE_WORD = re.compile(r"\w+(?:['\u2019.]\w+)*")
-"""The tokens of Lucene's StandardTokenizer in Latin text: an apostrophe or a full stop between letters or digits joins them."""
-
 
 @dataclass(frozen=True)
 class Analyzer:
@@ -45,14 +42,8 @@ class Analyzer:
         return Tokenizer(splitter=self.split, stopwords=list(self.stop_words), stemmer=Stemmer.Stemmer("porter"))
 
 
-def _lucene_words(text: str) -> list[str]:
-    return [re.sub(r"['\u2019]s$", "", word) for word in LUCENE_WORD.findall(text)]
-
-
 ENGLISH = Analyzer("english", re.compile(WORD).findall, STOP_WORDS)
 """The default tokens: words without English stop words, stemmed."""
-LUCENE = Analyzer("lucene", _lucene_words, STOPWORDS_EN)
-"""Lucene's EnglishAnalyzer, which Anserini's published BEIR numbers come from: possessives cut off, 33 stop words."""
 
 
 class Bm25:
@@ -62,7 +53,7 @@ class Bm25:
 
     def __init__(self, analyzer: Analyzer = ENGLISH) -> None:
         """
-        :param analyzer: how text becomes words; :data:`LUCENE` is for the comparison with Anserini.
+        :param analyzer: how text becomes words; another one is for comparisons with other programs.
         """
         self._analyzer = analyzer
 
