@@ -38,7 +38,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32, on CUDA bfloat16"
     )
-    parser.add_argument("--layers", type=int, nargs="+", metavar="N", help="one depth, or two to draw on from; 0: all")
+    parser.add_argument(
+        "--layers",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="one number of layers, or two from which the whole is calculated; 0: all",
+    )
     parser.add_argument("--passages", type=int, metavar="N", help="in bulk (default: by model and device)")
     parser.add_argument("--queries", type=int, metavar="N", help="in bulk")
     parser.add_argument("--latency", type=int, metavar="N", help="queries a round in the case one-query")

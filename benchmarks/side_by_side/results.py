@@ -56,7 +56,7 @@ class Outcome:
 
     @property
     def is_estimate(self) -> bool:
-        """Whether the whole model's time is drawn on from two slices."""
+        """Whether the whole model's time is calculated from those of two slices."""
         return len(self.depths) > 1
 
     @property

@@ -143,7 +143,7 @@ def _ratio(outcome: Outcome, peer: str, ours: str) -> str:
     if not outcome.right(peer):
         return f"wrong vectors: cosine {outcome.cosine(peer):.4f}"
     if outcome.too_noisy(peer) or outcome.too_noisy(ours):
-        return "too noisy to draw on"
+        return "too noisy to calculate from"
     ratio = outcome.ratio(peer, ours)
     return f"**{ratio.middle:.2f}** ({ratio.low:.2f} to {ratio.high:.2f})"
 
@@ -168,7 +168,7 @@ def _number(value: float) -> str:
 def _title(outcome: Outcome) -> str:
     raw = outcome.raw
     depth = f"timed {' and '.join(map(str, outcome.depths))} of {raw['whole_depth']} layers"
-    estimate = ", drawn on to the whole" if outcome.is_estimate else ""
+    estimate = ", the whole calculated from them" if outcome.is_estimate else ""
     mean = raw["real_tokens"] / raw["texts"]
     return (
         f"**{outcome.model}, {CASE_NAMES[outcome.case]}**: {raw['texts']:,} texts of {mean:.0f} tokens on average, the longest "

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+__all__ = ["PUBMED_SAMPLE", "installed_file"]
+
 
 @dataclass(frozen=True)
 class Artefact:

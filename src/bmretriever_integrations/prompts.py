@@ -10,6 +10,17 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
+__all__ = [
+    "DEFAULT_INSTRUCTION",
+    "PAPER_INSTRUCTIONS",
+    "PASSAGE_PREFIX",
+    "PROJECT_INSTRUCTIONS",
+    "TASK_INSTRUCTIONS",
+    "passage_prompt",
+    "query_prompt",
+    "resolve_instruction",
+]
+
 PASSAGE_PREFIX = "Represent this passage\npassage: "
 
 PAPER_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(

@@ -14,6 +14,8 @@ from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
+__all__ = ["BMRetrieverBatchEmbedder"]
+
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 

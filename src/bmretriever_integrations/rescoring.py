@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from bmretriever_integrations.precision import quantize, ranges_of, restore
 
+__all__ = ["SmallVectors"]
+
 Small = Literal["float16", "int8", "binary"]
 Kept = Literal["float32", "float16"]
 

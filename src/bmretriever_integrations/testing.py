@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["ARCHITECTURES", "Architecture", "reference_encode", "write_tiny_checkpoint"]
+
 Architecture = Literal["gpt_neox", "gemma", "mistral", "llama"]
 ARCHITECTURES: tuple[Architecture, ...] = ("gpt_neox", "gemma", "mistral", "llama")
 

@@ -64,7 +64,7 @@ def test_tokens_given_to_the_network(outcomes):
     assert passages.computed_share("ours") <= 1  # packed
     assert passages.computed_share("st-default") > 1  # padded
     assert queries.computed_share("ours") < 0.8  # the instruction once for all
-    assert 0.8 < queries.computed_share("haystack") < 1.2  # one by one, a share drawn on
+    assert 0.8 < queries.computed_share("haystack") < 1.2  # one by one, a share
     assert queries.raw["contenders"]["haystack"]["share_of_texts"] < 1
 
 

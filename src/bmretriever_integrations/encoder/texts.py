@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bmretriever_integrations.prompts import lone_surrogate
+
 
 def check_texts(texts: Sequence[str], name: str) -> list[str]:
     """
@@ -21,14 +23,11 @@ def check_texts(texts: Sequence[str], name: str) -> list[str]:
     for position, text in enumerate(checked):
         if not isinstance(text, str):
             raise TypeError(f"{name}[{position}] must be a str, got {type(text).__name__}")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
+        if (half := lone_surrogate(text)) is not None:
             raise ValueError(
-                f"{name}[{position}] holds a lone surrogate (U+{ord(text[error.start]):04X} at character {error.start}), "
-                "which is no character. Repair it with "
-                "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
-            ) from None
+                f"{name}[{position}] holds a lone surrogate (U+{ord(text[half]):04X} at character {half}), which is no "
+                "character. Repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
+            )
     return checked
 
 

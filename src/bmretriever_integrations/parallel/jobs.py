@@ -69,12 +69,7 @@ def facts_of(encoder: BMRetrieverEncoder) -> Facts:
 
     :param encoder: the engine.
     """
-    return Facts(encoder.width, steady_batch_tokens(encoder), encoder.identity(), versions_here(), os.getpid())
-
-
-def versions_here() -> dict[str, str]:
-    """Name the versions of the packages that take part in making a vector."""
-    return versions_of(OF_VECTORS)
+    return Facts(encoder.width, steady_batch_tokens(encoder), encoder.identity(), versions_of(OF_VECTORS), os.getpid())
 
 
 def steady_batch_tokens(encoder: BMRetrieverEncoder) -> int:

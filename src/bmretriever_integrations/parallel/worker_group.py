@@ -12,7 +12,8 @@ from typing import Any, NoReturn, Self
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.parallel.dispatcher import SLOTS, Dispatcher, Worker
 from bmretriever_integrations.parallel.fair_queue import QueuedJob
-from bmretriever_integrations.parallel.jobs import Call, Facts, Job, Progress, versions_here
+from bmretriever_integrations.parallel.jobs import Call, Facts, Job, Progress
+from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
 
 class WorkerLostWarning(RuntimeWarning):
@@ -47,7 +48,7 @@ class WorkerGroup:
         """Refuse workers that would make different vectors."""
         one, first = self.dispatcher.workers[0], self.dispatcher.facts[0]
         for worker, facts in zip(self.dispatcher.workers, self.dispatcher.facts, strict=True):
-            for name, here in versions_here().items():
+            for name, here in versions_of(OF_VECTORS).items():
                 if facts.versions[name] != here:
                     self._refuse(
                         f"{worker.name} has {name} {facts.versions[name]} and this process {here}: install the same version"

@@ -20,8 +20,10 @@ LINKING_MEASURES = ("MRR@5", "Recall@1", "Recall@5")
 
 # Measures and wording: REPAIR (Appendix B.2), which states that it copies the paper's set-up. Counts: mteb 2.26's descriptive
 # statistics. Hub names and commits: mteb 2.26's task metadata.
-TABLE_1 = "REPAIR, Table 1 (repeats the paper's; the 1B's from BioHiCL's notes)"
-TABLE_2 = "REPAIR, Table 2 (repeats the paper's)"
+REPAIR = "REPAIR (github.com/yerimoh/REPAIR)"
+BIOHICL = "BioHiCL (arXiv 2604.15591)"
+TABLE_1 = f"{REPAIR}, Table 1, which repeats the paper's numbers; those of the 1B from {BIOHICL}"
+TABLE_2 = f"{REPAIR}, Table 2, which repeats the paper's numbers"
 WORDED_HERE = "The paper's exact instruction is not published; this one is worded here after its description."
 
 _RECORDS = (
@@ -120,7 +122,7 @@ _RECORDS = (
             example="pubmedqa ori_pqal.json",
         ),
         published={"1B": {"Recall@1": 0.810}},
-        source="BioHiCL's notes",
+        source=BIOHICL,
         notes=(
             WORDED_HERE,
             "Which part of PubMedQA the paper took, and which text is the passage, is not published; here it is the conclusion.",

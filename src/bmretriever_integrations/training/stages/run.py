@@ -8,7 +8,6 @@ import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.training.stages import data as pairs
 from bmretriever_integrations.training.stages import state
 from bmretriever_integrations.training.stages.settings import StageSettings
+from bmretriever_integrations.versions import versions_of
 
 PACKAGES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "peft")
 
@@ -159,7 +159,7 @@ def _record(trainer: Any, settings: StageSettings, processes: int) -> dict[str, 
         "processes": processes,
         "device": _device_name(trainer.args.device),
         "settings": settings.model_dump(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": versions_of(PACKAGES),
         "commit": _commit(),
     }
 
