@@ -1,50 +1,47 @@
 """
 Write docs/tested-versions.md: each requirement of the package with the versions that the tests ran with.
 
-    .venv/bin/python docs/tested_versions.py --lowest .venv-lowest/bin/python
+    .venv/bin/python docs/tested_versions.py
 
-Run it after a change of pyproject.toml or constraints.txt. Without --lowest that column stays as the page has it.
+Run it after a change of pyproject.toml, constraints.txt or the lists that `make lowest-versions` writes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.metadata import distributions
+from itertools import chain
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "tested-versions.md"
 OURS = "bmretriever-integrations"
 NOT_RUN = "-"
 ROW = re.compile(r"^\| ([\w.-]+) \| ([^|]+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
-LIST_INSTALLED = (
-    "import json, platform; from importlib.metadata import distributions; "
-    "print(json.dumps({'python': platform.python_version(), **{d.name: d.version for d in distributions()}}))"
-)
+LOWEST = (".ci/lowest.txt", ".ci/lowest-train.txt")
 TEXT = """\
 # Tested versions
 
 <!-- made by docs/tested_versions.py; change that, not this page -->
 
 The package asks for ranges. All tests run with the newest versions below, which `constraints.txt` pins, and the tests of the
-`lowest` column run with the oldest releases that each range allows. A dash means that no test ran with the package in that
-environment. All of it ran on Linux without a GPU; [Speed](speed.md#what-was-run-and-what-was-not) says what ran on a GPU.
+`lowest` column, `make test-lowest`, run with the oldest releases that the ranges allow together: training needs newer ones of
+some packages than the rest. A dash means that no test ran with the package in that environment. All of it ran on Linux
+without a GPU; [Speed](speed.md#what-was-run-and-what-was-not) says what ran on a GPU.
 
 | package | range | extra | newest | lowest |
 |---|---|---|---|---|
 {rows}
-
-The engine's tests also run with transformers 4.57, the oldest that the package supports: `make test-transformers4`.
 """
 
 
@@ -64,11 +61,21 @@ def requirements() -> dict[str, tuple[str, set[str]]]:
     return found
 
 
-def pins() -> dict[str, str]:
-    """Name -> version, of constraints.txt."""
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+def pins(file: str = "constraints.txt") -> dict[str, str]:
+    """Name -> version, of a list of pinned versions."""
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     found = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
     return {canonicalize_name(one.name): next(iter(one.specifier)).version for one in found}
+
+
+def lowest() -> dict[str, str]:
+    """Name -> the lowest version of its range that tests ran with."""
+    ranges = requirements()
+    found: dict[str, str] = {}
+    for name, version in chain.from_iterable(pins(file).items() for file in LOWEST):
+        if name in ranges and SpecifierSet(ranges[name][0]).contains(version):
+            found[name] = min(version, found.get(name, version), key=Version)
+    return found
 
 
 def rows_of(page: str) -> dict[str, tuple[str, ...]]:
@@ -102,9 +109,7 @@ def _named(found: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def main() -> int:
     """Write the page, unless this environment is not that of constraints.txt."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lowest", type=Path, help="Python of the environment with the lowest versions")
-    given = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     here = _named((one.name, one.version) for one in distributions())
     pinned = pins()
     wrong = [name for name in requirements() if name in pinned and here.get(name) != pinned[name]]
@@ -112,13 +117,7 @@ def main() -> int:
         sys.stderr.write(f"this environment is not that of constraints.txt: {', '.join(wrong)} differ; run make test\n")
         return 2
     newest = {**{name: pinned[name] for name in requirements() if name in pinned}, "python": platform.python_version()}
-    if given.lowest is None:
-        old = rows_of(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
-        lowest = {name: cells[3] for name, cells in old.items()}
-    else:
-        done = subprocess.run([given.lowest, "-c", LIST_INSTALLED], capture_output=True, text=True, check=True)
-        lowest = _named(json.loads(done.stdout).items())
-    PAGE.write_text(page_of(newest, lowest), encoding="utf-8")
+    PAGE.write_text(page_of(newest, lowest()), encoding="utf-8")
     return 0
 
 

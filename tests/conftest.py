@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers.utils import logging as transformers_logging
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when Triton is imported, by whomever
 
+from transformers import PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.export import export_checkpoint
+from bmretriever_integrations.forward.flat import FlatForward
+from bmretriever_integrations.forward.plain import PlainForward
+from bmretriever_integrations.forward.prefix import Prefix, PrefixCache
 from bmretriever_integrations.testing import Architecture, write_tiny_checkpoint
 
 
@@ -50,30 +58,75 @@ def transformers_is_heard() -> None:
     transformers_logging.set_verbosity_warning()
 
 
-class WatchedForward:
-    """Stands in for an engine's way to run its network: ``around(run, lengths)`` is called for each batch and calls ``run()``."""
-
-    def __init__(self, forward: Any, around: Callable[[Callable[[], Any], list[int]], Any]) -> None:
-        self.network, self.name, self.pads, self.reuses_prefix = (
-            forward.network,
-            forward.name,
-            forward.pads,
-            forward.reuses_prefix,
-        )
-        self._forward, self._around = forward, around
-
-    def __call__(self, rows: list[list[int]], shared: int = 0) -> Any:
-        return self._around(lambda: self._forward(rows, shared), [len(row) - shared for row in rows])
+Around = Callable[[Callable[[], Any], list[int]], Any]
 
 
 @pytest.fixture
-def watch() -> Callable[..., None]:
-    """A function: engine, ``around`` -> every batch of the engine goes through ``around``."""
+def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Around | None], None]:
+    """A function: ``around`` -> ``around(run, lengths)`` is called for each later batch of any engine and calls ``run()``."""
+    current: list[Around] = []
 
-    def replace(engine: Any, around: Callable[[Callable[[], Any], list[int]], Any]) -> None:
-        engine.runner.forward = WatchedForward(engine.runner.forward, around)
+    def watched(way: type) -> None:
+        plain = way.__call__
+
+        def call(self: Any, rows: list[list[int]], shared: int = 0) -> Any:
+            if not current:
+                return plain(self, rows, shared)
+            return current[0](lambda: plain(self, rows, shared), [len(row) - shared for row in rows])
+
+        monkeypatch.setattr(way, "__call__", call)
+
+    for way in (FlatForward, PlainForward):
+        watched(way)
+
+    def replace(around: Around | None) -> None:
+        current[:] = [] if around is None else [around]
 
     return replace
+
+
+@dataclass
+class Prefixes:
+    """What engines keep of their instructions."""
+
+    computed: list[Prefix] = field(default_factory=list)
+    """Each as it was computed."""
+    caches: dict[int, PrefixCache] = field(default_factory=dict)
+    """Of each engine that looked one up."""
+
+    @property
+    def kept(self) -> int:
+        """How many are in memory."""
+        return sum(map(len, self.caches.values()))
+
+
+@pytest.fixture
+def prefixes(monkeypatch: pytest.MonkeyPatch) -> Prefixes:
+    """The prefixes that engines compute and keep from now on."""
+    seen, plain = Prefixes(), PrefixCache.get
+
+    def get(self: PrefixCache, ids: tuple[int, ...], compute: Callable[[tuple[int, ...]], Prefix]) -> Prefix:
+        def computed(ids: tuple[int, ...]) -> Prefix:
+            seen.computed.append(compute(ids))
+            return seen.computed[-1]
+
+        seen.caches[id(self)] = self
+        return plain(self, ids, computed)
+
+    monkeypatch.setattr(PrefixCache, "get", get)
+    return seen
+
+
+@pytest.fixture
+def new_networks() -> Callable[[], list[weakref.ref[Any]]]:
+    """A function -> the networks that were made since the test began and are in memory, none of them held."""
+
+    def all_networks() -> list[Any]:
+        gc.collect()
+        return [thing for thing in gc.get_objects() if issubclass(type(thing), PreTrainedModel)]
+
+    before = weakref.WeakSet(all_networks())
+    return lambda: [weakref.ref(network) for network in all_networks() if network not in before]
 
 
 @dataclass(frozen=True)
@@ -135,6 +188,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Architecture], P
         return made[architecture]
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def encoder(tiny: Callable[[Architecture], Path]) -> Iterator[BMRetrieverEncoder]:
+    """One engine for all tests that leave it as it is."""
+    with BMRetrieverEncoder(tiny("llama"), dtype="float32", device="cpu") as engine:
+        yield engine
 
 
 WORDS = [

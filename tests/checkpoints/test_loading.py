@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 
 from bmretriever_integrations import BMRetrieverEncoder
@@ -165,15 +166,11 @@ def test_repr_says_what_matters_and_hides_the_token(tiny):
     assert "closed" in repr(encoder)
 
 
-def test_close_frees_the_weights(tiny):
-    import gc
-    import weakref
-
+def test_close_frees_the_weights(tiny, new_networks):
     encoder = BMRetrieverEncoder(tiny("llama"))
-    network = weakref.ref(encoder.runner.forward.network)
+    assert new_networks()
     encoder.close()
-    gc.collect()
-    assert network() is None
+    assert not new_networks()
 
 
 def test_cuda_without_a_number_is_the_current_device(monkeypatch):
@@ -209,7 +206,8 @@ def test_bars_are_shown_only_where_they_are_wanted(tiny, capfd):
     encoder.encode_passages(TEXTS)
     assert capfd.readouterr() == ("", "")
     encoder = BMRetrieverEncoder(folder, progress=True)
-    assert "Loading weights" in capfd.readouterr().err
+    if int(transformers.__version__.split(".")[0]) >= 5:  # an older one shows none for a single file
+        assert "Loading weights" in capfd.readouterr().err
     encoder.encode_queries(["one question"])
     assert capfd.readouterr() == ("", "")
     encoder.encode_passages(TEXTS)

@@ -151,9 +151,12 @@ def test_arguments_are_declared_without_the_evaluation_packages():
         "import argparse, sys\n"
         "for name in ('bm25s', 'ir_measures', 'matplotlib', 'Stemmer', 'torch', 'rich'): sys.modules[name] = None\n"
         "from bmretriever_integrations.commands import evaluate\n"
-        "evaluate.add_arguments(argparse.ArgumentParser())\n"
+        "parser = argparse.ArgumentParser()\n"
+        "evaluate.add_arguments(parser)\n"
+        "print(parser.parse_args(['folder', '--model', 'mini']).model)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("['mini']\n", "")
 
 
 def test_missing_packages_are_named_with_the_command_that_installs_them(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -35,17 +34,13 @@ def manifest(folder: Path) -> dict:
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)])
-def test_help_has_an_example_and_is_quick(arguments: list[str]) -> None:
-    before = os.times()
+def test_help_has_an_example(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bmretriever_integrations", *arguments, "--help"],
         capture_output=True,
         text=True,
         check=True,
     )
-    after = os.times()
-    took = after.children_user + after.children_system - before.children_user - before.children_system
-    assert took < 1, f"{took:.2f} s of computing"  # half of it on an idle machine; torch alone would take two
     assert done.stderr == ""
     for word in [COMMANDS[name].example for name in arguments] or COMMANDS:
         assert word in done.stdout
@@ -199,10 +194,10 @@ def test_models_lists_every_checkpoint_and_what_is_here(tmp_path: Path, monkeypa
 
 def test_a_reader_that_leaves_early_is_no_error(made: Path) -> None:
     search = [sys.executable, "-m", "bmretriever_integrations", "search", str(made / "i"), "q", "--json"]
-    process = subprocess.Popen(search, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait() == 0
+    with subprocess.Popen(search, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
 
 
 def test_snippet_shows_where_the_questions_words_are() -> None:

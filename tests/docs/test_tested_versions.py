@@ -26,8 +26,9 @@ def rows(script):
 
 def test_page_is_what_the_script_makes_of_the_project(script, rows):
     newest = {**script.pins(), "python": rows["python"][2]}
-    lowest = {name: cells[3] for name, cells in rows.items()}
-    assert script.page_of(newest, lowest) == script.PAGE.read_text(encoding="utf-8"), "run docs/tested_versions.py"
+    assert script.page_of(newest, script.lowest()) == script.PAGE.read_text(encoding="utf-8"), (
+        "run docs/tested_versions.py"
+    )
 
 
 def test_versions_lie_in_their_ranges(script, rows):

@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,7 +31,7 @@ def test_sixteen_threads_get_the_same_vectors_one_batch_at_a_time(tiny, watch):
         inside.pop()
         return result
 
-    watch(encoder, counted)
+    watch(counted)
     with ThreadPoolExecutor(16) as pool:
         results = list(pool.map(lambda number: encoder.encode_passages(TEXTS[number::16]), list(range(16)) * 3))
     for number, vectors in zip(list(range(16)) * 3, results, strict=True):
@@ -48,21 +49,31 @@ async def test_two_hundred_coroutines(tiny):
 
 def test_a_query_need_not_wait_for_the_end_of_a_corpus(tiny, watch):
     encoder = BMRetrieverEncoder(tiny("llama"), max_batch_tokens=64)
+    question = encoder.encode_queries(["one question"])
+    begun, asked, batches, order = threading.Event(), threading.Event(), [], []
 
-    def slow(run, lengths):
-        time.sleep(0.005)
+    def held(run, lengths):
+        batches.append(lengths)
+        if len(batches) == 3:  # the corpus has its turn: it ends when the question waits for the next one
+            begun.set()
+            assert asked.wait(10)
+            time.sleep(0.05)  # from asking to waiting
         return run()
 
-    watch(encoder, slow)
-    corpus = threading.Thread(
-        target=encoder.encode_passages, args=([f"{text} {turn}" for text in TEXTS for turn in range(3)],)
-    )
-    corpus.start()
-    time.sleep(0.1)
-    for _ in range(5):
-        encoder.encode_queries(["one question"])
-    assert corpus.is_alive()  # five queries got through while hundreds of batches were still to come
-    corpus.join()
+    def ask():
+        assert begun.wait(10)
+        asked.set()
+        assert np.array_equal(encoder.encode_queries(["one question"]), question)
+        order.append(f"question, after {len(batches)} batches")
+
+    watch(held)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask)
+        encoder.encode_passages([f"{text} {turn}" for text in TEXTS for turn in range(3)])
+        order.append("corpus")
+        answer.result(10)
+    assert order[0].startswith("question")
+    assert len(batches) > 100
 
 
 def test_equal_settings_share_one_engine_and_the_last_one_frees_it(tiny):
@@ -97,7 +108,7 @@ def test_a_failed_load_leaves_nothing_behind(tmp_path):
 
 def test_nan_is_an_error_not_a_vector(tiny, watch):
     encoder = BMRetrieverEncoder(tiny("llama"))
-    watch(encoder, lambda run, lengths: run() * float("nan"))
+    watch(lambda run, lengths: run() * float("nan"))
     with pytest.raises(FloatingPointError, match=r"2 of 2 vectors .* \(rows 0, 1\)"):
         encoder.encode_passages(["a", "b", "a"])
 

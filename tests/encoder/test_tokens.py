@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
+from bmretriever_integrations.encoder import tokens as tokens_module
 from bmretriever_integrations.encoder.texts import check_texts
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.testing import ARCHITECTURES
@@ -94,14 +95,25 @@ def test_texts_that_no_tokenizer_can_take_are_refused():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_template_is_what_stays_of_it_before_other_texts(tiny, architecture, monkeypatch):
-    monkeypatch.setattr("bmretriever_integrations.encoder.tokens.TEMPLATES_KEPT", 2)
+def test_a_template_is_what_stays_of_it_before_other_texts(tiny, architecture):
     tokens = PromptTokenizer(AutoTokenizer.from_pretrained(tiny(architecture)), 64)
-    for _ in range(2):  # computed, forgotten, computed again
+    for _ in range(2):  # computed, then remembered
         for instruction in ("Find what helps", "Answer", "Refute it"):
             template = f"{instruction}\nQuery: "
             ids = tokens.template(template)
             for text in ("Metformin", "does", "7 days", "αβγ"):
                 assert tokens([template + text])[0][: len(ids)] == ids
             assert len(tokens([template])[0]) - 1 - len(ids) <= 1  # nothing but the last space is given up
-    assert len(tokens._templates) <= 2
+
+
+def test_a_template_is_computed_once_and_only_so_many_are_remembered(tiny, monkeypatch):
+    computed = []
+    monkeypatch.setattr(tokens_module, "TEMPLATES_KEPT", 2)
+    monkeypatch.setattr(tokens_module, "common_start", lambda rows: computed.append(rows[0]) or rows[0])
+    tokens = PromptTokenizer(AutoTokenizer.from_pretrained(tiny("llama")), 64)
+    for instruction in ("one", "two", "one", "two"):
+        tokens.template(f"{instruction}\nQuery: ")
+    assert len(computed) == 2
+    for instruction in ("three", "one", "two"):  # the two before make room for the third
+        tokens.template(f"{instruction}\nQuery: ")
+    assert len(computed) == 5

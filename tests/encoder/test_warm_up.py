@@ -10,7 +10,6 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.encoder.tokens import shared_tokens
 from bmretriever_integrations.encoder.warm_up import SPANS
 from bmretriever_integrations.forward.choose import choose_forward
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, passage_prompt, query_prompt
@@ -24,7 +23,7 @@ def relative_error(vectors, reference):
     return (np.linalg.norm(vectors - reference, axis=1) / np.linalg.norm(reference, axis=1)).max()
 
 
-def test_says_what_it_did_and_what_it_cost(tiny):
+def test_says_what_it_did_and_what_it_cost(tiny, prefixes):
     encoder = BMRetrieverEncoder(tiny("gpt_neox"))
     report = encoder.warm_up("scifact")
     names = [name for name, _ in report.steps]
@@ -32,9 +31,9 @@ def test_says_what_it_did_and_what_it_cost(tiny):
     assert names[-1] == "one query, ready"
     assert all(seconds > 0 for _, seconds in report.steps)
     assert str(report).splitlines()[-1] == f"{report.seconds:8.2f} s  together"
-    assert len(encoder.runner.forward.prefixes) == 1
+    assert len(prefixes.computed) == 1
     encoder.encode_queries(["fever"], "scifact")
-    assert len(encoder.runner.forward.prefixes) == 1  # the first query found it
+    assert len(prefixes.computed) == 1  # the first query found it
 
 
 def test_lengths_that_no_query_can_have_are_refused(tiny):
@@ -46,14 +45,13 @@ def test_lengths_that_no_query_can_have_are_refused(tiny):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_single_rows_run_in_a_graphs_fixed_shape(tiny, architecture):
+def test_single_rows_run_in_a_graphs_fixed_shape(tiny, architecture, monkeypatch):
     """On the CPU the fixed shape is run as it is: what a graph replays is proved, replaying it is not."""
-    encoder = BMRetrieverEncoder(tiny(architecture), dtype="float32")
+    encoder = BMRetrieverEncoder(tiny(architecture), dtype="float32", device="cpu")
     task = TASK_INSTRUCTIONS["scifact"]
-    (ids,) = encoder.tokenizer([query_prompt(task, "a")])
-    common = ids[: shared_tokens([ids], encoder.tokenizer.template(query_prompt(task, "")))]
-    for span in (4, 16):
-        encoder.runner.record(common, span)
+    with monkeypatch.context() as patch:
+        patch.setattr(encoder, "device", torch.device("cuda"))  # graphs are for CUDA alone
+        encoder.warm_up(task, spans=[4, 16])
     assert "2 graphs" in repr(encoder)
     reference = reference_encode(tiny(architecture), [query_prompt(task, text) for text in QUERIES])
     for _ in range(2):  # nothing of the row before is left
@@ -61,18 +59,19 @@ def test_single_rows_run_in_a_graphs_fixed_shape(tiny, architecture):
         assert relative_error(vectors, reference) <= 1e-5
 
 
-def test_a_row_takes_the_shortest_graph_that_holds_it(tiny, monkeypatch):
-    forward = choose_forward(AutoModel.from_pretrained(tiny("gemma")).eval(), 0)
-    decoder, tokens = type(forward._decoder), []
-    run_body = decoder._run_body
+def recordable(folder):
+    """A way to run a network, and a list of the tokens of each run of its first layer."""
+    network = AutoModel.from_pretrained(folder).eval()
+    tokens = []
+    network.layers[0].register_forward_hook(lambda _module, inputs, _output: tokens.append(inputs[0].shape[1]))
+    return choose_forward(network, 0), tokens
 
-    def counted(self, ids, positions, layout):
-        tokens.append(len(ids))
-        return run_body(self, ids, positions, layout)
 
-    monkeypatch.setattr(decoder, "_run_body", counted)
+def test_a_row_takes_the_shortest_graph_that_holds_it(tiny):
+    forward, tokens = recordable(tiny("gemma"))
     for span in (4, 8):
         forward.record([], span)
+    tokens.clear()
     for length in (3, 4, 5, 9):
         forward([[5] * length])
     forward([[5] * 3, [6] * 3])  # two rows are no single row
@@ -81,11 +80,13 @@ def test_a_row_takes_the_shortest_graph_that_holds_it(tiny, monkeypatch):
 
 def test_a_graph_is_recorded_once_and_not_kept_beyond_compiling(tiny):
     """One that goes would take the workspace of the others' matrix products with it."""
-    forward = choose_forward(AutoModel.from_pretrained(tiny("gemma")).eval(), 0)
-    forward.record([], 8)
-    kept = forward._replays[()][8]
-    forward.record([], 8)
-    assert forward._replays[()][8] is kept
+    forward, tokens = recordable(tiny("gemma"))
+    forward.record([5, 6], 8)
+    ran = len(tokens)
+    assert ran >= 1
+    forward.record([5, 6], 8)
+    assert len(tokens) == ran
+    assert "1 graphs" in forward.name
     forward.compile()
     assert "graphs" not in forward.name
 

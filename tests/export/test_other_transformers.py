@@ -1,7 +1,7 @@
 """
 A folder written under one transformers gives the same ids and vectors under the other: 4.57 and 5.x, both ways.
 
-Runs in either of two environments, ``.venv`` (5.x) and ``.venv-transformers4``, where the other one is there as well.
+Runs in either of two environments, ``.venv`` (5.x) and ``.venv-lowest``, where the other one is there as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
 
 OLD = int(transformers.__version__.split(".")[0]) < 5
-OTHER = Path(__file__).parents[2] / (".venv" if OLD else ".venv-transformers4") / "bin" / "python"
+OTHER = Path(__file__).parents[2] / (".venv" if OLD else ".venv-lowest") / "bin" / "python"
 TEXTS = ["", "aspirin lowers fever", "text <s> with <|endoftext|> and <eos> inside", "é 漢字 🙂", "heart " * 700]
 PROMPTS = [passage_prompt(text) for text in TEXTS]
 READER = """
@@ -58,9 +58,7 @@ def unusual(raw, folder):
     return folder
 
 
-@pytest.mark.skipif(
-    not OTHER.exists(), reason=f"{OTHER.parents[1].name} is not there: make test-transformers4 makes it"
-)
+@pytest.mark.skipif(not OTHER.exists(), reason=f"{OTHER.parents[1].name} is not there: make test-lowest makes it")
 def test_written_here_read_there(tiny, tmp_path, error):
     from transformers import AutoTokenizer
 

@@ -19,7 +19,7 @@ QUERY_PREFIX = query_prompt(DEFAULT_INSTRUCTION, "")
 
 
 @pytest.fixture
-def check(exported, tiny, architecture, error):
+def assert_only_the_export_is_right(exported, tiny, architecture, error):
     """A function: how a tool embeds QUERIES and PASSAGES from a folder -> asserts that only the exported one is right."""
 
     def compare(embed, titles=("", "", "")):
@@ -36,17 +36,17 @@ def check(exported, tiny, architecture, error):
     return compare
 
 
-def test_sentence_transformers(check):
+def test_sentence_transformers(assert_only_the_export_is_right):
     from sentence_transformers import SentenceTransformer
 
     def embed(folder):
         model = SentenceTransformer(folder, device="cpu")
         return model.encode(QUERIES, prompt=QUERY_PREFIX), model.encode(PASSAGES, prompt=PASSAGE_PREFIX)
 
-    check(embed)
+    assert_only_the_export_is_right(embed)
 
 
-def test_haystack_s_own_embedders(check):
+def test_haystack_s_own_embedders(assert_only_the_export_is_right):
     stock = pytest.importorskip("haystack_integrations.components.embedders.sentence_transformers")
     from haystack import Document
     from haystack.utils import ComponentDevice
@@ -62,7 +62,7 @@ def test_haystack_s_own_embedders(check):
         queries = [of_text.run(text)["embedding"] for text in QUERIES]
         return queries, [document.embedding for document in of_documents.run(documents)["documents"]]
 
-    check(embed, TITLES)
+    assert_only_the_export_is_right(embed, TITLES)
 
 
 def test_haystack_takes_the_folder_s_prompts_by_name(exported, tiny, architecture, error):
@@ -80,7 +80,7 @@ def test_haystack_takes_the_folder_s_prompts_by_name(exported, tiny, architectur
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["sync", "async"])
-def test_llama_index_s_own_embedding(check, monkeypatch, waits):
+def test_llama_index_s_own_embedding(assert_only_the_export_is_right, monkeypatch, waits):
     stock = pytest.importorskip("llama_index.embeddings.huggingface").HuggingFaceEmbedding
     monkeypatch.setattr(stock._embed_with_retry.retry, "sleep", lambda seconds: None)
 
@@ -93,11 +93,11 @@ def test_llama_index_s_own_embedding(check, monkeypatch, waits):
             return queries, asyncio.run(model.aget_text_embedding_batch(PASSAGES))
         return queries, model.get_text_embedding_batch(PASSAGES)
 
-    check(embed)
+    assert_only_the_export_is_right(embed)
 
 
 @pytest.mark.filterwarnings("ignore:.*(not valid|expected format).*:UserWarning")  # it knows its own tasks' names only
-def test_mteb_s_own_wrapper(check, exported, architecture):
+def test_mteb_s_own_wrapper(assert_only_the_export_is_right, exported, architecture):
     mteb = pytest.importorskip("mteb")
     from datasets import Dataset
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
@@ -114,4 +114,4 @@ def test_mteb_s_own_wrapper(check, exported, architecture):
         assert model.model.similarity_fn_name == ("dot" if exported(architecture) == Path(folder) else "cosine")
         return queries, passages
 
-    check(embed)
+    assert_only_the_export_is_right(embed)

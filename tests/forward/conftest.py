@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bmretriever_integrations.forward.choose import _varlen_agrees
+from bmretriever_integrations.forward.choose import varlen_agrees
 from bmretriever_integrations.forward.varlen import varlen_kernel
 
 
@@ -49,8 +49,8 @@ def plain_meaning() -> Callable[..., Tensor]:
 @pytest.fixture(autouse=True)
 def kernel_is_chosen_anew() -> Iterator[None]:
     """Tests put other kernels in its place."""
-    for cached in (varlen_kernel, _varlen_agrees):
+    for cached in (varlen_kernel, varlen_agrees):
         cached.cache_clear()
     yield
-    for cached in (varlen_kernel, _varlen_agrees):
+    for cached in (varlen_kernel, varlen_agrees):
         cached.cache_clear()

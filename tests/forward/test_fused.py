@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import warnings
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from transformers import AutoConfig, AutoModel
 
 from bmretriever_integrations.forward import fused, layout
 from bmretriever_integrations.forward.choose import choose_forward
+from bmretriever_integrations.forward.decoder import FlatDecoder
 from bmretriever_integrations.forward.flat import FlatForward
 from bmretriever_integrations.forward.projections import attention_of, window_of
 from bmretriever_integrations.testing import ARCHITECTURES
@@ -30,6 +30,19 @@ pytestmark = pytest.mark.gpu
 
 def noise(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(DEVICE)
+
+
+@pytest.fixture
+def fuses(monkeypatch):
+    """Decoders take their fused twins here as they do on CUDA."""
+    plain = FlatDecoder.__init__
+
+    def init(self, network, way):
+        plain(self, network, way)
+        if DEVICE == "cpu":
+            self.fuse()
+
+    monkeypatch.setattr(FlatDecoder, "__init__", init)
 
 
 @pytest.mark.parametrize("plus_one", [True, False])
@@ -87,7 +100,7 @@ def test_only_mistral_has_windows(tiny):
 
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_fused_layers_equal_one_row_at_a_time(tiny, architecture, layers):
+def test_fused_layers_equal_one_row_at_a_time(tiny, fuses, architecture, layers):
     torch.manual_seed(layers)
     config = AutoConfig.from_pretrained(tiny(architecture), num_hidden_layers=layers)
     network = AutoModel.from_config(config).eval().to(DEVICE)
@@ -98,9 +111,8 @@ def test_fused_layers_equal_one_row_at_a_time(tiny, architecture, layers):
             [network(input_ids=torch.tensor([row], device=DEVICE)).last_hidden_state[0, -1] for row in rows]
         )
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
-    for way, pads in (("grouped", False), ("grouped", True)):
-        forward = FlatForward(network, 0, way=way, pads=pads)
-        forward._decoder.fuse()
+    for pads in (False, True):
+        forward = FlatForward(network, 0, way="grouped", pads=pads)
         assert "fused" in forward.name
         for shared in (0, 4, 9):
             torch.testing.assert_close(forward(rows, shared), alone, rtol=1e-4, atol=1e-5)
@@ -108,28 +120,28 @@ def test_fused_layers_equal_one_row_at_a_time(tiny, architecture, layers):
 
 
 def test_compiling_takes_the_layers_as_transformers_has_them(tiny):
-    forward = FlatForward(AutoModel.from_pretrained(tiny("mistral")).eval().to(DEVICE), 0, way="grouped", pads=False)
-    forward._decoder.fuse()
-    forward.compile()
-    assert "fused" not in forward.name
-    assert not any(isinstance(module, fused.FusedNorm) for module in forward._decoder.body.modules())
+    decoder = FlatDecoder(AutoModel.from_pretrained(tiny("mistral")).eval().to(DEVICE), "grouped")
+    decoder.fuse()
+    assert decoder.is_fused
+    assert any(isinstance(module, fused.FusedNorm) for module in decoder.body.modules())
+    decoder.compile()
+    assert not decoder.is_fused
+    assert not any(isinstance(module, fused.FusedNorm) for module in decoder.body.modules())
 
 
-def test_what_is_not_right_is_not_taken(tiny, monkeypatch):
+def test_what_is_not_right_is_not_taken(tiny, fuses, monkeypatch):
     """A family that norms otherwise, say: the layers stay, and a warning says so."""
     network = AutoModel.from_pretrained(tiny("gemma")).eval().to(DEVICE)
     rows = [[5, 6, 7, 8], [9, 10]]
     plain = choose_forward(network, 0, "plain")(rows)
-    forward = FlatForward(network, 0, way="grouped", pads=False)
 
     def broken(*_arguments):
         raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable")
 
     for wrong, message in ((lambda given, *_: given, "not right on"), (broken, "not possible on .*C compiler")):
         monkeypatch.setattr(kernels, "rms_norm", wrong)
-        forward._decoder._use_own_layers()
         with pytest.warns(UserWarning, match=message):
-            forward._decoder.fuse()
+            forward = FlatForward(network, 0, way="grouped", pads=False)
         assert "fused" not in forward.name
         torch.testing.assert_close(forward(rows), plain, rtol=1e-4, atol=1e-5)
 
@@ -142,29 +154,27 @@ def test_old_gpus_are_left_alone(tiny, monkeypatch):
     assert not fused.can_fuse(layer, None)
 
 
-def test_without_triton_nothing_is_said(tiny, monkeypatch):
+def test_without_triton_nothing_is_said(tiny, fuses, monkeypatch):
+    """A warning would be an error here."""
     monkeypatch.setattr(fused.importlib.util, "find_spec", lambda name: None)
     forward = FlatForward(AutoModel.from_pretrained(tiny("llama")).eval(), 0, way="grouped", pads=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        forward._decoder.fuse()
     assert forward.name == "packed, grouped attention"
 
 
 def test_kept_keys_and_values_are_those_of_the_plain_layers(tiny):
     """A shared prefix is run by fused layers and read by them; rotation in place must not reach what is kept twice."""
     network = AutoModel.from_pretrained(tiny("gpt_neox")).eval().to(DEVICE)
-    forward = FlatForward(network, 0, way="grouped", pads=False)
+    decoder = FlatDecoder(network, "grouped")
     ids = torch.tensor([5, 6, 7, 8], device=DEVICE)
 
     def kept():
         batch = layout.Layout((4,), (4,), torch.device(DEVICE), kept=[])
         with torch.inference_mode():
-            return forward._decoder.keys_and_values(ids, batch)
+            return decoder.keys_and_values(ids, batch)
 
-    forward._decoder._use_own_layers()
     plain = kept()
-    forward._decoder.fuse()
+    decoder.fuse()
+    assert decoder.is_fused
     for found, wanted in zip(kept(), plain, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from bmretriever_integrations import BMRetrieverEncoder
-from bmretriever_integrations.encoder.tokens import shared_tokens
+from bmretriever_integrations.encoder.tokens import PromptTokenizer, shared_tokens
 from bmretriever_integrations.forward import prefix
 from bmretriever_integrations.forward.prefix import PrefixCache
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, query_prompt
@@ -22,7 +23,7 @@ AWKWARD = [
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_vectors_equal_the_reference_for_many_instructions_and_beginnings(tiny, architecture):
+def test_vectors_equal_the_reference_for_many_instructions_and_beginnings(tiny, architecture, prefixes):
     instructions = [
         *sorted(set(TASK_INSTRUCTIONS.values()))[:6],
         "Find it:",
@@ -40,7 +41,7 @@ def test_vectors_equal_the_reference_for_many_instructions_and_beginnings(tiny, 
     for vectors in (together, alone):
         errors = np.linalg.norm(vectors - reference, axis=1) / np.linalg.norm(reference, axis=1)
         assert errors.max() <= 1e-5
-    assert len(encoder.runner.forward.prefixes) > 0
+    assert prefixes.computed
 
 
 def test_what_is_shared_is_read_off_the_ids():
@@ -56,12 +57,12 @@ def test_what_is_shared_is_read_off_the_ids():
 def test_rows_are_run_without_the_instruction(tiny, watch):
     seen = []
     encoder = BMRetrieverEncoder(tiny("gpt_neox"))
-    whole = encoder.tokenizer([query_prompt(TASK_INSTRUCTIONS["scifact"], text) for text in ("fever", "stroke")])
-    watch(encoder, lambda run, lengths: seen.append(sum(lengths)) or run())
+    tokens = PromptTokenizer(AutoTokenizer.from_pretrained(tiny("gpt_neox")), 512)
+    whole = tokens([query_prompt(TASK_INSTRUCTIONS["scifact"], text) for text in ("fever", "stroke")])
+    watch(lambda run, lengths: seen.append(sum(lengths)) or run())
     encoder.encode_queries(["fever", "stroke"], "scifact")
     assert seen[0] < sum(map(len, whole)) / 3
     plain = BMRetrieverEncoder(tiny("gpt_neox"), forward="plain")
-    watch(plain, lambda run, lengths: seen.append(sum(lengths)) or run())
     plain.encode_queries(["fever", "stroke"], "scifact")
     assert seen[1] == sum(map(len, whole))
 
@@ -76,21 +77,21 @@ def test_a_prefix_is_computed_once_and_the_oldest_goes(monkeypatch):
     assert len(cache) == 2
 
 
-def test_many_threads_with_many_instructions(tiny):
+def test_many_threads_with_many_instructions(tiny, prefixes):
     encoder = BMRetrieverEncoder(tiny("llama"), dtype="float32")
     jobs = [(f"Task number {number % 25} of many", f"question {number}") for number in range(200)]
     reference = reference_encode(tiny("llama"), [query_prompt(*job) for job in jobs])
     with ThreadPoolExecutor(16) as pool:
         vectors = np.stack(list(pool.map(lambda job: encoder.encode_queries([job[1]], job[0])[0], jobs)))
     assert (np.linalg.norm(vectors - reference, axis=1) / np.linalg.norm(reference, axis=1)).max() <= 1e-5
-    assert len(encoder.runner.forward.prefixes) == prefix.KEPT
+    assert prefixes.kept == prefix.KEPT
 
 
-def test_what_is_kept_does_not_grow_with_the_batch(tiny):
+def test_what_is_kept_does_not_grow_with_the_batch(tiny, prefixes):
     """Keys and values of the prefix alone: views into a whole batch would keep all of it."""
     encoder = BMRetrieverEncoder(tiny("mistral"), dtype="float32")
     encoder.encode_queries([f"question {number}" for number in range(300)])
-    (kept,) = encoder.runner.forward.prefixes._kept.values()
+    (kept,) = prefixes.computed
     assert len(kept.layers) == 2
     for part in [part for layer in kept.layers for part in layer]:
         assert part.shape == (len(kept), 2, 16)

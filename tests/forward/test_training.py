@@ -50,7 +50,7 @@ def test_packed_rows_give_what_padded_ones_give(tiny, monkeypatch, plain_meaning
 @pytest.mark.parametrize(("bf16", "cuda", "packs"), [(True, True, True), (False, True, False), (True, False, False)])
 def test_a_stage_packs_on_cuda_in_bfloat16(tiny, monkeypatch, bf16, cuda, packs):
     network = AutoModel.from_pretrained(tiny("llama"))
-    monkeypatch.setattr("bmretriever_integrations.forward.choose._varlen_agrees", lambda *_: True)
+    monkeypatch.setattr("bmretriever_integrations.forward.choose.varlen_agrees", lambda *_: True)
     monkeypatch.setattr(networks, "resolve_device", lambda _device: torch.device("cuda" if cuda else "cpu"))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
     assert can_pack(network, StageSettings(batch_size=2, learning_rate=1e-3, max_steps=1, bf16=bf16)) is packs

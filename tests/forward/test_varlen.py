@@ -7,6 +7,7 @@ the same tests run with the kernel itself.
 
 from __future__ import annotations
 
+import inspect
 from functools import wraps
 
 import pytest
@@ -16,9 +17,8 @@ from transformers import AutoConfig, AutoModel
 
 from bmretriever_integrations.forward import attention
 from bmretriever_integrations.forward import varlen as varlen_module
-from bmretriever_integrations.forward.choose import _varlen_agrees, choose_forward
+from bmretriever_integrations.forward.choose import choose_forward, varlen_agrees
 from bmretriever_integrations.forward.flat import FlatForward
-from bmretriever_integrations.forward.varlen import varlen_kernel
 from bmretriever_integrations.testing import ARCHITECTURES
 
 varlen = pytest.importorskip("torch.nn.attention.varlen", reason="PyTorch before 2.10 has no variable-length attention")
@@ -78,12 +78,12 @@ def test_a_kernel_that_aligns_otherwise_is_not_taken(monkeypatch, plain_meaning)
 
     here = torch.device("cpu"), torch.float32, 4, 2, 16
     monkeypatch.setattr(varlen, "varlen_attn", plain_meaning)
-    assert _varlen_agrees(*here)
+    assert varlen_agrees(*here)
     for kernel, message in ((top_left, "not right on cpu"), (broken, "does not run on cpu .*no kernel image")):
-        _varlen_agrees.cache_clear()
+        varlen_agrees.cache_clear()
         monkeypatch.setattr(varlen, "varlen_attn", kernel)
         with pytest.warns(UserWarning, match=message):
-            assert not _varlen_agrees(*here)
+            assert not varlen_agrees(*here)
 
 
 @pytest.mark.gpu
@@ -111,11 +111,11 @@ def test_on_cuda_equals_the_plain_way(tiny, architecture):
 )
 @pytest.mark.parametrize("form", ["operator", "function"])
 def test_on_cuda_both_forms_are_right_for_the_released_heads(monkeypatch, form, heads):
-    kernels = {"operator": varlen_module._by_operator, "function": varlen_module._by_function}
-    if form == "function" and varlen_kernel() is not kernels["function"]:
+    if form == "operator":
+        monkeypatch.setattr(varlen_module, "WANTED", {"an argument that no release has"})
+    elif not inspect.signature(varlen.varlen_attn).parameters.keys() >= varlen_module.WANTED:
         pytest.skip("this PyTorch's function takes no grouped heads")
-    monkeypatch.setattr(attention, "varlen_kernel", lambda: kernels[form])
-    assert _varlen_agrees.__wrapped__(torch.device("cuda"), torch.bfloat16, *heads)
+    assert varlen_agrees.__wrapped__(torch.device("cuda"), torch.bfloat16, *heads)
 
 
 def test_want_of_memory_says_nothing_of_the_kernel(monkeypatch):
@@ -124,4 +124,4 @@ def test_want_of_memory_says_nothing_of_the_kernel(monkeypatch):
 
     monkeypatch.setattr(attention, "varlen", full)
     with pytest.raises(torch.OutOfMemoryError):
-        _varlen_agrees.__wrapped__(torch.device("cpu"), torch.float32, 4, 4, 16)
+        varlen_agrees.__wrapped__(torch.device("cpu"), torch.float32, 4, 4, 16)

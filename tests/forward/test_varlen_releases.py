@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModel
 
 from bmretriever_integrations.forward import layout
-from bmretriever_integrations.forward.choose import _may_have_varlen, _varlen_agrees, choose_forward
+from bmretriever_integrations.forward.choose import choose_forward, may_have_varlen, varlen_agrees
 from bmretriever_integrations.forward.varlen import varlen_kernel
 from bmretriever_integrations.testing import ARCHITECTURES
 
@@ -118,14 +118,14 @@ def release(monkeypatch, plain_meaning):
 def test_every_release_takes_the_packed_way(release, name, heads):
     """Equal heads as GPT-NeoX's, one pair for all as Gemma's, groups as Mistral's."""
     calls = release(name)
-    assert _varlen_agrees(torch.device("cpu"), torch.float32, *heads)
+    assert varlen_agrees(torch.device("cpu"), torch.float32, *heads)
     assert set(calls) == {RELEASES[name][1]}
 
 
 @pytest.mark.parametrize("name", RELEASES)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_auto_is_packed_on_every_release(tiny, release, monkeypatch, name, architecture):
-    monkeypatch.setattr("bmretriever_integrations.forward.choose._may_have_varlen", lambda *_: True)
+    monkeypatch.setattr("bmretriever_integrations.forward.choose.may_have_varlen", lambda *_: True)
     calls = release(name)
     network = AutoModel.from_pretrained(tiny(architecture)).eval()
     rows = [[5, 6, 7, 8, 9], [5, 6, 7], [5]]
@@ -159,7 +159,7 @@ def test_the_kernel_in_this_pytorch_has_the_arguments_that_are_given_to_it():
 )
 def test_the_kernel_is_for_ampere_and_later_in_16_bits(monkeypatch, kind, dtype, capability, may):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert _may_have_varlen(torch.device(kind), dtype) == may
+    assert may_have_varlen(torch.device(kind), dtype) == may
 
 
 def test_without_a_prefix_queries_and_keys_share_their_boundaries():

@@ -16,7 +16,6 @@ def seen(tiny, watch):
     holder = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), max_length=128)
     holder.warm_up()
     engine = holder.embedding_backend.lease.engine
-    forward = engine.runner.forward
     sizes = []
 
     def counted(run, lengths):
@@ -29,9 +28,9 @@ def seen(tiny, watch):
             **{"model": str(tiny("llama")), "max_length": 128, "progress_bar": False, **parameters}
         )
         embedder.warm_up()
-        watch(engine, counted)
+        watch(counted)
         embedder.run(documents)
-        engine.runner.forward = forward
+        watch(None)
         embedder.close()
         return list(sizes)
 
@@ -71,7 +70,7 @@ def test_memory_that_ran_out_is_remembered(seen, watch):
             raise MemoryError
         return run()
 
-    watch(seen.engine, poor)
+    watch(poor)
     holder_sizes = seen.engine.max_batch_tokens
     embedder = BMRetrieverDocumentEmbedder(model=seen.engine.settings.model, max_length=128, progress_bar=False)
     assert len(embedder.run(DOCUMENTS)["documents"]) == len(DOCUMENTS)

@@ -13,6 +13,9 @@ from llama_index.core.storage.kvstore import SimpleKVStore
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.llama_index import BMRetrieverEmbedding
+from bmretriever_integrations.llama_index.vector_cache import namespace
+from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION
+from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.testing import write_tiny_checkpoint
 
 
@@ -123,8 +126,8 @@ def test_only_missing_texts_are_embedded_each_once(make, calls):
 
 def test_a_released_checkpoint_needs_no_file_to_be_found_in_the_cache(make):
     cache = SimpleKVStore()
-    short = BMRetrieverEmbedding(model_name="410M", embeddings_cache=cache)
-    cache.put(short._namespace("query") + "aspirin", {"embedding": [1.0, 2.0]}, collection="embeddings")
+    prefix = namespace(EncoderSettings(model="410M"), "query", DEFAULT_INSTRUCTION)
+    cache.put(prefix + "aspirin", {"embedding": [1.0, 2.0]}, collection="embeddings")
     assert BMRetrieverEmbedding(embeddings_cache=cache).get_query_embedding("aspirin") == [1.0, 2.0]
 
 

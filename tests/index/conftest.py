@@ -1,19 +1,11 @@
-"""Small corpora, and one engine for all tests of the index."""
+"""What tests of the index share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from bmretriever_integrations import BMRetrieverEncoder
-
-
-@pytest.fixture(scope="session")
-def encoder(tiny) -> Iterator[BMRetrieverEncoder]:
-    with BMRetrieverEncoder(tiny("llama"), dtype="float32", device="cpu") as engine:
-        yield engine
 
 
 @pytest.fixture(scope="session")

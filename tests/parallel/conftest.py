@@ -12,7 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.parallel import EncoderPool
+from bmretriever_integrations.parallel.fair_queue import QueuedJob
+from bmretriever_integrations.parallel.process import ProcessWorker
 
 NAN = "\x07"
 """A character whose vectors are NaN in the checkpoint of these tests."""
@@ -40,6 +43,35 @@ def pool(checkpoint: Path) -> Iterator[EncoderPool]:
         made = EncoderPool(checkpoint, devices=["cpu", "cpu"], dtype="float32")
     with made:
         yield made
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[ProcessWorker]:
+    """The workers that this test starts, in the order of their devices."""
+    started: list[ProcessWorker] = []
+    plain = ProcessWorker.__init__
+
+    def init(self: ProcessWorker, *arguments: object) -> None:
+        plain(self, *arguments)
+        started.append(self)
+
+    monkeypatch.setattr(ProcessWorker, "__init__", init)
+    return started
+
+
+@pytest.fixture
+def before_each_job(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[ProcessWorker, QueuedJob], None]], None]:
+    """A function: ``act`` -> ``act(worker, job)`` is called before a worker is given an job, in place of an earlier one."""
+    plain = ProcessWorker.do
+
+    def replace(act: Callable[[ProcessWorker, QueuedJob], None]) -> None:
+        def do(self: ProcessWorker, queued: QueuedJob) -> Vectors:
+            act(self, queued)
+            return plain(self, queued)
+
+        monkeypatch.setattr(ProcessWorker, "do", do)
+
+    return replace
 
 
 def is_running(pid: int) -> bool:

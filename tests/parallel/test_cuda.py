@@ -43,7 +43,7 @@ def test_no_device_named_is_every_gpu(tiny) -> None:
         assert np.isfinite(pool.encode_queries(["metformin"])).all()
 
 
-def test_an_index_has_one_gpus_bytes_though_a_worker_is_killed(tiny, tmp_path) -> None:
+def test_an_index_has_one_gpus_bytes_though_a_worker_is_killed(tiny, tmp_path, workers) -> None:
     source = tmp_path / "c.jsonl"
     source.write_text("\n".join(json.dumps({"_id": str(i), "text": text}) for i, text in enumerate(TEXTS)))
     settings = {"dtype": "bfloat16", "max_batch_tokens": 4096}
@@ -51,7 +51,7 @@ def test_an_index_has_one_gpus_bytes_though_a_worker_is_killed(tiny, tmp_path) -
         build_index(encoder, [source], tmp_path / "one", shard_size=20)
     with EncoderPool(tiny("mistral"), devices=devices(), **settings) as pool:
         build_index(pool, [source], tmp_path / "many", shard_size=20, limit=200)
-        os.kill(pool.dispatcher.facts[0].pid, signal.SIGKILL)
+        os.kill(workers[0].pid, signal.SIGKILL)
         with pytest.warns(WorkerLostWarning):
             build_index(pool, [source], tmp_path / "many", shard_size=20)
     assert contents(tmp_path / "many") == contents(tmp_path / "one")

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ import torch
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.cli import main
-from bmretriever_integrations.commands.index import _plain_warnings
 from bmretriever_integrations.corpus import DamagedSource
 from bmretriever_integrations.index import build_index
 from bmretriever_integrations.parallel import EncoderPool
@@ -101,7 +101,7 @@ def test_a_source_that_breaks_off_leaves_what_one_engine_would(tmp_path, checkpo
 
 
 def test_the_command_with_a_worker_killed_ends_with_the_same_bytes_and_says_so(
-    tmp_path, checkpoint, undisturbed, monkeypatch, capsys
+    tmp_path, checkpoint, undisturbed, monkeypatch, capsys, workers
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     source, expected = undisturbed
@@ -114,7 +114,7 @@ def test_the_command_with_a_worker_killed_ends_with_the_same_bytes_and_says_so(
         def kill() -> None:
             while not (folder / "shard-000002.vectors.npy").exists():
                 time.sleep(0.001)
-            killed.append(self.dispatcher.facts[0].pid)
+            killed.append(workers[0].pid)
             os.kill(killed[0], signal.SIGKILL)
 
         threading.Thread(target=kill, daemon=True).start()
@@ -153,9 +153,15 @@ def test_flags_that_would_be_passed_over_are_refused(tmp_path, undisturbed, caps
     assert not (tmp_path / "i").exists()
 
 
-def test_other_warnings_stay_what_they_are() -> None:
-    import warnings
-
-    with pytest.warns(UserWarning, match="something else"), _plain_warnings():
+def test_other_warnings_stay_what_they_are(tmp_path, checkpoint, undisturbed, monkeypatch, capsys) -> None:
+    def build(*_arguments, **_named):
         warnings.warn("something else", UserWarning, stacklevel=1)
-    assert issubclass(WorkerLostWarning, RuntimeWarning)
+        warnings.warn("one is lost", WorkerLostWarning, stacklevel=1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bmretriever_integrations.index.build_index", build)
+    command = ["index", str(undisturbed[0]), "--to", str(tmp_path / "i"), "--model", str(checkpoint), "--device", "cpu"]
+    with pytest.warns(UserWarning, match="something else") as raised:
+        assert main(command) == 130
+    assert len(raised) == 1
+    assert "warning: one is lost\n" in capsys.readouterr().err

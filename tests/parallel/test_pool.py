@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import signal
 import subprocess
 import sys
-import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -79,26 +81,12 @@ def test_no_text_no_rows(pool):
     assert pool.encode_passages([]).shape == pool.encode_queries([]).shape == (0, 64)
 
 
-def test_both_workers_work(pool):
-    used = [
-        worker.texts for worker in map(Counting, pool.dispatcher.workers) if pool.encode_passages(TEXTS) is not None
-    ]
-    assert len(used) == 2
-    assert all(texts > 0 for texts in used)
-
-
-class Counting:
-    """Counts the texts that a worker takes from now on."""
-
-    def __init__(self, worker):
-        self.texts = 0
-        plain = worker.do
-
-        def do(queued):
-            self.texts += queued.job.texts
-            return plain(queued)
-
-        worker.do = do
+def test_both_workers_work(pool, before_each_job):
+    texts = Counter()
+    before_each_job(lambda worker, queued: texts.update({worker.pid: queued.job.texts}))
+    pool.encode_passages(TEXTS)
+    assert len(texts) == 2
+    assert texts.total() == len(set(TEXTS))
 
 
 def test_many_threads_at_once_get_their_own_vectors(pool):
@@ -132,15 +120,18 @@ def test_an_error_inside_a_worker_reaches_the_caller_and_the_pool_lives_on(pool)
 class InThisProcess:
     """A worker without a process."""
 
+    made: ClassVar[list[InThisProcess]] = []
+
     def __init__(self, settings, sharers):
-        self.name, self._settings, self.sharers = settings.device, settings, sharers
+        self.name, self.settings, self.sharers = settings.device, settings, sharers
+        self.made.append(self)
 
     def load(self):
-        self._engine = WorkerEngine(self._settings)
-        return self._engine.facts
+        self.engine = WorkerEngine(self.settings)
+        return self.engine.facts
 
     def do(self, queued):
-        return self._engine.run(queued.job, queued.report)
+        return self.engine.run(queued.job, queued.report)
 
     def close(self):
         pass
@@ -148,12 +139,13 @@ class InThisProcess:
 
 def test_settings_reach_the_workers(checkpoint, monkeypatch):
     monkeypatch.setattr("bmretriever_integrations.parallel.pool.ProcessWorker", InThisProcess)
+    monkeypatch.setattr(InThisProcess, "made", [])
     settings = {"dtype": "float32", "max_length": 16, "normalize": True, "truncate_dim": 24, "forward": "plain"}
     with BMRetrieverEncoder(checkpoint, device="cpu", **settings) as encoder:
         expected = encoder.encode_passages(TEXTS)
     with EncoderPool(checkpoint, devices=["cpu", "cpu"], max_batch_tokens=300, **settings) as pool:
         assert (pool.width, pool.batch_tokens) == (24, 300)
-        assert [worker.sharers for worker in pool.dispatcher.workers] == [2, 2]
+        assert [worker.sharers for worker in InThisProcess.made] == [2, 2]
         assert error(pool.encode_passages(TEXTS), expected) <= 1e-5
     with pytest.raises(RuntimeError, match="closed; make new ones"):
         pool.encode_passages(TEXTS)
@@ -166,9 +158,7 @@ def test_settings_reach_the_workers(checkpoint, monkeypatch):
 def test_workers_that_would_disagree_are_refused(checkpoint, monkeypatch):
     class Half(InThisProcess):
         def load(self):
-            self._settings = replace(
-                self._settings, dtype="float32" if self.name == "cpu" else "bfloat16", device="cpu"
-            )
+            self.settings = replace(self.settings, dtype="float32" if self.name == "cpu" else "bfloat16", device="cpu")
             return super().load()
 
     monkeypatch.setattr("bmretriever_integrations.parallel.pool.ProcessWorker", Half)
@@ -189,36 +179,31 @@ def test_other_versions_elsewhere_are_refused(checkpoint, monkeypatch):
         EncoderPool(checkpoint, devices=["cpu"])
 
 
-def test_ctrl_c_gives_up_the_call_and_not_the_pool(pool, monkeypatch):
-    worker = pool.dispatcher.workers[0]
-    plain = worker.do
-
-    def do(queued):
-        os.kill(os.getpid(), signal.SIGINT)
-        return plain(queued)
-
-    monkeypatch.setattr(worker, "do", do)
+def test_ctrl_c_gives_up_the_call_and_not_the_pool(pool, before_each_job):
+    before_each_job(lambda _worker, _queued: os.kill(os.getpid(), signal.SIGINT))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     with pytest.raises(KeyboardInterrupt):
         [pool.encode_passages(TEXTS) for _ in range(1000)]
-    monkeypatch.undo()
+    before_each_job(lambda _worker, _queued: None)
     assert np.isfinite(pool.encode_passages(TEXTS)).all()
     assert "workers='2 of 2'" in repr(pool)
 
 
-def test_what_a_lost_worker_had_in_hand_is_done_by_the_others_until_none_is_left(checkpoint, gone):
+def test_what_a_lost_worker_had_in_hand_is_done_by_the_others_until_none_is_left(
+    checkpoint, gone, workers, before_each_job
+):
     corpus = [f"{text} {turn}" for turn in range(8) for text in TEXTS]
     with EncoderPool(checkpoint, devices=["cpu", "cpu"], dtype="float32", max_batch_tokens=1024) as pool:
         expected = pool.encode_passages(corpus)
-        first, second = (facts.pid for facts in pool.dispatcher.facts)
-        killing_after(2, pool, first)
+        first, second = (worker.pid for worker in workers)
+        before_each_job(killing_after(2, first))
         with pytest.warns(
             WorkerLostWarning, match=rf"cpu \(process {first}\) ended by SIGKILL .*the others do its part"
         ):
             vectors = pool.encode_passages(corpus)
         assert np.array_equal(vectors, expected)  # who embeds a chunk does not change it
         assert "workers='1 of 2'" in repr(pool)
-        killing_after(1, pool, second)
+        before_each_job(killing_after(1, second))
         with (
             pytest.warns(WorkerLostWarning),
             pytest.raises(WorkersLost, match=rf"no worker is left: .*{first}.*; .*{second}"),
@@ -229,35 +214,23 @@ def test_what_a_lost_worker_had_in_hand_is_done_by_the_others_until_none_is_left
         assert gone([first, second])
 
 
-def killing_after(jobs, pool, pid):
+def killing_after(jobs, pid):
     """Kill a worker when it has been given so many jobs."""
-    worker = next(
-        w for w, facts in zip(pool.dispatcher.workers, pool.dispatcher.facts, strict=True) if facts.pid == pid
-    )
-    plain, given = worker.do, []
+    given = itertools.count(1)
 
-    def do(queued):
-        given.append(queued)
-        if len(given) == jobs:
+    def act(worker, _queued):
+        if worker.pid == pid and next(given) == jobs:
             os.kill(pid, signal.SIGKILL)
-        return plain(queued)
 
-    worker.do = do
+    return act
 
 
-def test_a_worker_that_cannot_load_says_why_and_is_gone(checkpoint, gone, monkeypatch):
-    started = []
-    plain = subprocess.Popen
-
-    def popen(*arguments, **named):
-        started.append(plain(*arguments, **named))
-        return started[-1]
-
-    monkeypatch.setattr(subprocess, "Popen", popen)
+def test_a_worker_that_cannot_load_says_why_and_is_gone(checkpoint, gone, workers):
     with pytest.raises(ValueError, match=r"'cuda:99' is not there") as caught:
         EncoderPool(checkpoint, devices=["cuda:99"])
     assert "Raised in the worker on cuda:99" in caught.value.__notes__[0]
-    assert gone([process.pid for process in started])
+    assert len(workers) == 1
+    assert gone([worker.pid for worker in workers])
 
 
 def test_a_worker_that_ends_while_it_loads_leaves_its_last_words(checkpoint, monkeypatch, tmp_path):
@@ -319,7 +292,6 @@ def owner(checkpoint, tmp_path):
 def test_ctrl_c_ends_owner_and_workers_with_one_trace(owner, gone):
     worker = int(owner.stdout.readline())
     assert owner.stdout.readline() == "loaded\n"
-    time.sleep(0.3)
     os.killpg(owner.pid, signal.SIGINT)  # as a terminal does
     _, complaints = owner.communicate(timeout=60)
     assert complaints.rstrip().endswith("KeyboardInterrupt")
@@ -327,8 +299,10 @@ def test_ctrl_c_ends_owner_and_workers_with_one_trace(owner, gone):
     assert gone([worker])
 
 
-def test_no_worker_outlives_an_owner_that_was_killed(owner, gone):
+@pytest.mark.parametrize("when", ["while it loads", "while it embeds"])
+def test_no_worker_outlives_an_owner_that_was_killed(owner, gone, when):
     worker = int(owner.stdout.readline())
-    time.sleep(1)
+    if when == "while it embeds":
+        assert owner.stdout.readline() == "loaded\n"
     owner.kill()
     assert gone([worker])

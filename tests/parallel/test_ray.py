@@ -11,6 +11,7 @@ import threading
 import time
 from inspect import signature
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ import torch
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.cli import main
 from bmretriever_integrations.index import build_index
-from bmretriever_integrations.parallel.ray_workers import RayEngines, _plan
+from bmretriever_integrations.parallel.jobs import Facts, versions_here
+from bmretriever_integrations.parallel.ray_workers import RayEngines, RayWorker
 from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.ray_data import BMRetrieverBatchEmbedder
@@ -82,6 +84,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.fixture
+def facts(monkeypatch):
+    """What the actors of this test say once they have loaded."""
+    said, plain = [], RayWorker.load
+    monkeypatch.setattr(RayWorker, "load", lambda self: said.append(plain(self)) or said[-1])
+    return said
+
+
 def kill_at(path: Path, pid: int) -> None:
     def kill() -> None:
         while not path.exists():
@@ -92,7 +102,7 @@ def kill_at(path: Path, pid: int) -> None:
 
 
 def test_an_index_begun_here_is_ended_there_though_an_actor_is_killed(
-    cluster, checkpoint, undisturbed, tmp_path
+    cluster, checkpoint, undisturbed, tmp_path, facts
 ) -> None:
     source, expected = undisturbed
     folder = tmp_path / "i"
@@ -102,7 +112,7 @@ def test_an_index_begun_here_is_ended_there_though_an_actor_is_killed(
     with RayEngines(EncoderSettings(model=str(checkpoint), dtype="float32", device="cpu"), workers=2) as engines:
         assert engines.identity() == identity
         assert engines.at_work == "2 of 2"
-        pids = {facts.pid for facts in engines.dispatcher.facts}
+        pids = {of_one.pid for of_one in facts}
         assert len(pids | {os.getpid()}) == 3
         kill_at(folder / "shard-000005.vectors.npy", min(pids))
         with pytest.warns(WorkerLostWarning, match=r"Ray worker \d ended: .*; the others do its part"):
@@ -218,14 +228,49 @@ class Cluster:
     """Machines, as Ray tells of them."""
 
     def __init__(self, *machines):
-        self._machines = machines
+        self.machines = machines
+
+    def is_initialized(self):
+        return True
 
     def nodes(self):
-        return [{"Alive": bool(machine), "Resources": machine} for machine in self._machines]
+        return [{"Alive": bool(machine), "Resources": machine} for machine in self.machines]
+
+
+class Planned:
+    """A worker that is only asked for."""
+
+    options: ClassVar[list] = []
+
+    def __init__(self, _ray, name, settings, options):
+        self.name, self.settings = name, settings
+        self.options.append(options)
+
+    def load(self):
+        return Facts(64, 4096, {"model": self.settings.model}, versions_here(), 0)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    """A function: machines, device, number of workers -> how many were made, and what each needs of its machine."""
+
+    def make(machines, device, workers):
+        monkeypatch.setitem(sys.modules, "ray", Cluster(*machines))
+        monkeypatch.setattr("bmretriever_integrations.parallel.ray_workers.RayWorker", Planned)
+        monkeypatch.setattr(Planned, "options", [])
+        with RayEngines(EncoderSettings(device=device), workers=workers):
+            pass
+        (options,) = {tuple(each.items()) for each in Planned.options}
+        return len(Planned.options), dict(options)
+
+    return make
 
 
 @pytest.mark.parametrize(
-    ("machines", "device", "workers", "plan"),
+    ("machines", "device", "workers", "expected"),
     [
         ([{"CPU": 8, "GPU": 4}, {"CPU": 8, "GPU": 2}, {}], None, None, (6, {"num_gpus": 1})),
         ([{"CPU": 8, "GPU": 4}], None, 3, (3, {"num_gpus": 1})),
@@ -235,20 +280,20 @@ class Cluster:
         ([{"CPU": 8}, {"CPU": 4}], None, 5, (5, {"num_cpus": 2})),
     ],
 )
-def test_workers_are_fitted_to_the_machines(machines, device, workers, plan) -> None:
-    assert _plan(Cluster(*machines), EncoderSettings(device=device), workers) == plan
+def test_workers_are_fitted_to_the_machines(plan, machines, device, workers, expected) -> None:
+    assert plan(machines, device, workers) == expected
 
 
-def test_more_workers_than_there_is_room_for_are_refused() -> None:
+def test_more_workers_than_there_is_room_for_are_refused(plan) -> None:
     with pytest.raises(ValueError, match="5 workers need a GPU each, and the cluster has 4"):
-        _plan(Cluster({"CPU": 8, "GPU": 4}), EncoderSettings(), 5)
+        plan([{"CPU": 8, "GPU": 4}], None, 5)
     with pytest.raises(ValueError, match="13 workers need a core each, and the cluster has 12"):
-        _plan(Cluster({"CPU": 8}, {"CPU": 4}), EncoderSettings(), 13)
+        plan([{"CPU": 8}, {"CPU": 4}], None, 13)
 
 
 def test_a_cluster_that_was_entered_is_left_again(monkeypatch) -> None:
     class Empty(Cluster):
-        said: list = []  # noqa: RUF012
+        said: ClassVar[list] = []
 
         def is_initialized(self):
             return False

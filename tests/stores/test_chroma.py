@@ -50,7 +50,12 @@ def test_another_metric_is_refused_unless_the_vectors_are_of_length_1(client, ho
 
 
 def test_the_older_way_to_name_the_metric_is_understood(client):
-    check_store(client.create_collection("documents", metadata={"hnsw:space": "ip"}, embedding_function=None), 24)
+    collection = client.create_collection("documents", metadata={"hnsw:space": "ip"}, embedding_function=None)
+    check_store(collection, 24)
+    collection.add(ids=[str(row) for row in range(40)], embeddings=VECTORS)
+    assert collection.query(query_embeddings=[QUERY], n_results=10)["ids"][0] == BY_DOT
+    with pytest.raises(ValueError, match="24 dimensions, the encoder makes 64"):
+        check_store(collection, 64)
 
 
 def test_another_width_is_refused(client):

@@ -14,8 +14,13 @@ from bmretriever_integrations.stores import check_store, store_settings
 
 
 @pytest.mark.parametrize("description", ["Flat", "HNSW32", "IVF4,Flat", "IDMap,Flat", "PCA16,Flat", "IDMap2,HNSW16"])
-def test_inner_product_of_the_right_width_passes(description):
-    check_store(faiss.index_factory(24, description, faiss.METRIC_INNER_PRODUCT), 24)
+def test_inner_product_of_the_right_width_passes_and_nothing_else(description):
+    index = faiss.index_factory(24, description, faiss.METRIC_INNER_PRODUCT)
+    check_store(index, 24)
+    with pytest.raises(ValueError, match="24 dimensions, the encoder makes 64"):
+        check_store(index, 64)
+    with pytest.raises(ValueError, match="compares by l2"):
+        check_store(faiss.index_factory(24, description, faiss.METRIC_L2), 24)
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,11 @@ def pgvector(**attributes):
     )
 
 
-def test_haystack_pgvector_passes_with_its_settings_with_and_without_index():
-    check_store(pgvector(), 2048)
-    check_store(pgvector(search_strategy="hnsw"), 2048)
+@pytest.mark.parametrize("strategy", ["exact_nearest_neighbor", "hnsw"])
+def test_haystack_pgvector_passes_with_its_settings_with_and_without_index(strategy):
+    check_store(pgvector(search_strategy=strategy), 2048)
+    with pytest.raises(ValueError, match="compares by cosine_similarity"):
+        check_store(pgvector(search_strategy=strategy, vector_function="cosine_similarity"), 2048)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,10 @@ def test_haystack_pgvector_is_refused_with_the_cure(attributes, width, message):
 
 
 def test_haystack_pgvector_takes_any_width_without_an_index():
-    check_store(pgvector(embedding_dimension=4096), 4096)
+    store = pgvector(embedding_dimension=4096)
+    check_store(store, 4096)
+    with pytest.raises(ValueError, match="4096 dimensions, the encoder makes 2048"):
+        check_store(store, 2048)
 
 
 def test_a_class_that_inherits_from_a_known_one_is_known():

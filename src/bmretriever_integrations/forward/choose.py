@@ -82,7 +82,7 @@ def has_varlen(config: Any, device: torch.device, dtype: torch.dtype) -> bool:
     :param device: where it will run.
     :param dtype: what its attention will compute in.
     """
-    return _may_have_varlen(device, dtype) and _varlen_agrees(device, dtype, *_heads(config))
+    return may_have_varlen(device, dtype) and varlen_agrees(device, dtype, *_heads(config))
 
 
 def knows(network: Any) -> bool:
@@ -94,7 +94,7 @@ def knows(network: Any) -> bool:
     return type(network).__name__ in FAMILIES and getattr(network.config, "is_causal", True)
 
 
-def _may_have_varlen(device: torch.device, dtype: torch.dtype) -> bool:
+def may_have_varlen(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether PyTorch's variable-length kernel is made for this: FlashAttention 2 needs compute capability 8.0 and 16 bits."""
     return (
         device.type == "cuda"
@@ -111,7 +111,7 @@ def _heads(config: Any) -> tuple[int, int, int]:
 
 
 @lru_cache
-def _varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, width: int) -> bool:
+def varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, width: int) -> bool:
     """
     Try the kernel on this device against PyTorch's other attention, with and without a prefix, a window, and last tokens only.
 

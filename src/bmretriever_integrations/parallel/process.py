@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -123,6 +124,13 @@ class ProcessWorker:
             self._asking.clear()
         for asking in left:
             asking.put(None)
+        self._close_files()
+
+    def _close_files(self) -> None:
+        with self._writing, suppress(OSError):  # what the process did not read
+            self._process.stdin.close()  # type: ignore[union-attr]
+        self._process.stdout.close()  # type: ignore[union-attr]
+        self._errors.close()
 
     def _last_words(self) -> str:
         status = self._process.returncode

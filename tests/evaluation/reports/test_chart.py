@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from bmretriever_integrations.evaluation.reports.chart import COLOURS, GREY, draw_chart
 from bmretriever_integrations.evaluation.systems.comparison import Result
@@ -79,11 +80,17 @@ def test_another_format_is_refused(tmp_path, tasks):
         draw_chart(tmp_path / "chart.pdf", tasks, results(VALUES))
 
 
-def test_a_correlation_below_zero_is_drawn_whole():
-    from bmretriever_integrations.evaluation.reports.chart import _draw
+def test_a_correlation_below_zero_is_drawn_whole(tmp_path, tasks, monkeypatch):
+    drawn, save = [], Figure.savefig
 
-    (axes,) = _draw({"one": {"mini": -0.35, "BM25": 0.5}}, ["BM25", "mini"], "Spearman").axes
-    assert axes.get_xlim()[0] < -0.4
-    assert axes.get_xticks()[0] == -0.4
-    (axes,) = _draw({"one": {"mini": 0.35}}, ["mini"], "nDCG@10").axes
-    assert axes.get_xlim()[0] == 0
+    def kept(self, *given, **named):
+        drawn.append(self)
+        save(self, *given, **named)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    draw_chart(tmp_path / "below.svg", tasks[:1], results({("mini", "one"): -0.35, ("BM25", "one"): 0.5}))
+    draw_chart(tmp_path / "above.svg", tasks[:1], results({("mini", "one"): 0.35}))
+    (below,), (above,) = (figure.axes for figure in drawn)
+    assert below.get_xlim()[0] < -0.4
+    assert below.get_xticks()[0] == -0.4
+    assert above.get_xlim()[0] == 0
