@@ -20,6 +20,8 @@ TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "psutil",
 """Of the tests, at the versions of constraints.txt."""
 STORES = ("qdrant-client>=1.14", "protobuf>=5", "pyarrow>=16")
 """What tests meet, too; NumPy 1.26 needs a pyarrow of its time."""
+CUDA = ("cuda-", "nvidia-")
+"""Packages that only PyTorch's wheel for CUDA needs, which the registry's metadata describe."""
 LISTS = {
     "lowest.txt": (("demo", "chroma", "evaluation"), ("peft>=0.18", "sentence-transformers==5.6.0")),
     "lowest-train.txt": (("train",), ()),
@@ -47,7 +49,8 @@ def main() -> int:
             if done.returncode:
                 return done.returncode
         head = f"# The oldest versions for {', '.join(extras)}; `make lowest-versions` writes this file.\n"
-        (ROOT / ".ci" / name).write_text(head + done.stdout, encoding="utf-8")
+        lines = [line for line in done.stdout.splitlines(keepends=True) if not line.startswith(CUDA)]
+        (ROOT / ".ci" / name).write_text(head + "".join(lines), encoding="utf-8")
     return 0
 
 
