@@ -149,7 +149,7 @@ async def test_a_slow_load_leaves_the_event_loop_free(pair, monkeypatch):
         return load(settings, progress)
 
     async def answer():
-        await loading.wait()
+        await asyncio.wait_for(loading.wait(), 10)
         loop_is_free.set()
 
     monkeypatch.setattr(BMRetrieverEncoder, "from_settings", slow)

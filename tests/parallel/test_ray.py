@@ -20,13 +20,14 @@ import torch
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.cli import main
 from bmretriever_integrations.index import build_index
-from bmretriever_integrations.parallel.jobs import Facts, versions_here
+from bmretriever_integrations.parallel.jobs import Facts
 from bmretriever_integrations.parallel.ray_workers import RayEngines, RayWorker
 from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.ray_data import BMRetrieverBatchEmbedder
 from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.testing import reference_encode
+from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
 RECORDS, SHARD_SIZE = 600, 25
 TEXTS = ["aspirin prevents stroke", "", "insulin " * 30, "a cohort of 12"]
@@ -247,7 +248,7 @@ class Planned:
         self.options.append(options)
 
     def load(self):
-        return Facts(64, 4096, {"model": self.settings.model}, versions_here(), 0)
+        return Facts(64, 4096, {"model": self.settings.model}, versions_of(OF_VECTORS), 0)
 
     def close(self):
         pass

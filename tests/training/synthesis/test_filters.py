@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs

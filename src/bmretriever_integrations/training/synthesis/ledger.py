@@ -27,7 +27,11 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab+")
         self._answers: dict[str, tuple[int, int]] = {}
-        self._read()
+        try:
+            self._read()
+        except ValueError:
+            self._file.close()
+            raise
 
     def _read(self) -> None:
         self._file.seek(0)
