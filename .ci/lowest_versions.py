@@ -16,15 +16,15 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "psutil", "sentencepiece", "triton")
-"""Of the tests, at the versions of constraints.txt."""
-STORES = ("qdrant-client>=1.14", "protobuf>=5", "pyarrow>=16")
-"""What tests meet, too; NumPy 1.26 needs a pyarrow of its time."""
+TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "psutil", "sentencepiece", "protobuf", "triton")
+"""What runs the tests, at the versions of constraints.txt."""
+STORES = ("qdrant-client>=1.14", "pyarrow>=16")
+"""Other packages that tests import; NumPy 1.26 needs a pyarrow of its time."""
 CUDA = ("cuda-", "nvidia-")
 """Packages that only PyTorch's wheel for CUDA needs, which the registry's metadata describe."""
 LISTS = {
     "lowest.txt": (("demo", "chroma", "evaluation"), ("peft>=0.18", "sentence-transformers==5.6.0")),
-    "lowest-train.txt": (("train",), ()),
+    "lowest-train.txt": (("faiss", "train"), ()),
 }
 """File -> extras, and packages beside them. sentence-transformers 6.2, which training needs, needs transformers 5."""
 

@@ -65,7 +65,7 @@ def test_a_sentence_transformers_folder_ranks_by_its_own_similarity(tiny, tmp_pa
     body = Transformer(str(tiny("llama")))
     body.tokenizer.pad_token = body.tokenizer.pad_token or body.tokenizer.eos_token
     SentenceTransformer(
-        modules=[body, Pooling(body.get_word_embedding_dimension(), "mean")], device="cpu", similarity_fn_name="cosine"
+        modules=[body, Pooling(body.get_embedding_dimension(), "mean")], device="cpu", similarity_fn_name="cosine"
     ).save(str(tmp_path / "st"))
     retriever = load_round_trip(f"sentence-transformers:{tmp_path / 'st'}")
     own = np.array([3, 2, 1, 0])
