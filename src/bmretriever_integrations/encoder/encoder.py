@@ -194,7 +194,7 @@ class BMRetrieverEncoder:
         The instruction's keys and values are computed; on CUDA, graphs for single queries are recorded, but not for "mini" and
         ``forward="plain"``, which have none. Vectors stay the same within the tolerance of their number type.
 
-        :param instruction: of the queries to come, as in :meth:`encode_queries`; call once for each.
+        :param instruction: the instruction of the queries to come, as in :meth:`encode_queries`; call once for each.
         :param compile_layers: have PyTorch compile the layers (needs a C++ compiler, or Triton on CUDA; half a minute or more).
         :param spans: tokens of queries, without the instruction, for which graphs are recorded, at least 2 each; None takes
             :data:`~bmretriever_integrations.encoder.warm_up.SPANS`.

@@ -29,7 +29,7 @@ class EngineLease:
         """
         Load the engine, or share the one that is loaded already.
 
-        :param settings: of the engine.
+        :param settings: the settings of the engine.
         :raises FileNotFoundError: as the engine's constructor does; nothing is kept then.
         """
         self.settings = settings
@@ -81,7 +81,7 @@ class LazyEngine:
         """
         Give the engine of these settings; load it if this holder has none, or one of other settings.
 
-        :param settings: of the engine.
+        :param settings: the settings of the engine.
         :raises FileNotFoundError: if the model is nowhere to be found.
         :raises ValueError: if the settings do not fit the checkpoint.
         """

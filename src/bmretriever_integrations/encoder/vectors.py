@@ -17,7 +17,7 @@ class Output:
     def __init__(self, prompts: Sequence[str], width: int, normalize: bool, out: NDArray[np.float32] | None) -> None:
         """
         :param prompts: in the caller's order.
-        :param width: of a vector.
+        :param width: the width of a vector.
         :param normalize: scale what is written to length 1.
         :param out: the caller's array; None makes one.
         :raises TypeError: if ``out`` is no array of float32.

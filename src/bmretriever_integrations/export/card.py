@@ -63,7 +63,7 @@ def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: in
     :param folder: the exported folder.
     :param origin: what it holds.
     :param known: the facts of the checkpoint, if it is one that has a short name.
-    :param width: of its vectors.
+    :param width: the width of its vectors.
     """
     text = _head(origin, known) + _BODY.format(
         source=origin.source,

@@ -140,11 +140,11 @@ def attend_in_layer(
     """
     Attend in one layer: keep its keys and values where they are wanted, and put the shared prefix's before them.
 
-    :param number: of the layer, from 0; -1 is the last.
+    :param number: the number of the layer, from 0; -1 is the last.
     :param attend: the way attention is computed.
     :param parts: query, key and value, rotated, as of :data:`Attention`.
-    :param layout: of the flat batch.
-    :param scale: of the scores.
+    :param layout: the layout of the flat batch.
+    :param scale: the scale of the scores.
     :param window: how many tokens a token sees, itself included; None: all before it.
     :returns: *Shape:* as the query
     """

@@ -78,7 +78,7 @@ def has_varlen(config: Any, device: torch.device, dtype: torch.dtype) -> bool:
     """
     Tell whether PyTorch's variable-length kernel is there for a network, and right, on a device.
 
-    :param config: of the network.
+    :param config: the configuration of the network.
     :param device: where it will run.
     :param dtype: what its attention will compute in.
     """

@@ -57,7 +57,7 @@ class FlatDecoder:
         Run the network.
 
         :param ids: the flat batch. *Shape:* (tokens,) int64
-        :param layout: of the flat batch.
+        :param layout: the layout of the flat batch.
         :returns: final hidden state of each row's last token. *Shape:* (rows, width)
         """
         positions = layout.positions
@@ -90,7 +90,7 @@ class FlatDecoder:
         Run a batch for what its tokens give to later ones.
 
         :param ids: *Shape:* (tokens,) int64
-        :param layout: of the flat batch; ``kept`` an empty list.
+        :param layout: the layout of the flat batch; ``kept`` an empty list.
         :returns: keys and values of each layer.
         """
         if layout.kept is None:

@@ -83,7 +83,7 @@ class FusedAttention(nn.Module):
     def __init__(self, attention: Any, number: int, attend: Attention) -> None:
         """
         :param attention: whose projections to share.
-        :param number: of the layer, from 0.
+        :param number: the number of the layer, from 0.
         :param attend: the way attention is computed.
         """
         super().__init__()
@@ -99,7 +99,7 @@ class FusedAttention(nn.Module):
 
         :param hidden_states: the flat batch. *Shape:* (1, tokens, width)
         :param position_embeddings: cosine and sine of each token. *Shape:* (1, tokens, rotated width) each
-        :param layout: of the flat batch.
+        :param layout: the layout of the flat batch.
         :returns: *Shape:* (1, tokens, width), and no weights
         """
         query, key, value = project(self.attention, hidden_states[0])
@@ -116,7 +116,7 @@ def rotate_in_place(part: Tensor, rotary: Rotary) -> Tensor:
     Rotate queries or keys in place.
 
     :param part: *Shape:* (tokens, heads, head width)
-    :param rotary: of each token.
+    :param rotary: the cosine and sine of each token.
     :returns: ``part``
     """
     from bmretriever_integrations.forward.kernels import rotate_
@@ -145,7 +145,7 @@ def fused_layer(layer: Any, number: int, attend: Attention) -> Any:
     Make a layer's fused twin.
 
     :param layer: a decoder layer of a known family of transformers, in eval mode; it is not changed.
-    :param number: of the layer, from 0.
+    :param number: the number of the layer, from 0.
     :param attend: the way attention is computed.
     """
     twin = fused_but_attention(layer)

@@ -117,7 +117,7 @@ def rotate_(given: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     Rotate queries or keys by their tokens' positions, in place.
 
     :param given: components of a head side by side in memory. *Shape:* (tokens, heads, head width)
-    :param cos: of each token, both halves equal. *Shape:* (tokens, rotated width)
+    :param cos: the cosines of each token, both halves equal. *Shape:* (tokens, rotated width)
     :param sin: *Shape:* as ``cos``
     :returns: ``given``
     """

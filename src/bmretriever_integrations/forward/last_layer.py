@@ -51,7 +51,7 @@ class LastLayer:
 
         :param hidden: its input. *Shape:* (tokens, width), or (distinct, width) where ``places`` tells each token's row.
         :param places: for a network of one layer, where a token's input depends on its id alone. *Shape:* (tokens,) int64
-        :param rotary: of each token.
+        :param rotary: the cosine and sine of each token.
         :param layout: which tokens belong together.
         :returns: final hidden state of each row's last token. *Shape:* (rows, width)
         """

@@ -17,7 +17,7 @@ def attention_of(layer: Any) -> Any:
     """
     The attention of a layer.
 
-    :param layer: of GPT-NeoX, Gemma, Llama or Mistral in transformers.
+    :param layer: a layer of GPT-NeoX, Gemma, Llama or Mistral in transformers.
     """
     return layer.attention if hasattr(layer, "attention") else layer.self_attn
 
@@ -26,7 +26,7 @@ def project(attention: Any, given: Tensor, asking: Tensor | None = None) -> tupl
     """
     Make queries, keys and values.
 
-    :param attention: of a layer of transformers.
+    :param attention: the attention module of a layer of transformers.
     :param given: hidden states. *Shape:* (tokens, width)
     :param asking: which tokens ask; None: all. *Shape:* (queries,) int64
     :returns: *Shape:* (queries, heads, head width), then (tokens, key-value heads, head width) twice
@@ -56,7 +56,7 @@ def window_of(attention: Any) -> int | None:
     """
     How many tokens a token sees, itself included; None: all before it. Of these families Mistral alone has windows.
 
-    :param attention: of a layer of transformers.
+    :param attention: the attention module of a layer of transformers.
     """
     if not type(attention).__name__.startswith("Mistral"):
         return None
@@ -68,7 +68,7 @@ def output_projection(attention: Any) -> Any:
     """
     The matrix behind the attention.
 
-    :param attention: of a layer of transformers.
+    :param attention: the attention module of a layer of transformers.
     """
     return attention.dense if hasattr(attention, "dense") else attention.o_proj
 
@@ -77,9 +77,9 @@ def rotate_by_transformers(attention: Any, part: Tensor, rotary: Rotary) -> Tens
     """
     Rotate queries or keys by the family's own function, which stands in the module that defines its attention.
 
-    :param attention: of a layer of transformers.
+    :param attention: the attention module of a layer of transformers.
     :param part: *Shape:* (tokens, heads, head width)
-    :param rotary: of each token.
+    :param rotary: the cosine and sine of each token.
     :returns: *Shape:* as ``part``
     """
     rotate: Callable[..., tuple[Tensor, Tensor]] = sys.modules[type(attention).__module__].apply_rotary_pos_emb

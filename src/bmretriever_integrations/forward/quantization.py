@@ -107,7 +107,7 @@ def weight_bytes(network: Any) -> int:
     """
     Count the bytes of a network's weights, quantised or not.
 
-    :param network: of this module's making, or any other on the CPU.
+    :param network: a network of this module's making, or any other on the CPU.
     """
     plain: int = sum(parameter.nbytes for parameter in network.parameters())
     return plain + sum(module.nbytes for module in network.modules() if isinstance(module, Int8Linear))

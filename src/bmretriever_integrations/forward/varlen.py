@@ -48,7 +48,7 @@ class Kernel(Protocol):
         :param key_starts: the same of the keys. *Shape:* (rows + 1,) int32
         :param longest: queries of the longest row.
         :param longest_keys: keys of the longest row.
-        :param scale: of the scores.
+        :param scale: the scale of the scores.
         :param window: how many keys a query sees to its left and right, itself not counted; -1: all.
         :returns: *Shape:* as ``query``
         """

@@ -31,7 +31,7 @@ def namespace(settings: EncoderSettings, role: Role, instruction: str) -> str:
     """
     Make the prefix of all keys of one role.
 
-    :param settings: of the engine; those that change no vector (the token, the batch size, offline mode) are left out.
+    :param settings: the settings of the engine. Those that change no vector (token, batch size, offline mode) are left out.
     :param role: what the texts are.
     :param instruction: the sentence that queries get; passages have none, so it does not count for them.
     """

@@ -21,7 +21,7 @@ def estimate(prompt_bytes: int, max_length: int) -> int:
     """
     Estimate the tokens of a prompt without its tokenizer.
 
-    :param prompt_bytes: of its texts in UTF-8, so that scripts with many tokens a character count as more.
+    :param prompt_bytes: the number of bytes of its texts in UTF-8, so that scripts with many tokens a character count as more.
     :param max_length: where it is cut.
     """
     return min(max_length, prompt_bytes // BYTES_A_TOKEN + TEMPLATE_TOKENS)
@@ -34,7 +34,7 @@ def cut(sizes: Sequence[int], batch_tokens: int, workers: int) -> list[list[int]
     Depends on nothing but its arguments, so the same call gives the same chunks and the same bytes whichever worker is free.
 
     :param sizes: estimated tokens of each text.
-    :param batch_tokens: of a batch on one device.
+    :param batch_tokens: the tokens of a batch on one device.
     :param workers: how many share the work.
     :returns: lists of numbers of texts, the longest texts first.
     """

@@ -101,7 +101,7 @@ class Dispatcher:
         """
         Queue jobs; the jobs of several callers are taken alternately.
 
-        :param jobs: of one caller. Each result is set, or an error; a job whose result is cancelled in time is not begun.
+        :param jobs: the jobs of one caller. Each job gets a result or an error; a job that is cancelled in time is not started.
         :raises WorkersLost: if no worker is left.
         :raises RuntimeError: if the dispatcher was closed.
         """

@@ -58,7 +58,7 @@ def portable(error: BaseException, name: str) -> BaseException:
     Make an error that can be sent to another process, with the traceback of where it was raised.
 
     :param error: any.
-    :param name: of the worker.
+    :param name: the name of the worker.
     :returns: the error itself, or a RuntimeError that says the same where its type cannot be pickled.
     """
     trace = "".join(traceback.format_exception(error))

@@ -28,10 +28,10 @@ class RayEngines(WorkerGroup):
 
         A process that has called ``ray.init`` already stays connected as it is.
 
-        :param settings: of every engine. A device of None takes a GPU of its own for each worker where the cluster has GPUs.
-        :param workers: None takes one for each GPU, or for each machine of a cluster without.
-        :param address: of the cluster, e.g. "auto" or "ray://head:10001"; None takes RAY_ADDRESS, else the cluster that runs on
-            this machine, else starts one on it.
+        :param settings: the settings of every engine. If the device is None, each worker gets a GPU where the cluster has GPUs.
+        :param workers: the number of workers; None means one for each GPU, or one for each machine of a cluster without GPUs.
+        :param address: the address of the cluster, e.g. "auto" or "ray://head:10001". None takes RAY_ADDRESS, else the cluster
+            that runs on this machine, else starts a cluster on this machine.
         :raises ImportError: if Ray is not installed.
         :raises ConnectionError: if there is no cluster at the address.
         :raises ValueError: if the cluster has too little for that many workers, or as the engine's constructor does.
@@ -69,7 +69,7 @@ class RayWorker:
         """
         :param ray: the module.
         :param name: for messages.
-        :param settings: of its engine.
+        :param settings: the settings of its engine.
         :param options: what it needs of its machine.
         """
         self.name, self._ray, self._settings = name, ray, settings
@@ -131,7 +131,7 @@ class Actor:
 
     def __init__(self, settings: EncoderSettings) -> None:
         """
-        :param settings: of the engine.
+        :param settings: the settings of the engine.
         """
         self._settings = settings
         self._engine: WorkerEngine | None = None

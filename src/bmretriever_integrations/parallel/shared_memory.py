@@ -42,7 +42,7 @@ def shared_rows(rows: int, width: int) -> Iterator[SharedRows]:
     Make an array; its path is good inside the block only, what was mapped stays.
 
     :param rows: at least 1.
-    :param width: of a row.
+    :param width: the width of a row.
     """
     handle, path = _open()
     try:

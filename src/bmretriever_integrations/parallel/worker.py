@@ -46,7 +46,7 @@ class Server:
         """
         Reply to one request, with its error if it raises one.
 
-        :param number: of the request.
+        :param number: the number of the request.
         :param request: what to do.
         """
         try:

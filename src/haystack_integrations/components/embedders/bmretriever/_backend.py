@@ -31,7 +31,7 @@ class _BMRetrieverEmbeddingBackendFactory:
         """
         Load the engine, or join those who already use it.
 
-        :param settings: of the engine.
+        :param settings: the settings of the engine.
         :param instruction: what queries are for; None makes a backend for passages.
         :raises FileNotFoundError: if the model is nowhere to be found.
         """
@@ -65,7 +65,7 @@ class _BMRetrieverEmbeddingBackend:
         :param normalize_embeddings: scale to length 1.
         :param precision: see :func:`bmretriever_integrations.precision.quantize`.
         :param quantization_ranges: see there.
-        :param instruction: of queries, instead of the backend's own.
+        :param instruction: the instruction of queries, instead of the backend's own.
         :returns: *Shape:* (n, width), see :func:`~bmretriever_integrations.precision.quantize`.
         """
         engine = self.lease.engine
