@@ -23,7 +23,7 @@ def put_between(page: str, name: str, part: str) -> str:
     Replace what stands between two marks.
 
     :param page: Markdown.
-    :param name: of the part.
+    :param name: the name of the part.
     :param part: what belongs there.
     :raises ValueError: if the marks are not there, once each and in order.
     """

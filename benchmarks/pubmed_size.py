@@ -53,7 +53,7 @@ def measure(files: Sequence[Path], store: Path | None) -> dict[str, Any]:
     """
     Count the tokens of real records with the checkpoints' own tokenizers.
 
-    :param files: of PubMed.
+    :param files: files of PubMed.
     :param store: where the tokenizers' packages are kept or downloaded to; None takes the one of ``mini`` for all.
     :returns: for each checkpoint and group: records, mean tokens, share that is cut at 512, mean GFLOP of a plain forward.
     """
@@ -99,7 +99,7 @@ def mean(measured: dict[str, Any], checkpoint: Checkpoint, name: str, assumed: A
     """
     Weigh the two groups of records.
 
-    :param measured: of :func:`measure`.
+    :param measured: the result of :func:`measure`.
     :param checkpoint: which one's.
     :param name: "tokens" or "gflop".
     :param assumed: tells the share with an abstract.
@@ -113,7 +113,7 @@ def gpu_hours(measured: dict[str, Any], checkpoint: Checkpoint, assumed: Assumed
     """
     Records x FLOP of a record / (peak x share of it) / 3600.
 
-    :param measured: of :func:`measure`.
+    :param measured: the result of :func:`measure`.
     :param checkpoint: which one.
     :param assumed: the rest.
     """
@@ -125,7 +125,7 @@ def index_bytes(width: int, records: float) -> dict[str, float]:
     """
     Work out what each kind of FAISS index holds in memory.
 
-    :param width: of a vector.
+    :param width: the width of a vector.
     :param records: how many.
     """
     return {
@@ -141,7 +141,7 @@ def tables(measured: dict[str, Any], assumed: Assumed) -> dict[str, str]:
     """
     Write every table of the page.
 
-    :param measured: of :func:`measure`.
+    :param measured: the result of :func:`measure`.
     :param assumed: the rest.
     :returns: name -> Markdown.
     """

@@ -27,7 +27,7 @@ def draw_chart(path: Path, runs: Sequence[Result]) -> None:
     Draw one machine's ratios as horizontal bars; a line at 1 is where a peer is as fast as this engine.
 
     :param path: a .png or .svg file; replaced if it is there.
-    :param runs: of that machine, each of :func:`~side_by_side.results.read_results`.
+    :param runs: the runs of that machine, each of :func:`~side_by_side.results.read_results`.
     """
     timed = [outcome for outcome in outcomes_of(runs) if outcome.case != "memory" and "ours" in outcome.names()]
     peers = [peer for peer in PEERS if any(_drawn(outcome, peer) for outcome in timed)]

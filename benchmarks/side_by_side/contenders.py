@@ -99,7 +99,7 @@ def installed(kind: type[Contender]) -> bool:
     """
     Tell whether everything that a contender needs is installed.
 
-    :param kind: of contender.
+    :param kind: the class of contender.
     """
     try:
         return all(find_spec(module) is not None for module in kind.needs)

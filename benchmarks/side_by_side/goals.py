@@ -27,7 +27,7 @@ class Goal:
         """
         Read the number.
 
-        :param outcome: of the goal's case.
+        :param outcome: the outcome of the goal's case.
         :returns: None where it was not measured, vectors were wrong, or times were too noisy.
         """
         needed = ("ours",) if self.of_peak else ("ours", BEST)
@@ -64,7 +64,7 @@ def goals_table(outcomes: Sequence[Outcome]) -> str:
     """
     Put each goal beside what was measured.
 
-    :param outcomes: of one machine; of two for the same case the later one counts.
+    :param outcomes: the outcomes of one machine; of two for the same case the later one counts.
     :returns: Markdown.
     """
     found = {(outcome.model, outcome.case): outcome for outcome in outcomes}

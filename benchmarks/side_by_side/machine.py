@@ -39,7 +39,7 @@ def hardware(device: str, cpu: dict[str, Any], load: float | None) -> dict[str, 
 
     :param device: that the benchmark ran on.
     :param cpu: what ``cpuinfo`` found.
-    :param load: of the last minute before the benchmark began.
+    :param load: the load average of the last minute before the benchmark began.
     """
     found = {
         "cpu": cpu.get("brand_raw", platform.processor()),

@@ -40,7 +40,7 @@ def take_turns(arms: Sequence[Arm], number: int, device: str, bar: tqdm) -> None
     Play one round; whoever was first goes last in the next one. Items go around, too: a query meets all arms in a row.
 
     :param arms: each gets its list of seconds.
-    :param number: of the round, from 0; in that one tokens and memory are counted as well.
+    :param number: the number of the round, from 0; in that one tokens and memory are counted as well.
     :param device: that must have finished before a clock starts or stops.
     :param bar: moves by one for each item.
     """

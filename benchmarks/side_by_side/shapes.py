@@ -81,7 +81,7 @@ def thin_config(config: Any) -> Any:
     """
     Two thin layers of a network's true width: what a corpus costs in memory beyond the weights, at little work.
 
-    :param config: of the network, whose width and vocabulary are kept.
+    :param config: the configuration of the network, whose width and vocabulary are kept.
     """
     from transformers import MistralConfig
 
@@ -103,7 +103,7 @@ def flops(config: Any, lengths: list[int]) -> float:
     Two for each weight of a layer and token, and two products over the causal half of each attention matrix. Whoever saves
     work counts as if he had done it, so that all contenders are measured by the same yardstick.
 
-    :param config: of the network.
+    :param config: the configuration of the network.
     :param lengths: tokens of each sequence.
     """
     width, heads = config.hidden_size, config.num_attention_heads

@@ -27,7 +27,7 @@ def short_tables(results: Sequence[Result]) -> str:
     """
     How many times faster than each peer, one table a machine.
 
-    :param results: of :func:`~side_by_side.results.read_results`.
+    :param results: results of :func:`~side_by_side.results.read_results`.
     :returns: Markdown, empty if nothing was measured.
     """
     return "\n\n".join(map(_short, by_machine(results)))
@@ -68,7 +68,7 @@ def machine(content: dict[str, Any]) -> str:
     """
     Name the hardware that decided.
 
-    :param content: of a JSON file.
+    :param content: the content of a JSON file.
     """
     found = content["machine_info"]
     if "gpu" in found:
@@ -81,7 +81,7 @@ def conditions(content: dict[str, Any]) -> str:
     """
     Say what stands behind the numbers.
 
-    :param content: of a JSON file.
+    :param content: the content of a JSON file.
     """
     versions, commit = content["versions"], content["commit_info"]
     named = ("torch", "transformers", "sentence-transformers", "haystack-ai", "llama-index-core", "flash-attn")

@@ -71,7 +71,7 @@ def choose(items: Sequence[Item], count: int, seed: int) -> list[Item]:
 
     :param items: texts, or titles with texts.
     :param count: how many.
-    :param seed: of the order in which they are given out.
+    :param seed: the seed of the order in which they are given out.
     :raises ValueError: if there are not as many.
     """
     ranked = sorted(set(items), key=lambda item: (len("".join(item)), item))

@@ -29,8 +29,8 @@ class Weights:
 
     def __init__(self, config: Any, seed: int, device: str, dtype: torch.dtype) -> None:
         """
-        :param config: of the network.
-        :param seed: of the random numbers.
+        :param config: the configuration of the network.
+        :param seed: the seed of the random numbers.
         :param device: where they are drawn and stay.
         :param dtype: number type of the weights.
         """
@@ -100,7 +100,7 @@ def write_folder(folder: Path, config: Any, tokenizer: Path) -> Path:
     Write what a released folder holds beside its weights, and an empty file in their place.
 
     :param folder: where; made if it is not there.
-    :param config: of the network.
+    :param config: the configuration of the network.
     :param tokenizer: folder of the tokenizer's two files.
     :returns: the folder.
     """
@@ -112,9 +112,9 @@ def write_checkpoint(folder: Path, config: Any, tokenizer: Path, seed: int, devi
     Write random weights as the released folders look: config.json, model.safetensors, tokenizer.json, tokenizer_config.json.
 
     :param folder: where; made if it is not there.
-    :param config: of the network.
+    :param config: the configuration of the network.
     :param tokenizer: folder of the tokenizer's two files.
-    :param seed: of the random numbers.
+    :param seed: the seed of the random numbers.
     :param device: where they are drawn; a GPU is faster for the large ones.
     :returns: the folder.
     """

@@ -1,6 +1,6 @@
-"""BMRetriever embeddings for Haystack, LlamaIndex and the command line: the exact vectors, on one engine.
+"""BMRetriever embeddings for Haystack, LlamaIndex and the command line. All of them use one engine and get the same vectors.
 
-Importing this package reaches no framework and not even torch; each name below is loaded when it is first used.
+Importing this package imports no framework and not even torch; each name below is loaded when it is first used.
 """
 
 from __future__ import annotations

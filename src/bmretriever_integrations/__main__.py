@@ -1,4 +1,4 @@
-"""``python -m bmretriever_integrations``: the same as the ``bmretriever`` command."""
+"""Run the ``bmretriever`` command by ``python -m bmretriever_integrations``."""
 
 from __future__ import annotations
 

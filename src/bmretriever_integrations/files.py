@@ -1,4 +1,4 @@
-"""Whole files and whole folders or none, and one writer at a time."""
+"""Write files and folders so that they appear complete or not at all, and lock a folder for one writer at a time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 LOCK = ".lock"
+"""Name of the lock file inside a folder."""
 
 
 def temporary(path: Path) -> Path:
     """
-    Name the file or folder that becomes ``path`` when it is whole.
+    Name the temporary file or folder that is renamed to ``path`` when it is complete.
 
     :param path: the final name.
     """
@@ -25,11 +26,11 @@ def temporary(path: Path) -> Path:
 
 def write_whole(path: Path, content: bytes) -> None:
     """
-    Write a file so that it is either there as a whole or as it was, whenever the process or the machine stops.
+    Write a file so that ``path`` holds either its old or its new content, even if the process or the machine stops.
 
-    :param path: where; replaced if it is there.
+    :param path: the file; it is replaced if it exists.
     :param content: its bytes.
-    :raises OSError: if the disk is full, among others; ``path`` is as it was then.
+    :raises OSError: if the file cannot be written, e.g. because the disk is full; ``path`` is unchanged then.
     """
     with whole_file(path) as draft:
         draft.write_bytes(content)
@@ -38,10 +39,10 @@ def write_whole(path: Path, content: bytes) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """
-    Lend the name of a file that takes the place of ``path`` when the block ends well, as :func:`write_whole` does at once.
+    Yield a temporary file name. When the block ends without an error, that file replaces ``path``, as in :func:`write_whole`.
 
-    :param path: the final name; its folder is there.
-    :raises OSError: if the disk is full, among others; ``path`` is as it was then.
+    :param path: the final name; its folder must exist.
+    :raises OSError: if the file cannot be written, e.g. because the disk is full; ``path`` is unchanged then.
     """
     draft = temporary(path)
     try:
@@ -56,12 +57,12 @@ def whole_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """
-    Lend an empty folder that takes the place of ``folder`` when the block ends well.
+    Yield an empty temporary folder. When the block ends without an error, that folder replaces ``folder``.
 
-    Until then what is at ``folder`` stays as it was; it goes when the new one is on the disk. If the block raises, the new
-    one goes. A process that is killed leaves at worst a hidden folder beside it, which the next one tidies up.
+    The old folder stays unchanged until the new one is on the disk, and is deleted then. If the block raises an error, the new
+    folder is deleted. A killed process may leave a hidden folder beside ``folder``; the next call deletes it.
 
-    :param folder: the final place; its parents are made.
+    :param folder: the final folder; missing parent folders are created.
     """
     folder = folder.absolute()
     draft, old = temporary(folder), folder.with_name(f".{folder.name}.replaced.tmp")
@@ -91,13 +92,13 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """To the disk, not only to the system's cache, before what it replaces goes."""
+    """Write a file to the disk, not only to the system's cache, before the old version is deleted."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 
 def _sync_names(folder: Path) -> None:
-    if sys.platform == "win32":  # cannot open a folder; NTFS logs renames itself
+    if sys.platform == "win32":  # Windows cannot open a folder, and NTFS keeps a journal of renames
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -109,10 +110,10 @@ def _sync_names(folder: Path) -> None:
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """
-    Hold a folder against a second writer. The lock is the operating system's, so it goes when its process dies, however.
+    Lock a folder, so that no second process writes into it. The operating system releases the lock when the process ends.
 
     :param folder: the folder; its file :data:`LOCK` stays, unless the block removes it.
-    :raises BlockingIOError: if another process holds it.
+    :raises BlockingIOError: if another process holds the lock.
     """
     path = folder / LOCK
     lock = FileLock(path, timeout=0)
@@ -123,7 +124,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        there = path.exists()
+        had_file = path.exists()
         lock.release()
-        if there:  # some releases of filelock take the file away, and by it training knows its folders
+        if had_file:  # some releases of filelock delete the file, by which training recognises its folders
             path.touch()

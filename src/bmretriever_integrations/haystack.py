@@ -1,6 +1,6 @@
-"""The two Haystack components, under this package's own name.
+"""Offer the two Haystack components under this package's own name.
 
-They live in ``haystack_integrations``: from there Haystack loads a pipeline's YAML without being told to trust the module.
+They are defined in ``haystack_integrations``, because Haystack trusts that package when it loads a pipeline from YAML.
 """
 
 from __future__ import annotations

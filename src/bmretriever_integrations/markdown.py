@@ -1,4 +1,4 @@
-"""Cells -> a table in Markdown."""
+"""Write a table in Markdown."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 def markdown_table(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """
-    Lay cells out.
+    Write a table.
 
-    :param header: of the columns.
-    :param body: lines of cells; a ``|`` in one is shown as it is.
-    :returns: lines, without one at the end that is empty.
+    :param header: the headings of the columns.
+    :param body: the rows, each a sequence of cells; a ``|`` in a cell is escaped.
+    :returns: the table, without a line break at its end.
     """
     lines = [header, ["---"] * len(header), *body]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""float32 vectors -> bytes or bits, by the same arithmetic as ``sentence_transformers.util.quantize_embeddings``."""
+"""Convert float32 vectors to bytes or bits, by the same arithmetic as ``sentence_transformers.util.quantize_embeddings``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _SIGN = np.uint8(0x80)
 
 def check_ranges(precision: str, ranges: Sequence[Sequence[float]] | None) -> list[list[float]] | None:
     """
-    Refuse ranges that do not belong to the precision, before any vector is made.
+    Check that ranges are given where the precision needs them, before any vector is computed.
 
-    If the ranges were taken from the vectors at hand, the same text would get other numbers in every batch, and a query, which
-    comes alone, has no range at all. So int8 and uint8 need them from outside.
+    If each batch were scaled by its own ranges, the same text would get other numbers in every batch, and a single query would
+    have no range at all. So the caller must give the ranges for int8 and uint8.
 
     :param precision: one of :data:`PRECISIONS`.
-    :param ranges: smallest values of a sample of vectors in the first row, largest in the second. *Shape:* (2, width)
+    :param ranges: smallest values of a sample of vectors in the first row, largest values in the second. *Shape:* (2, width)
     :returns: the ranges as plain lists.
-    :raises ValueError: if the precision is unknown, or ranges are missing, of no use, or of the wrong shape.
+    :raises ValueError: if the precision is unknown, if ranges are missing, if the precision uses no ranges, or if their shape
+        or values are wrong.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -54,14 +55,14 @@ def quantize(
     vectors: NDArray[np.float32], precision: Precision, ranges: Sequence[Sequence[float]] | None = None
 ) -> NDArray[Any]:
     """
-    Make vectors smaller.
+    Convert vectors to fewer bits.
 
     :param vectors: *Shape:* (n, width) float32
-    :param precision: "float32" leaves them; "int8" and "uint8" cut each dimension's range into 255 steps; "binary" and
-        "ubinary" keep the sign of each dimension, eight to a byte.
-    :param ranges: for int8 and uint8. *Shape:* (2, width)
-    :returns: *Shape:* (n, width), or (n, width / 8 rounded up) for the binary ones; float32, int8 or uint8.
-    :raises ValueError: as :func:`check_ranges`, or if the ranges are of another width than the vectors.
+    :param precision: "float32" leaves the vectors unchanged; "int8" and "uint8" divide each dimension's range into 255 steps;
+        "binary" and "ubinary" keep only the sign of each dimension, with eight dimensions in a byte.
+    :param ranges: the ranges for int8 and uint8; see :func:`check_ranges`. *Shape:* (2, width)
+    :returns: *Shape:* (n, width), or (n, width / 8 rounded up) for "binary" and "ubinary"; float32, int8 or uint8.
+    :raises ValueError: as :func:`check_ranges` does, or if the ranges and the vectors have different widths.
     """
     limits = check_ranges(precision, ranges)
     if precision == "float32":
@@ -74,9 +75,10 @@ def quantize(
 
 def ranges_of(vectors: NDArray[np.float32]) -> list[list[float]]:
     """
-    Take the ranges of a sample of vectors, for int8 and uint8.
+    Compute the ranges of a sample of vectors, for int8 and uint8.
 
-    :param vectors: some thousands of the vectors to come; what lies beyond their range is cut. *Shape:* (n, width) float32
+    :param vectors: a sample of some thousand vectors. Later values beyond the sample's range are clipped. *Shape:* (n, width)
+        float32
     :returns: *Shape:* (2, width) smallest values, largest values.
     """
     ranges: list[list[float]] = [vectors.min(axis=0).tolist(), vectors.max(axis=0).tolist()]
@@ -87,12 +89,12 @@ def restore(
     codes: NDArray[Any], precision: Precision, width: int, ranges: Sequence[Sequence[float]] | None = None
 ) -> NDArray[np.float32]:
     """
-    Give back what :func:`quantize` left of the vectors: the middle of each step, or +1 and -1 for a bit.
+    Convert the result of :func:`quantize` back to float32: to the middle of each step, or to +1 and -1 for a bit.
 
-    :param codes: as :func:`quantize` returned them.
-    :param precision: the same.
-    :param width: of the vectors.
-    :param ranges: the same. *Shape:* (2, width)
+    :param codes: the result of :func:`quantize`.
+    :param precision: the precision that was given to :func:`quantize`.
+    :param width: the width of the vectors.
+    :param ranges: the ranges that were given to :func:`quantize`. *Shape:* (2, width)
     :returns: *Shape:* (n, width) float32
     """
     if precision == "float32":

@@ -1,7 +1,7 @@
-"""Text -> prompt: the templates that BMRetriever was trained with, byte for byte.
+"""Make prompts from texts, with the templates that BMRetriever was trained with, byte for byte.
 
-Source of both templates: the authors' ``eval.py`` at commit 7823209 of ``ritaranx/BMRetriever`` and their README since
-24 June 2024. Earlier cards put ``Instruct: `` before the instruction; that form is obsolete.
+Both templates come from the authors' ``eval.py`` at commit 7823209 of ``ritaranx/BMRetriever`` and from their README since
+24 June 2024. Earlier model cards put ``Instruct: `` before the instruction; that form is obsolete.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ PAPER_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
         "scidocs": "Given a scientific paper title, retrieve paper abstracts that are cited by the given paper",
         "scifact": "Given a scientific claim, retrieve documents that support or refute the claim",
         "trec-covid": "Given a query on COVID-19, retrieve documents that answer the query",
-        # the paper's Appendix B, Table 10, as quoted by REPAIR's eval_mesh.py; the full stop is theirs
+        # the paper's Appendix B, Table 10, as REPAIR's eval_mesh.py quotes it; the full stop is part of the quotation
         "mesh": "Given a concept, retrieve passages for its definition.",
     }
 )
-"""Task key -> instruction, as the authors published them."""
+"""Maps each task key to the instruction that the authors published for it."""
 
 PROJECT_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
     {
-        # worded here, after the authors' pattern, for tasks whose instruction they did not publish
+        # this project wrote these, after the authors' pattern, for tasks whose instruction they did not publish
         "title": "Given a title, retrieve the passage that it heads",
         "medquad": "Given a medical question, retrieve passages that answer the question",
         "nih-liveqa": "Given a medical question, retrieve passages that answer the question",
@@ -60,7 +60,7 @@ PROJECT_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
         "entity-definition": "Given a concept, retrieve passages for its definition.",
         "synergy-recommend": "Given a scientific paper, retrieve papers on the same topic",
         "elife-insight": "Given a commentary, retrieve the abstract of the scientific paper it discusses",
-        # for the paper's own data sets, after what other work tells of its wording
+        # these are for the paper's own data sets; other publications describe their wording
         "biosses": "Given a sentence, retrieve sentences with the same meaning",
         "icliniq": "Given a patient's question, retrieve responses that best answer the question",
         "pubmedqa": "Given a biomedical question, retrieve relevant scientific passages that answer the question",
@@ -69,23 +69,23 @@ PROJECT_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
         "relish": "Given a scientific paper, retrieve papers on the same topic",
     }
 )
-"""Task key -> instruction worded by this project."""
+"""Maps each task key to the instruction that this project wrote for it."""
 
 TASK_INSTRUCTIONS: Mapping[str, str] = MappingProxyType({**PAPER_INSTRUCTIONS, **PROJECT_INSTRUCTIONS})
-"""Every task key that an ``instruction`` argument understands."""
+"""Maps every task key that an ``instruction`` argument accepts to its instruction."""
 
 DEFAULT_INSTRUCTION = PAPER_INSTRUCTIONS["nfcorpus"]
-"""The instruction where none is given: the authors' one for biomedical questions (NFCorpus)."""
+"""The instruction for queries where the caller gives none: the authors' instruction for biomedical questions (NFCorpus)."""
 
 
 def resolve_instruction(instruction: str | None) -> str:
     """
-    Turn a task key or a sentence into the instruction that goes into the prompt.
+    Find the instruction that goes into the prompt.
 
     :param instruction: a key of :data:`TASK_INSTRUCTIONS`, any sentence, or None for :data:`DEFAULT_INSTRUCTION`.
-    :returns: the sentence.
-    :raises TypeError: if it is not a string.
-    :raises ValueError: if it is empty, or one word that is no key (a mistyped key would silently become a prompt).
+    :returns: the instruction, a sentence.
+    :raises TypeError: if ``instruction`` is neither a string nor None.
+    :raises ValueError: if it is empty, or if it is one word and not a key: a mistyped key must not become part of a prompt.
     """
     if instruction is None:
         return DEFAULT_INSTRUCTION
@@ -112,8 +112,9 @@ def query_prompt(instruction: str, text: str) -> str:
     """
     Make the prompt of one query.
 
-    :param instruction: the sentence that describes the task; not a key, see :func:`resolve_instruction`.
-    :param text: the query, used as it is.
+    :param instruction: the sentence that describes the task. A key is not accepted here; :func:`resolve_instruction` finds its
+        sentence.
+    :param text: the query, which is used unchanged.
     :returns: ``{instruction}\\nQuery: {text}``.
     :raises ValueError: if the instruction is empty.
     """
@@ -127,8 +128,8 @@ def passage_prompt(text: str, title: str | None = None) -> str:
     Make the prompt of one passage.
 
     :param text: the passage.
-    :param title: its title, if it has one; joined to the text by one space.
-    :returns: ``Represent this passage\\npassage: {title} {text}``, the joined text stripped of outer white space.
+    :param title: its title, or None. Title and text are joined by one space.
+    :returns: ``Represent this passage\\npassage: {title} {text}``. White space around the joined text is removed.
     """
     joined = f"{title} {text}" if title else text
     return PASSAGE_PREFIX + joined.strip()
@@ -136,10 +137,10 @@ def passage_prompt(text: str, title: str | None = None) -> str:
 
 def lone_surrogate(text: str) -> int | None:
     r"""
-    Find half of a character, which JSON can write (``\ud83d``) and no tokenizer can take.
+    Find a lone surrogate: half of a character, which JSON can contain (``\ud83d``) and no tokenizer accepts.
 
     :param text: any string.
-    :returns: the position of the first, or None if there is none.
+    :returns: the position of the first lone surrogate, or None if there is none.
     """
     try:
         text.encode("utf-8")

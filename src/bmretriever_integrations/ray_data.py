@@ -1,6 +1,6 @@
-"""BMRetrieverBatchEmbedder: what Ray Data's ``map_batches`` builds once an actor, and anything else that maps batches of columns.
+"""Define the class that Ray Data's ``map_batches`` creates once in each actor.
 
-This module needs no Ray: the class takes a batch and gives a batch.
+The class takes a batch of columns and returns a batch of columns, so this module needs no Ray and serves other tools, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class BMRetrieverBatchEmbedder:
             num_gpus=1,
         )
 
-    All arguments are plain values, the model is loaded by the first batch, and a pickle of this object carries no weights.
+    All arguments are plain values, the first batch loads the model, and a pickle of this object contains no weights.
     """
 
     def __init__(
@@ -61,28 +61,29 @@ class BMRetrieverBatchEmbedder:
         token: str | None = None,
     ) -> None:
         """
-        Take note of the settings; nothing is loaded yet.
+        Store the settings; nothing is loaded yet.
 
-        Those not named here are as for :class:`~bmretriever_integrations.BMRetrieverEncoder`.
+        :class:`~bmretriever_integrations.BMRetrieverEncoder` explains the engine's settings in full.
 
         :param model: a hub id, a short name, or a folder that every machine has.
-        :param kind: "passages", or "queries", which get the instruction.
+        :param kind: "passages" or "queries"; queries get the instruction.
         :param text_column: name of the column of texts.
-        :param title_column: name of the column of the passages' titles, which may be null; None means they have none.
+        :param title_column: name of the column of the passages' titles, which may contain nulls; None means that the passages
+            have no titles.
         :param output_column: name of the column to add.
         :param revision: commit, branch or tag on the hub.
         :param device: None takes the GPU that Ray gave the actor, else the CPU.
         :param dtype: "auto", "float32", "bfloat16" or "float16".
-        :param quantization: what linear layers are put into: None, "int8" or "fp8".
+        :param quantization: the number type of the linear layers: "int8", "fp8", or None for ``dtype``.
         :param max_length: tokens of a sequence.
-        :param instruction: what queries are for.
+        :param instruction: the task of the queries: a task key or a sentence.
         :param normalize: scale vectors to length 1.
         :param truncate_dim: keep this many leading dimensions.
         :param max_batch_tokens: tokens of an engine's batch; None chooses by the device's free memory.
-        :param forward: how the network is run.
-        :param local_files_only: never ask the hub.
-        :param token: access token for the hub; it travels in the pickle. Better set HF_TOKEN on the machines.
-        :raises ValueError: if a setting is out of range, or one is given that the kind does not use.
+        :param forward: the way to run the network.
+        :param local_files_only: do not connect to the hub.
+        :param token: access token for the hub. A pickle contains it, so it is better to set HF_TOKEN on the machines.
+        :raises ValueError: if a setting is out of range, or if ``kind`` does not use it.
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -117,11 +118,11 @@ class BMRetrieverBatchEmbedder:
         """
         Embed a batch.
 
-        :param batch: column name -> values, an ndarray or a list; Ray's ``batch_format="numpy"``, which is its default.
-        :returns: the same columns and the vectors. *Shape:* (n, width) float32
-        :raises KeyError: if a column is not there.
-        :raises TypeError: if the batch is no mapping, or a text no string.
-        :raises ValueError: if the batch has a column of the output's name already.
+        :param batch: maps each column's name to its values, an ndarray or a list, as Ray's default ``batch_format="numpy"`` does.
+        :returns: the same columns and the column of vectors. *Shape:* (n, width) float32
+        :raises KeyError: if a column is missing.
+        :raises TypeError: if the batch is not a mapping, or a text is not a string.
+        :raises ValueError: if the batch already has a column with the output's name.
         """
         if not isinstance(batch, Mapping):
             raise TypeError(
@@ -133,8 +134,8 @@ class BMRetrieverBatchEmbedder:
         for row, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TypeError(
-                    f"row {row} of column {self.text_column!r} is {text!r}, no text; give it one (an empty one will do), "
-                    "or leave such rows out"
+                    f"row {row} of column {self.text_column!r} is {text!r} and not a text; replace it (an empty text is "
+                    "accepted), or leave such rows out"
                 )
         encoder = self._engine()
         if self.kind == "queries":
@@ -168,6 +169,6 @@ class BMRetrieverBatchEmbedder:
 
 
 def _title(value: Any) -> str | None:
-    """A null of Arrow is None, one of pandas a float that is not a number."""
+    """Read a title that may be missing: Arrow writes a missing value as None, pandas as the float NaN."""
     missing = value is None or (isinstance(value, float) and np.isnan(value))
     return None if missing else value

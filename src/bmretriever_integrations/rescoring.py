@@ -1,4 +1,4 @@
-"""Search in vectors of a quarter or a thirty-second of the size, then score the best anew with better ones."""
+"""Search in vectors of a quarter or a thirty-second of the size, then score the best documents again with larger vectors."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ Kept = Literal["float32", "float16"]
 
 class SmallVectors:
     """
-    Documents' vectors in few bytes, searched whole by FAISS, and better copies of them to score the best anew.
+    Document vectors of few bytes, which FAISS searches exhaustively, and larger copies with which the best are scored again.
 
-    float16 and int8 documents are compared with the full query by inner product; int8 by the same steps as
-    :func:`~bmretriever_integrations.precision.quantize`. Binary documents are compared by how many signs differ from the query's:
-    an angle, roughly, and no length, so that rescoring by the inner product matters most there.
+    float16 and int8 documents are compared with the full query by inner product; int8 uses the same steps as
+    :func:`~bmretriever_integrations.precision.quantize`. Binary documents are compared by the number of signs that differ from
+    the query's signs. That number measures roughly an angle and ignores the length, so rescoring by the inner product matters
+    most there.
     """
 
     def __init__(
@@ -35,15 +36,16 @@ class SmallVectors:
         kept: Kept | None = "float16",
     ) -> None:
         """
-        Take in documents.
+        Index documents.
 
-        :param vectors: *Shape:* (n, width) float32
-        :param precision: what is searched: "float16", "int8" or "binary".
-        :param ranges: for int8, of a sample; None takes those of ``vectors``. *Shape:* (2, width)
-        :param kept: what the best are scored anew with: a copy in "float32" or "float16", which may as well lie on a disk (see
-            ``copies``), or None: for binary, the signs against the full query; for float16 and int8 the first score again.
-        :raises ValueError: if ``vectors`` is no such array, or a choice is unknown.
-        :raises ImportError: if FAISS is missing; says how to install it.
+        :param vectors: the documents' vectors. *Shape:* (n, width) float32
+        :param precision: the form of the vectors that are searched: "float16", "int8" or "binary".
+        :param ranges: the ranges of a sample, for int8; None takes the ranges of ``vectors``. *Shape:* (2, width)
+        :param kept: the form of the copies with which the best documents are scored again: "float32" or "float16". The copies may
+            be moved to a disk (see ``copies``). With None, the searched vectors are used again: for binary, their signs are
+            multiplied with the full query; for float16 and int8, the score stays the same.
+        :raises ValueError: if ``vectors`` has another shape or type, or if an option is unknown.
+        :raises ImportError: if FAISS is missing; the message says how to install it.
         """
         if find_spec("faiss") is None:
             raise ImportError("SmallVectors searches with FAISS: pip install 'bmretriever-integrations[faiss]'")
@@ -54,12 +56,12 @@ class SmallVectors:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
         self.precision, self.width = precision, vectors.shape[1]
         self.copies: NDArray[Any] | None = None if kept is None else vectors.astype(kept)
-        """*Shape:* (n, width). Write it to a file and put ``numpy.load(file, mmap_mode="r")`` here to spare the memory."""
+        """*Shape:* (n, width). To save memory, write it to a file and assign ``numpy.load(file, mmap_mode="r")`` here."""
         self._index = _index(vectors, precision, ranges)
 
     @property
     def bytes_per_vector(self) -> int:
-        """Of what is searched, the better copies aside."""
+        """Bytes of one searched vector, without its copy."""
         return int(self._index.code_size)
 
     def search(
@@ -69,10 +71,11 @@ class SmallVectors:
         Find the best documents of each query.
 
         :param queries: full vectors. *Shape:* (queries, width) float32
-        :param top_k: how many documents; fewer where there are not so many.
-        :param rescore_multiplier: how many times as many the first search gives, for the second score to choose from.
-        :returns: scores and row numbers, best first; equal scores in the order of the rows. *Shape:* (queries, top_k) each
-        :raises ValueError: if the queries are of another width or a number is below 1.
+        :param top_k: the number of documents to return for each query.
+        :param rescore_multiplier: the first search finds ``top_k`` times this many documents, which are then scored again.
+        :returns: scores and row numbers, best first; equal scores are in the order of the rows. *Shape:* (queries, top_k) each,
+            or fewer columns where there are fewer documents
+        :raises ValueError: if the queries have another width or a number is below 1.
         """
         if queries.ndim != 2 or queries.shape[1] != self.width:
             raise ValueError(f"queries must be (n, {self.width}), as the documents are, got {queries.shape}")
@@ -81,7 +84,7 @@ class SmallVectors:
         count = min(top_k * rescore_multiplier, self._index.ntotal)
         asked = quantize(queries, "ubinary") if self.precision == "binary" else queries
         _, rows = self._index.search(np.ascontiguousarray(asked), count)
-        rows.sort(axis=1)  # so that the stable sort below puts the earlier of two equals first
+        rows.sort(axis=1)  # so that the stable sort below puts the earlier of two equal documents first
         scores = np.stack([self._better(found) @ query for query, found in zip(queries, rows, strict=True)])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
         return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
@@ -103,7 +106,7 @@ def _index(vectors: NDArray[np.float32], precision: Small, ranges: Sequence[Sequ
         return bits
     kind = faiss.ScalarQuantizer.QT_8bit if precision == "int8" else faiss.ScalarQuantizer.QT_fp16
     index = faiss.IndexScalarQuantizer(width, kind, faiss.METRIC_INNER_PRODUCT)
-    # FAISS takes each dimension's smallest and largest value of what it is trained on: the two rows of the ranges
+    # FAISS reads each dimension's smallest and largest value from its training vectors: the two rows of the ranges
     index.train(np.ascontiguousarray(ranges_of(vectors) if ranges is None else ranges, dtype=np.float32))
     index.add(np.ascontiguousarray(vectors))
     return index

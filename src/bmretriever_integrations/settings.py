@@ -1,4 +1,4 @@
-"""Everything that decides which engine is built, checked once and comparable."""
+"""Hold the settings that decide which engine is built. They are checked once and can be compared."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 
 FORWARDS = ("auto", "packed", "padded", "plain")
-"""Ways to run a network: :func:`~bmretriever_integrations.forward.choose.choose_forward` tells what each is."""
+"""Ways to run a network; :func:`~bmretriever_integrations.forward.choose.choose_forward` explains them."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+"""Number types of weights and activations; :func:`~bmretriever_integrations.device.resolve_dtype` explains "auto"."""
 QUANTIZATIONS = ("int8", "fp8")
-"""Number types that linear layers may be converted to: :mod:`bmretriever_integrations.forward.quantization`."""
+"""8-bit number types for the weights of linear layers; :mod:`bmretriever_integrations.forward.quantization` explains them."""
 MAX_LENGTH = 512
 """Tokens of a sequence, EOS included (the authors' eval.py: ``max_length=512 - 1``, then EOS)."""
 
@@ -20,9 +21,9 @@ MAX_LENGTH = 512
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
     """
-    The arguments of :class:`~bmretriever_integrations.BMRetrieverEncoder`; see there.
+    The arguments of :class:`~bmretriever_integrations.BMRetrieverEncoder`, whose constructor explains them.
 
-    Two equal settings make the same vectors, so components that hold equal settings can share one engine.
+    Engines with equal settings make the same vectors, so components with equal settings can share one engine.
     """
 
     model: str = DEFAULT_MODEL
@@ -59,10 +60,10 @@ class EncoderSettings:
 
     def check_fits(self, config: Any) -> None:
         """
-        Refuse lengths that a checkpoint does not have.
+        Check ``max_length`` and ``truncate_dim`` against a checkpoint.
 
-        :param config: of the checkpoint's network.
-        :raises ValueError: if ``max_length`` or ``truncate_dim`` is too large for it.
+        :param config: the configuration of the checkpoint's network.
+        :raises ValueError: if one of them is too large for the checkpoint.
         """
         limit = getattr(config, "max_position_embeddings", None)
         if limit is not None and self.max_length > limit:

@@ -1,4 +1,4 @@
-"""For tests, yours and ours: tiny checkpoints made offline, and the plain reference that every fast path is measured against."""
+"""Help tests, in this project and in others: write tiny checkpoints offline, and compute reference vectors by a plain loop."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ def write_tiny_checkpoint(path: str | Path, architecture: Architecture, seed: in
     """
     Write a random two-layer checkpoint of width 64 with a small tokenizer, without any download.
 
-    Its folder looks like the released ones: a plain model class in config.json, safetensors, no sentence-transformers files,
-    BOS from the tokenizer for Gemma and Mistral, none for GPT-NeoX and Llama (the embedded base's tokenizer adds none).
+    Its folder is like those of the released checkpoints: config.json names a plain model class, the weights are safetensors,
+    and there are no sentence-transformers files. The tokenizer adds BOS for Gemma and Mistral and none for GPT-NeoX and Llama
+    (the tokenizer of the embedded model's base adds none).
 
-    :param path: the folder; made if it is not there.
+    :param path: the folder; it is created if it does not exist.
     :param architecture: "gpt_neox", "gemma", "mistral" or "llama".
-    :param seed: of the random weights.
+    :param seed: the seed of the random weights.
     :returns: the folder.
     :raises ValueError: if the architecture is none of the four.
     """
@@ -49,7 +50,7 @@ def write_tiny_checkpoint(path: str | Path, architecture: Architecture, seed: in
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = AutoModel.from_config(_tiny_config(architecture, size))
-        for parameter in network.parameters():  # the usual 0.02 leaves a tiny network almost linear
+        for parameter in network.parameters():  # with the usual 0.02, a tiny network would be almost linear
             if parameter.ndim == 2:
                 torch.nn.init.normal_(parameter, std=0.1)
     network.save_pretrained(folder)
@@ -60,15 +61,16 @@ def reference_encode(
     model_path: str | Path, prompts: Sequence[str], max_length: int = 512, device: str = "cpu"
 ) -> NDArray[np.float32]:
     """
-    The authors' eval.py, plain and slow, on transformers alone: the meaning of "right" in this project.
+    Compute the vectors as the authors' eval.py does, plainly and slowly, with transformers alone.
 
-    Tokenize with the tokenizer's own special tokens, cut to ``max_length - 1``, append EOS to every sequence, run in float32,
-    take the last token; no normalisation. One text at a time, so there is no padding to get wrong.
+    This project calls a vector right if it equals this one. Each prompt is tokenized with the tokenizer's own special tokens and
+    cut to ``max_length - 1`` tokens, EOS is appended, the network runs in float32, and the last token's state is the vector. It
+    is not normalised. The network runs one text at a time, so there is no padding.
 
     :param model_path: folder or hub id of a plain checkpoint.
-    :param prompts: texts that already carry their template.
+    :param prompts: texts with their templates.
     :param max_length: tokens of a sequence, EOS included.
-    :param device: where the network runs; a large one takes minutes on the CPU.
+    :param device: the device on which the network runs; a large network takes minutes on the CPU.
     :returns: *Shape:* (n, width) float32
     """
     import torch
@@ -111,7 +113,7 @@ def _tiny_config(architecture: Architecture, vocabulary: int) -> Any:
 
 
 def _write_byte_level(folder: Path, architecture: Architecture) -> int:
-    """A byte-level BPE as Pythia's and SmolLM2's: every text has ids, nothing is put before or after it."""
+    """Write a byte-level BPE like Pythia's and SmolLM2's: every text has ids, and no special token is added."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     specials = (
@@ -138,7 +140,7 @@ def _write_byte_level(folder: Path, architecture: Architecture) -> int:
 
 
 def _write_sentencepiece_like(folder: Path, architecture: Architecture) -> int:
-    """A BPE in SentencePiece's manner as Gemma's and Mistral's: "▁" for the space, bytes as a last resort, BOS in front."""
+    """Write a BPE in SentencePiece's style like Gemma's and Mistral's: "▁" for a space, bytes for unknown words, BOS first."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors, trainers
 
     gemma = architecture == "gemma"

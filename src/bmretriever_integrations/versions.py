@@ -1,4 +1,4 @@
-"""This package's version, and those of the packages that decide a result beside it."""
+"""Know the version of this package and of the other packages that a result depends on."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable
 NAME = "bmretriever-integrations"
 VERSION = "0.1.0"
 MADE_BY = f"{NAME} {VERSION}"
-"""What a written file says of its maker."""
+"""The name and version that written files record as their maker."""
 OF_VECTORS = ("tokenizers", "torch", "transformers")
-"""Packages that take part in making a vector."""
+"""The packages whose versions decide the vectors."""
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
     """
-    Name versions, for a record of how something was made.
+    Look up versions, for a record of how something was made.
 
-    :param packages: names as they are installed; this package's own is :data:`NAME`, whose version is the code's, not that of
-        an older installation.
-    :returns: name -> version, in the order given.
-    :raises PackageNotFoundError: if one is not installed.
+    :param packages: the names of installed packages. For :data:`NAME`, the version is read from this code and not from the
+        installed metadata, which may be older.
+    :returns: a dict of names and versions, in the order given.
+    :raises PackageNotFoundError: if a package is not installed.
     """
     from importlib.metadata import version  # takes longer to import than the rest of the package
 

@@ -112,7 +112,7 @@ def test_a_released_checkpoint_is_named_with_revision_and_licence(tiny, tmp_path
         "base_model": small.hub_id,
     }
     assert f"`{small.hub_id}`, revision `{small.revision}`" in card
-    assert "MIT; it stands on Pythia-410M" in card
+    assert "MIT; it was trained from Pythia-410M" in card
 
 
 def test_the_embedded_model(tmp_path, capsys):

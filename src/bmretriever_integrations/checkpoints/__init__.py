@@ -1,4 +1,4 @@
-"""What checkpoints there are, and a name or folder -> weights in memory."""
+"""List the known checkpoints, and load a checkpoint by its name or folder."""
 
 from bmretriever_integrations.checkpoints.catalogue import (
     CHECKPOINTS,

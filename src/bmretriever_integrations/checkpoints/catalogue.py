@@ -1,4 +1,4 @@
-"""What is known of each checkpoint: frozen records, every fact with its source."""
+"""List the known checkpoints as frozen records, with the commits to which they are pinned and the source of every fact."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """One checkpoint that a short name stands for."""
+    """One checkpoint that has a short name."""
 
     name: str
     """Short name, e.g. ``410M``."""
     hub_id: str | None
-    """Repository on the Hugging Face hub; None for the one that ships inside this package."""
+    """Repository on the Hugging Face hub; None for the checkpoint inside this package."""
     revision: str | None
-    """Commit that the hub id is pinned to."""
+    """Commit to which the hub id is pinned; None for the checkpoint inside this package."""
     architecture: str
-    """``model_type`` of its config.json."""
+    """``model_type`` in its config.json."""
     backbone: str
+    """Name of the language model from which it was trained."""
     layers: int
+    """Number of decoder layers."""
     width: int
     """Length of a vector."""
     parameters: int
+    """Number of parameters."""
     licence: str
+    """Name of the licence."""
     paper_average: float | None = None
     """Mean of NFCorpus, SciFact, SciDocs, TREC-COVID (nDCG@10) and BIOSSES (Spearman)."""
     paper_applications: float | None = None
@@ -31,7 +35,7 @@ class Checkpoint:
 
 # Hub ids, layers, widths, backbones and both averages: README of github.com/ritaranx/BMRetriever.
 # Revisions and parameters (body and embedding matrix): mteb, models/model_implementations/bmretriever_models.py.
-# Licences: metadata of the four hub repositories. The 2B stands on Gemma, whose own terms may apply as well.
+# Licences: metadata of the four hub repositories. The 2B was trained from Gemma, whose own terms may apply as well.
 RELEASED = (
     Checkpoint(
         name="410M",
@@ -87,7 +91,7 @@ RELEASED = (
     ),
 )
 
-# Not a BMRetriever checkpoint: trained by this project's own recipe (docs/mini.md has settings and scores).
+# This is not a BMRetriever checkpoint: it was trained by this project's own recipe (docs/mini.md has settings and scores).
 MINI = Checkpoint(
     name="mini",
     hub_id=None,
@@ -106,10 +110,10 @@ DEFAULT_MODEL = "BMRetriever/BMRetriever-410M"
 
 def find_checkpoint(model: str) -> Checkpoint | None:
     """
-    Look a model up by its short name or its hub id, whatever the case of the letters.
+    Find a checkpoint by its short name or its hub id; upper and lower case are the same.
 
-    :param model: what a user wrote for ``model``.
-    :returns: the record, or None if it is neither (a folder, or somebody else's hub id).
+    :param model: the value that the user gave for ``model``.
+    :returns: the record, or None for a folder or another hub id.
     """
     wanted = model.casefold()
     for checkpoint in CHECKPOINTS:

@@ -1,4 +1,4 @@
-"""Which vectors an engine makes: a record to store beside an index and to compare before adding to it."""
+"""Fingerprint a checkpoint's files, so that an index can refuse vectors of other weights."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import hashlib
 from pathlib import Path
 
 SAMPLE_BYTES = 65_536
+"""Bytes of one sample of a large file."""
 SAMPLES = 64
+"""Number of samples of a large file."""
 
 
 def fingerprint(folders: tuple[Path, ...]) -> str:
     """
-    Fingerprint a checkpoint's files by content, not by where they are.
+    Fingerprint a checkpoint's files by their content, whatever their folder.
 
-    Small files count whole; of large ones the size and 64 samples, so that 28 GB take no minute. Training moves every
-    weight, so another training of the same model never has the same samples.
+    Small files are read whole. Of large files, the size and 64 samples are read, so that 28 GB take less than a minute. Training
+    changes every weight, so two trainings of one model never have the same samples.
 
     :param folders: the checkpoint's folders.
     :returns: SHA-256 in hexadecimal.

@@ -1,4 +1,4 @@
-"""The checkpoint inside this package: its weights as int8 rows with a float32 scale each, a quarter of float32's size."""
+"""Store the checkpoint inside this package: int8 rows with one float32 scale each, a quarter of the size of float32."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCALE = ".scale"
-"""Suffix of the tensor that holds the scales of an int8 tensor's rows."""
+"""Suffix in the name of a tensor that holds the scales of an int8 tensor's rows."""
 
 
 def embedded_folder() -> Path:
-    """Folder of "mini" inside the installed package."""
+    """Return the folder of "mini" inside the installed package."""
     return Path(str(files("bmretriever_integrations"))) / "models" / "mini"
 
 
@@ -23,9 +23,9 @@ def open_embedded(folder: Path) -> tuple[Any, Any]:
     """
     Open a checkpoint that :func:`pack` wrote.
 
-    :param folder: where it is.
+    :param folder: the folder of the checkpoint.
     :returns: the float32 network in eval mode, and its tokenizer.
-    :raises FileNotFoundError: if the weights are missing, as in a source tree without them.
+    :raises FileNotFoundError: if the weights are missing, e.g. in a source tree without them.
     """
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
@@ -42,10 +42,10 @@ def open_embedded(folder: Path) -> tuple[Any, Any]:
 
 def pack(checkpoint: Path, folder: Path) -> None:
     """
-    Write a checkpoint the small way.
+    Write a checkpoint with int8 weights.
 
     :param checkpoint: a folder with config.json, model.safetensors and a tokenizer, in float32.
-    :param folder: where the small one goes; made if it is not there.
+    :param folder: the folder to write; it is created if it does not exist.
     """
     from safetensors.torch import load_file, save_file
     from transformers import AutoConfig, AutoTokenizer
@@ -59,14 +59,14 @@ def pack(checkpoint: Path, folder: Path) -> None:
     config = AutoConfig.from_pretrained(checkpoint).to_diff_dict()
     config = {
         key: value for key, value in config.items() if not key.startswith("_")
-    }  # where it lay when it was trained
-    if rope := config.get("rope_parameters"):  # transformers 5 writes this, 4.57 reads that
+    }  # without the path of the folder in which it was trained
+    if rope := config.get("rope_parameters"):  # transformers 5 writes rope_parameters, 4.57 reads rope_theta
         config["rope_theta"] = rope["rope_theta"]
     (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _write_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Only what the checkpoint is: no length or padding left by a trainer, no class that only one version knows."""
+    """Write the tokenizer without a trainer's truncation and padding, and under a class that all releases have."""
     from tokenizers import Tokenizer
 
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
@@ -80,7 +80,7 @@ def _write_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 def unpack(small: dict[str, Tensor]) -> dict[str, Tensor]:
     """
-    Turn int8 rows back into float32 tensors.
+    Convert int8 rows back to float32 tensors.
 
     :param small: tensors as :func:`pack` stores them.
     """
@@ -92,7 +92,7 @@ def unpack(small: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _quantize(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    """Symmetric, one scale a row: the largest weight of each row becomes 127."""
+    """Quantize symmetrically with one scale for each row: the largest weight of a row becomes 127."""
     import torch
 
     scale = tensor.float().abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127

@@ -1,4 +1,4 @@
-"""Model name or folder -> network and tokenizer. Four layouts on disk, one function each."""
+"""Load a network and its tokenizer by a model's name or folder. A folder may have one of four layouts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from bmretriever_integrations.checkpoints.int8_storage import embedded_folder, o
 from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 
 WANTED_FILES = ["*.json", "*.safetensors", "*.model", "*.txt"]
+"""Patterns of the files that are downloaded from the hub."""
 UNWANTED_FILES = ["onnx/*", "openvino/*", "*.onnx", "trainer/*"]
+"""Patterns of files that are not downloaded even where the first patterns match."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint in memory, float32 or the dtype asked for, on the CPU, in eval mode."""
+    """A checkpoint in memory, in the requested dtype, on the CPU, in eval mode."""
 
     network: Any
+    """A decoder of transformers without head."""
     tokenizer: Any
+    """A tokenizer of transformers."""
     folders: tuple[Path, ...]
-    """Where its files are: the checkpoint's folder, and the base's where the checkpoint is an adapter."""
+    """The checkpoint's folder, followed by its base's folder where the checkpoint is an adapter."""
     revision: str | None
     """Commit on the hub; None for a folder."""
     normalizes: bool = False
@@ -31,7 +35,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class _Hub:
-    """How the hub may be asked."""
+    """The options for requests to the hub."""
 
     token: str | None
     local_files_only: bool
@@ -53,10 +57,10 @@ def load(
     :param dtype: number type of the weights, a ``torch.dtype``.
     :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
     :param token: access token for the hub.
-    :param local_files_only: never ask the hub.
-    :param progress: let transformers show its bar while it reads the weights.
-    :raises FileNotFoundError: if it is neither on this machine nor on the hub, or the hub may not be asked.
-    :raises ValueError: if the folder is no checkpoint that last-token pooling fits, or has no safetensors weights.
+    :param local_files_only: do not connect to the hub.
+    :param progress: let transformers show its progress bar while it reads the weights.
+    :raises FileNotFoundError: if the model is neither on this machine nor on the hub, or the hub cannot be reached.
+    :raises ValueError: if the folder is not a checkpoint with last-token pooling, or has no safetensors weights.
     """
     hub = _Hub(token, local_files_only)
     known = find_checkpoint(model)
@@ -74,7 +78,7 @@ def load(
         raise FileNotFoundError(f"model {model!r} is no folder, no hub id (owner/name) and none of {names}")
     folder = _download(hub_id, revision or (known.revision if known else None), hub)
     with transformers_alone(bars=progress):
-        return _load_folder(folder, dtype, hub, folder.name)  # a snapshot's folder is named by its commit
+        return _load_folder(folder, dtype, hub, folder.name)  # the name of a snapshot's folder is its commit
 
 
 def _download(hub_id: str, revision: str | None, hub: _Hub) -> Path:
@@ -146,7 +150,7 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _load_sentence_transformer(folder: Path, dtype: Any, hub: _Hub, revision: str | None) -> Loaded:
-    """A folder that sentence-transformers saved: its modules must be a network, last-token pooling, perhaps Normalize."""
+    """Load a folder of sentence-transformers. Its modules must be a network, last-token pooling and perhaps Normalize."""
     inner, normalizes = _read_modules(folder)
     if (inner / "adapter_config.json").is_file():
         loaded = _load_adapter(inner, dtype, hub, revision)
@@ -155,13 +159,13 @@ def _load_sentence_transformer(folder: Path, dtype: Any, hub: _Hub, revision: st
 
 
 def _read_modules(folder: Path) -> tuple[Path, bool]:
-    """Where its network is, and whether it normalises."""
+    """Find the folder of the network, and whether the vectors are normalised."""
     modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
         raise ValueError(
-            f"{folder}: modules {', '.join(kinds)} are none that this engine runs; it takes Transformer, Pooling and, if "
-            "wanted, Normalize. Use sentence-transformers for other models."
+            f"{folder}: this engine does not run the modules {', '.join(kinds)}; it takes Transformer, Pooling and perhaps "
+            "Normalize. Use sentence-transformers for other models."
         )
     pooling = json.loads((folder / modules[1]["path"] / "config.json").read_text(encoding="utf-8"))
     mode = pooling.get("pooling_mode")

@@ -1,4 +1,4 @@
-"""LoRA adapter + base -> one merged network, through peft."""
+"""Merge a LoRA adapter into its base, with peft."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 def base_of_adapter(folder: Path) -> str:
     """
-    Tell what an adapter was trained on.
+    Read which base an adapter was trained on.
 
     :param folder: the adapter's folder.
-    :returns: a hub id, or a path; one beside the adapter, as it is when both were copied together, counts from its folder.
+    :returns: a hub id or a path. A relative path that exists inside the adapter's folder is taken from there, because adapter
+        and base may have been copied together.
     """
     base: str = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
     return str(folder / base) if (folder / base).is_dir() else base
@@ -20,7 +21,7 @@ def base_of_adapter(folder: Path) -> str:
 
 def merge_adapter(network: Any, folder: Path) -> Any:
     """
-    Merge an adapter into its base; raises what :func:`attach_adapter` does.
+    Merge an adapter into its base. It raises the same errors as :func:`attach_adapter`.
 
     :param network: the base, without head.
     :param folder: the adapter's folder.
@@ -31,15 +32,16 @@ def merge_adapter(network: Any, folder: Path) -> Any:
 
 def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
     """
-    Put an adapter into its base.
+    Attach an adapter to its base.
 
-    peft only warns when an adapter's weights do not fit the base, and the base's vectors come out unchanged; here that is an
-    error. Adapters trained on the model with its language head call the decoder ``model.``; that part is taken off.
+    When an adapter's weights do not fit the base, peft only warns and the vectors are those of the base; here that is an error.
+    The weight names of adapters that were trained with the language head contain ``model.`` before the decoder's names; that part
+    is removed.
 
     :param network: the base, without head.
     :param folder: the adapter's folder (adapter_config.json and adapter_model.safetensors).
     :param is_trainable: whether the adapter's weights are to be trained further.
-    :returns: peft's view of the network.
+    :returns: the network, wrapped by peft.
     :raises ImportError: if peft is not installed.
     :raises ValueError: if the weights do not fit the base.
     """
@@ -69,6 +71,6 @@ def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
         example = (list(report.unexpected_keys) or absent)[0]
         raise ValueError(
             f"{folder}: the adapter does not fit its base {type(network).__name__} ({len(report.unexpected_keys)} weights "
-            f"have no place, {len(absent)} places no weight, e.g. {example}); is base_model_name_or_path right?"
+            f"are unknown to the base, {len(absent)} weights are missing, e.g. {example}); check base_model_name_or_path"
         )
     return wrapped

@@ -1,4 +1,4 @@
-"""What transformers changes for the whole process while it makes, reads or writes a network: so one at a time."""
+"""Let one thread at a time create, read or write a network, because transformers changes settings of the whole process."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_lock = threading.RLock()  # held again inside: an adapter's base is read while the adapter is
+_lock = threading.RLock()  # reentrant, because an adapter's base is loaded while the adapter is
 
 
 @contextmanager
 def transformers_alone(bars: bool) -> Iterator[None]:
     """
-    Let one thread at a time make, read or write a network.
+    Let one thread at a time create, read or write a network.
 
-    While transformers makes a network, PyTorch's default number type is the network's. Of two threads that do so at once, one
-    takes the other's type for the one to put back: the process is left in bfloat16, and all its new tensors with it.
+    While transformers creates a network, it sets PyTorch's default number type to the network's, and restores the old type
+    afterwards. If two threads did so at once, one thread would restore the type that the other had set, and all later tensors of
+    the process would be bfloat16.
 
-    :param bars: whether transformers may show its bars for reading and writing weights; downloads keep theirs.
+    :param bars: whether transformers may show progress bars while it reads and writes weights; downloads always show theirs.
     """
     from transformers.utils import logging
 

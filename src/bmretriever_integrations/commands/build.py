@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     Declare the command's arguments.
 
-    :param parser: of this command.
+    :param parser: the parser of this command.
     """
     add = parser.add_argument
     add("task", metavar="TASK", help="name of a task; bmretriever evaluate --list tells names and sources")

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     Declare the command's arguments.
 
-    :param parser: of this command.
+    :param parser: the parser of this command.
     """
     parser.add_argument("--to", default="demo-index", metavar="DIR", help="the index (default: %(default)s)")
     parser.add_argument("--limit", type=positive, default=LIMIT, metavar="N", help="citations (default: %(default)s)")

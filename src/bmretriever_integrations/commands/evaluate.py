@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     Declare the command's arguments.
 
-    :param parser: of this command.
+    :param parser: the parser of this command.
     """
     parser.epilog = "\n\n".join(filter(None, (RULES, parser.epilog)))
     add = parser.add_argument

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     Declare the command's arguments.
 
-    :param parser: of this command.
+    :param parser: the parser of this command.
     """
     add = parser.add_argument
     add("model", metavar="MODEL", help="short name, hub id or folder; a LoRA adapter is merged into its base")

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     Declare the command's arguments.
 
-    :param parser: of this command.
+    :param parser: the parser of this command.
     """
     from bmretriever_integrations.index.build import SHARD_SIZE
 
@@ -176,7 +176,7 @@ def summary(report: BuildReport, folder: str) -> str:
     """
     Say what a run did, and name what it left out.
 
-    :param report: of the run.
+    :param report: the report of the run.
     :param folder: the index, as the user wrote it.
     :returns: lines.
     """

@@ -49,7 +49,7 @@ def snippet(text: str, question: str, characters: int = SNIPPET_CHARACTERS) -> s
     """
     Cut the part out of a text that shares most words with a question.
 
-    :param text: of a record.
+    :param text: the text of a record.
     :param question: what was asked.
     :param characters: at most this many, but for the dots.
     :returns: whole words, with "..." where something was left out.

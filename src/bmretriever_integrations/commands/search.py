@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     Declare the command's arguments.
 
-    :param parser: of this command.
+    :param parser: the parser of this command.
     """
     parser.add_argument("index", metavar="DIR", help="an index that `bmretriever index` made")
     parser.add_argument("question")

@@ -46,7 +46,7 @@ def named_models(arguments: argparse.Namespace) -> tuple[dict[str, EncoderSettin
     """
     Give each model and baseline a name: its folder's where that tells them all apart, else what the user wrote.
 
-    :param arguments: of the command.
+    :param arguments: the arguments of the command.
     :returns: name -> settings of each model, and name -> each baseline; the same model twice counts once.
     """
     models = list(dict.fromkeys(arguments.model or [DEFAULT_MODEL]))
@@ -87,7 +87,7 @@ def open_systems(
     :param models: name -> settings.
     :param baselines: name -> baseline.
     :param instruction: for the queries of every task, or None.
-    :param device: of the baselines.
+    :param device: the device of the baselines.
     :param choice: what is stored of the models' vectors.
     """
     from bmretriever_integrations.encoder import BMRetrieverEncoder

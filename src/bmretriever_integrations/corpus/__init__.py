@@ -1,4 +1,4 @@
-"""Files -> records, one by one."""
+"""Read the records of a corpus from files, one at a time."""
 
 from bmretriever_integrations.corpus.reading import read_corpus
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record

@@ -1,4 +1,4 @@
-"""JSON lines, plain or gzipped -> their values, one at a time. Their readers say what a value must hold, and word the errors."""
+"""Read JSON lines, plain or gzipped, one value at a time. The callers check the values and write the error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
-"""What the reading of a compressed file raises that is cut short or was changed."""
+"""The errors that reading raises where a compressed file is cut short or was changed."""
 
 
 class NotJson(ValueError):
@@ -18,8 +18,8 @@ class NotJson(ValueError):
 
     def __init__(self, reason: str, error: Exception) -> None:
         """
-        :param reason: the same few words for all lines of the kind.
-        :param error: what is wrong with this one.
+        :param reason: a few words, which are the same for all lines with this fault.
+        :param error: the error of this line.
         """
         super().__init__(f"{reason}: {error}")
         self.reason, self.error = reason, error
@@ -27,11 +27,11 @@ class NotJson(ValueError):
 
 def unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
     """
-    Look into a file that may be compressed.
+    Unpack a file that may be compressed.
 
-    :param path: its name tells: ``.gz`` is.
-    :param file: the open file; its ``tell()`` says how much of it was read.
-    :returns: a stream of its content. Reading raises one of :data:`DAMAGE` where a compressed file breaks off.
+    :param path: the path of the file; it is compressed if its name ends in ``.gz``.
+    :param file: the open file; its ``tell()`` says how many bytes of it were read.
+    :returns: a stream of its content. Reading raises one of :data:`DAMAGE` where a compressed file is damaged.
     """
     return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if path.suffix.lower() == ".gz" else file
 
@@ -40,11 +40,12 @@ def read_values(
     lines: IO[bytes], parse_constant: Callable[[str], Any] | None = None
 ) -> Iterator[tuple[int, Any | NotJson]]:
     """
-    Read one value after another. Blank lines are passed over; a line may begin with a byte order mark.
+    Read one value after another. Blank lines are skipped; a line may begin with a byte order mark.
 
-    :param lines: the content, as :func:`unpacked` gives it.
-    :param parse_constant: makes the values of NaN, Infinity and -Infinity; a ValueError of it makes the line none.
-    :returns: an iterator over the line's number, from 1, and its value; a :class:`NotJson` where it has none.
+    :param lines: the content, as :func:`unpacked` returns it.
+    :param parse_constant: makes the values of NaN, Infinity and -Infinity. If it raises ValueError, the line is unreadable.
+    :returns: an iterator over pairs of the line's number, from 1, and its value. The value of an unreadable line is a
+        :class:`NotJson`.
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -56,5 +57,5 @@ def _value(line: bytes, parse_constant: Callable[[str], Any] | None) -> Any | No
         return json.loads(line.decode("utf-8-sig"), parse_constant=parse_constant)
     except UnicodeDecodeError as error:
         return NotJson("not UTF-8", error)
-    except (ValueError, RecursionError) as error:  # brackets without end
+    except (ValueError, RecursionError) as error:  # RecursionError: thousands of nested brackets
         return NotJson("not JSON", error)

@@ -1,4 +1,4 @@
-"""PubMed XML -> records, one citation in memory at a time."""
+"""Read PubMed XML, with one citation in memory at a time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource,
 ROOTS = ("PubmedArticleSet", "PubmedBookArticleSet")
 CITATIONS = ("PubmedArticle", "PubmedBookArticle")
 DELETED = "DeleteCitation"
-# Nothing outside the file is fetched and no entity is expanded: a source may come from anywhere.
+# The file may come from an unknown source: nothing outside it is fetched, and no entity is expanded.
 SAFE = {"resolve_entities": False, "no_network": True, "load_dtd": False, "remove_comments": True, "remove_pis": True}
 
 
 def check_root(stream: IO[bytes], name: str) -> None:
     """
-    Refuse XML that is not PubMed's, before any work is done.
+    Check that a file is PubMed XML, before any citation is read.
 
     :param stream: the file's content from its start.
-    :param name: of the file, for the message.
-    :raises ValueError: if it is no XML or has another root element.
+    :param name: the name of the file, for the message.
+    :raises ValueError: if the file is not XML or has another root element.
     """
     try:
         _event, root = next(etree.iterparse(stream, events=("start",), **SAFE))
@@ -38,13 +38,13 @@ def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterat
     """
     Read the citations of one file.
 
-    The labels of a structured abstract stay, as ``LABEL: text``; its parts are joined by one space. Markup inside titles and
-    abstracts falls away, its text stays.
+    The parts of a structured abstract keep their labels, as ``LABEL: text``, and are joined by one space. Markup inside titles
+    and abstracts is removed; the text inside it is kept.
 
     :param stream: the file's content from its start.
-    :param name: of the file, for the report.
-    :param report: counts what is left out and takes the withdrawn PMIDs.
-    :raises DamagedSource: if the XML breaks off or is not well-formed.
+    :param name: the name of the file, for the report.
+    :param report: counts the records that are left out, and records the withdrawn PMIDs.
+    :raises DamagedSource: if the XML is cut short or not well-formed.
     """
     try:
         for _event, element in etree.iterparse(stream, tag=(*CITATIONS, DELETED), **SAFE):
@@ -55,7 +55,7 @@ def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterat
                 if record is not None:
                     yield record
             element.clear()
-            while element.getprevious() is not None:  # else the emptied elements pile up under the root
+            while element.getprevious() is not None:  # else the root would keep all emptied elements in memory
                 del element.getparent()[0]
     except etree.XMLSyntaxError as error:
         raise DamagedSource(str(error)) from error
@@ -85,9 +85,9 @@ def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
 
 def _labelled(part: Any) -> str:
     label, text = " ".join(part.get("Label", "").split()), _text(part)
-    if not label or label == "UNLABELLED":  # NLM's word for a part without a heading
+    if not label or label == "UNLABELLED":  # NLM writes this for a part without a heading
         return text
-    return f"{label}: {text}" if text else label  # "LEVEL OF EVIDENCE: 4" stands in the label alone
+    return f"{label}: {text}" if text else label  # some labels, e.g. "LEVEL OF EVIDENCE: 4", have no text
 
 
 def _text(element: Any) -> str:

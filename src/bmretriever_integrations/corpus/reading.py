@@ -1,4 +1,4 @@
-"""Files -> records: PubMed XML and BEIR JSONL, plain or gzipped, streamed."""
+"""Read records from PubMed XML and BEIR JSONL files, plain or gzipped, as a stream."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def read_corpus(sources: Sequence[str | Path], report: CorpusReport | None = Non
     """
     Read records one after another; memory does not grow with the corpus.
 
-    A malformed record, or one with neither title nor text, is left out and counted. Several records may have one id, as
-    PubMed's later versions do: all are given out, and it is for the reader to let the last one count.
+    A malformed record, or one with neither title nor text, is left out and counted. Several records may have the same id, e.g.
+    later versions of a PubMed citation. All of them are returned; the caller must use the last one.
 
     :param sources: PubMed files (.xml, .xml.gz) and BEIR files (.jsonl, .jsonl.gz; keys ``_id``, ``title``, ``text``).
-    :param report: is kept up to date while reading; None keeps none.
-    :returns: an iterator. It raises :class:`DamagedSource` where a file breaks off.
+    :param report: a report that is updated while records are read; None means that no report is wanted.
+    :returns: an iterator. It raises :class:`DamagedSource` where a file is damaged.
     :raises FileNotFoundError: if a source is missing.
-    :raises ValueError: if a source is empty, a folder, of another kind, or given twice. All sources are looked at before the
+    :raises ValueError: if a source is empty, a folder, of another kind, or given twice. All sources are checked before the
         first record is read.
     """
     if isinstance(sources, str | Path):
@@ -80,8 +80,8 @@ def _read(paths: list[Path], report: CorpusReport) -> Iterator[Record]:
                     yield record
             except (*DAMAGE, DamagedSource) as error:
                 raise DamagedSource(
-                    f"{path} is damaged after its first {report.records - from_here} records: {error}. Repair or fetch it "
-                    "again, then run the same command: it goes on from there."
+                    f"{path} is damaged after its first {report.records - from_here} records: {error}. Repair the file or "
+                    "fetch it again, then run the same command: it continues after those records."
                 ) from error
         before += path.stat().st_size
     report.share_read = 1.0
@@ -105,7 +105,7 @@ def _read_lines(stream: IO[bytes], name: str, report: CorpusReport) -> Iterator[
 
 
 def _record(entry: Any) -> tuple[Record | None, str]:
-    """One line's record, or None and the reason."""
+    """Make the record of one line, or return None and the reason why there is none."""
     if not isinstance(entry, dict):
         return None, "not a JSON object"
     entry["title"] = "" if entry.get("title") is None else entry["title"]

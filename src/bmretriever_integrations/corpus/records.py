@@ -1,4 +1,4 @@
-"""What a corpus is made of, and what its reading came upon."""
+"""Define the records of a corpus, and the report on reading them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bmretriever_integrations.prompts import lone_surrogate
 
 EXAMPLES = 20
-"""How many skipped records a report names; all are counted."""
+"""The number of skipped records that a report names; all of them are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,34 +18,36 @@ class Record:
     id: str
     """PMID, or the ``_id`` of a BEIR line."""
     title: str
+    """Title, or "" if there is none."""
     text: str
+    """Text, or "" if there is only a title."""
 
 
 class DamagedSource(ValueError):
-    """A source breaks off or cannot be read on; the records before the damage were given out."""
+    """A source is cut short or unreadable from some place on; the records before that place were returned."""
 
 
 @dataclass
 class CorpusReport:
-    """What the reading of a corpus came upon so far."""
+    """Counts what was read from a corpus so far and what was left out."""
 
     records: int = 0
-    """Number of records that were read and passed on."""
+    """Number of records that were read and returned."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """Reason -> records left out for it."""
+    """Maps each reason to the number of records that were left out for it."""
     examples: list[str] = field(default_factory=list)
-    """The first :data:`EXAMPLES` that were left out: where, and why."""
+    """The first :data:`EXAMPLES` records that were left out, each with its place and the reason."""
     deleted: dict[str, int] = field(default_factory=dict)
-    """PMID that PubMed withdrew -> records given out before its withdrawal."""
+    """Maps each PMID that PubMed withdrew to the number of records that were returned before its withdrawal."""
     share_read: float = 0.0
-    """Part of the sources' bytes that was read, 0 to 1."""
+    """Share of the sources' bytes that was read, 0 to 1."""
 
     def skip(self, where: str, reason: str) -> None:
         """
         Count a record that is left out.
 
         :param where: file and line, or PMID.
-        :param reason: a few words, the same for all records of the kind.
+        :param reason: a few words, which are the same for all records with this fault.
         """
         self.skipped[reason] += 1
         if len(self.examples) < EXAMPLES:
@@ -54,10 +56,10 @@ class CorpusReport:
 
 def fault(record: Record) -> str | None:
     """
-    Tell why a record cannot be embedded.
+    Find the reason why a record cannot be embedded.
 
-    :param record: what was read. A title alone is enough, as a tenth of PubMed's citations has no abstract.
-    :returns: the reason, or None if it can.
+    :param record: the record. A title without a text is enough, because a tenth of PubMed's citations have no abstract.
+    :returns: the reason, or None if the record can be embedded.
     """
     if not record.id:
         return "no id"

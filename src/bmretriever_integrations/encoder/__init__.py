@@ -1,4 +1,4 @@
-"""Texts -> vectors: texts, tokens, batches, the network, vectors; :class:`BMRetrieverEncoder` is their order."""
+"""Turn texts into vectors. :class:`BMRetrieverEncoder` calls the steps in order: texts, tokens, batches, network, vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["BMRetrieverEncoder", "WarmUp"]
 
 
-def __getattr__(name: str) -> Any:  # torch is imported with the class, not with its neighbours
+def __getattr__(name: str) -> Any:  # so that torch is imported only when the class is used
     homes = {"BMRetrieverEncoder": "encoder", "WarmUp": "warm_up"}
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -1,4 +1,4 @@
-"""BMRetrieverEncoder: the order of the stations, from texts to vectors."""
+"""Define BMRetrieverEncoder, which turns texts into vectors by calling the steps in their order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BMRetrieverEncoder:
     """
     Turns texts into BMRetriever's vectors.
 
-    One engine may be called from many threads at once: results are right and the device holds one batch at a time.
+    Many threads may call one engine at the same time. The device computes one batch at a time.
     """
 
     def __init__(
@@ -63,20 +63,22 @@ class BMRetrieverEncoder:
         :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
         :param device: e.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.
         :param dtype: "auto" (bfloat16 where the device computes with it, else float32), "float32", "bfloat16", "float16".
-        :param quantization: None, or what linear layers are put into, for speed and memory at a small loss: "int8" (on the CPU
-            and on CUDA) or "fp8" (CUDA of compute capability 8.9 or more, with torchao). docs/precision.md tells the price.
+        :param quantization: the number type of the linear layers: None for ``dtype``, "int8" (on the CPU and on CUDA) or "fp8"
+            (on CUDA of compute capability 8.9 or more, with torchao). 8 bits save time and memory and cost a little accuracy;
+            docs/precision.md has measurements.
         :param max_length: tokens of a sequence, BOS and EOS included; longer texts are cut (paper and eval.py: 512).
-        :param instruction: what queries are for: a task key (:data:`TASK_INSTRUCTIONS`) or a sentence; None takes the
+        :param instruction: the task of the queries: a task key (:data:`TASK_INSTRUCTIONS`) or a sentence; None takes the
             authors' instruction for biomedical questions. :meth:`encode_queries` may override it.
-        :param normalize: scale vectors to length 1. The authors do not, and score by dot product.
+        :param normalize: scale vectors to length 1. The authors do not normalise; they score by dot product.
         :param truncate_dim: keep this many leading dimensions.
         :param max_batch_tokens: tokens of a batch, for experts; None chooses by the device's free memory.
-        :param forward: how the network is run, for experts: "packed", "padded", "plain", or "auto" for the fastest exact one.
-        :param local_files_only: never ask the hub.
+        :param forward: the way to run the network, for experts: "packed", "padded", "plain", or "auto" for the fastest exact way.
+        :param local_files_only: do not connect to the hub.
         :param token: access token for the hub.
-        :param progress: show a bar while encoding.
-        :raises FileNotFoundError: if the model is nowhere to be found.
-        :raises ValueError: if a setting is out of range, the folder is no checkpoint that fits, or the device cannot quantise so.
+        :param progress: show a progress bar while encoding.
+        :raises FileNotFoundError: if the model is not found.
+        :raises ValueError: if a setting is out of range, if the folder is not a suitable checkpoint, or if the device does not
+            support the quantisation.
         :raises ImportError: if the quantisation needs torchao and it is not installed.
         """
         self.settings = EncoderSettings(
@@ -120,10 +122,10 @@ class BMRetrieverEncoder:
     @classmethod
     def from_settings(cls, settings: EncoderSettings, progress: bool = False) -> BMRetrieverEncoder:
         """
-        Load the engine of some settings.
+        Load an engine with the given settings.
 
         :param settings: the arguments of the constructor.
-        :param progress: show a bar while encoding.
+        :param progress: show a progress bar while encoding.
         """
         return cls(**asdict(settings), progress=progress)
 
@@ -134,11 +136,11 @@ class BMRetrieverEncoder:
         Embed queries.
 
         :param texts: the queries.
-        :param instruction: a task key or a sentence; None takes the engine's own.
-        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
-        :returns: *Shape:* (n, width) float32, one row a query, in their order.
-        :raises TypeError: if ``texts`` is no list of strings.
-        :raises ValueError: if the instruction is empty, a text holds a lone surrogate, or ``out`` is of another shape or type.
+        :param instruction: a task key or a sentence; None takes the engine's own instruction.
+        :param out: the array for the vectors, e.g. a ``numpy.memmap``; None creates an array. *Shape:* (n, width) float32
+        :returns: the vectors, one row for each query, in the same order. *Shape:* (n, width) float32
+        :raises TypeError: if ``texts`` is not a list of strings, or ``out`` is not an array of float32.
+        :raises ValueError: if the instruction is empty, a text contains a lone surrogate, or ``out`` has another shape.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
         prompts = list(map(partial(query_prompt, task), check_texts(texts, "texts")))
@@ -152,20 +154,20 @@ class BMRetrieverEncoder:
 
         :param texts: the passages.
         :param titles: a title, "" or None for each passage.
-        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
-        :returns: *Shape:* (n, width) float32, one row a passage, in their order.
-        :raises TypeError: if ``texts`` or ``titles`` is no list of strings.
-        :raises ValueError: if the lists differ in length, a text holds a lone surrogate, or ``out`` is of another shape or type.
+        :param out: the array for the vectors, e.g. a ``numpy.memmap``; None creates an array. *Shape:* (n, width) float32
+        :returns: the vectors, one row for each passage, in the same order. *Shape:* (n, width) float32
+        :raises TypeError: if ``texts`` or ``titles`` is not a list of strings, or ``out`` is not an array of float32.
+        :raises ValueError: if the lists differ in length, a text contains a lone surrogate, or ``out`` has another shape.
         """
         prompts = list(map(passage_prompt, *check_passages(texts, titles)))
         return self._encode(prompts, PASSAGE_PREFIX, "passages", out)
 
     def _encode(self, prompts: list[str], template: str, noun: str, out: Vectors | None) -> Vectors:
         """
-        Take prompts through the stations, a window of some thousand at a time.
+        Embed prompts, in windows of up to some thousand prompts.
 
-        Three windows are under way at once: while the device computes one, the next is tokenized, and the vectors of the one
-        before are fetched and written.
+        Three windows are in work at the same time: while the device computes one, the next is tokenized, and the vectors of the
+        previous one are copied from the device and written.
         """
         self.runner.check_open()
         output = Output(prompts, self.width, self.normalize, out)
@@ -176,9 +178,9 @@ class BMRetrieverEncoder:
                 shared = window.shared if self.runner.reuses_prefix else 0
                 batches = Batches(window.ids, shared, self.max_batch_tokens, self.runner.pads)
                 states = self.runner.run(batches, bar.update)
-                self.max_batch_tokens = batches.max_tokens  # less where the device had too little memory
+                self.max_batch_tokens = batches.max_tokens  # smaller than before if the device had too little memory
                 started = np.array(batches.order) + window.first, Arriving(states, self.width)
-                if before is not None:  # its vectors come while the device computes those that were just started
+                if before is not None:  # its vectors are copied while the device computes the batches just started
                     output.write(before[0], before[1].array())
                 before = started
             if before is not None:
@@ -189,34 +191,36 @@ class BMRetrieverEncoder:
         self, instruction: str | None = None, *, compile_layers: bool = False, spans: Sequence[int] | None = None
     ) -> WarmUp:
         """
-        Do now what the first query would wait for, so that single queries are fast from the start.
+        Do the work now that the first query would otherwise wait for.
 
-        The instruction's keys and values are computed; on CUDA, graphs for single queries are recorded, but not for "mini" and
-        ``forward="plain"``, which have none. Vectors stay the same within the tolerance of their number type.
+        The instruction's keys and values are computed. On CUDA, graphs for single queries are recorded, except with "mini" or
+        ``forward="plain"``. Vectors stay the same within the tolerance of their number type.
 
-        :param instruction: of the queries to come, as in :meth:`encode_queries`; call once for each.
-        :param compile_layers: have PyTorch compile the layers (needs a C++ compiler, or Triton on CUDA; half a minute or more).
-        :param spans: tokens of queries, without the instruction, for which graphs are recorded, at least 2 each; None takes
+        :param instruction: the instruction of later queries, as in :meth:`encode_queries`. For several instructions, call the
+            method once for each.
+        :param compile_layers: let PyTorch compile the layers. This needs a C++ compiler, or Triton on CUDA, and takes half a
+            minute or more.
+        :param spans: the numbers of tokens, without the instruction, for which graphs are recorded, at least 2 each; None takes
             :data:`~bmretriever_integrations.encoder.warm_up.SPANS`.
-        :returns: what was done and how long it took; ``print`` it.
-        :raises ValueError: if a span is less than 2 or more than ``max_length`` leaves.
+        :returns: the steps and their seconds; ``print`` shows them.
+        :raises ValueError: if a span is less than 2 or more than ``max_length`` allows.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
         return run_steps(self, task, compile_layers, spans)
 
     def view(self, *, progress: bool, max_batch_tokens: int) -> BMRetrieverEncoder:
         """
-        Give the same engine, with the same weights and the same queue for the device, another bar and budget.
+        Return an engine with another progress bar and token budget. It shares the weights and the queue for the device.
 
-        :param progress: show a bar while encoding.
-        :param max_batch_tokens: tokens of a batch; the engine's own budget is not exceeded.
+        :param progress: show a progress bar while encoding.
+        :param max_batch_tokens: tokens of a batch; a number above the engine's own budget is reduced to it.
         """
         same = copy.copy(self)
         same.progress, same.max_batch_tokens = progress, min(max_batch_tokens, self.max_batch_tokens)
         return same
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides this engine's passage vectors, as plain values for a manifest."""
+        """Return everything that decides this engine's passage vectors, as plain values for a manifest."""
         named = {
             "model": self.settings.model,
             "revision": self.revision,
@@ -226,7 +230,7 @@ class BMRetrieverEncoder:
             "width": self.width,
             "normalize": self.normalize,
         }
-        # only where it is chosen: manifests and reports of unquantised engines stay as they were
+        # Unquantised engines have no such key, so that their manifests and reports stay equal to those of earlier versions.
         return named if self.settings.quantization is None else {**named, "quantization": self.settings.quantization}
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The network and its device: one batch at a time, in order of arrival."""
+"""Run the network on its device, one batch at a time, in the order in which the batches arrive."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Runs the network on one batch at a time; the batches of several threads are run in the order in which they come."""
+    """Runs the network on one batch at a time. Batches of several threads run in the order in which they arrive."""
 
     def __init__(self, forward: Forward, device: torch.device) -> None:
         """
         :param forward: the way to run the network.
-        :param device: where the network is.
+        :param device: the network's device.
         """
         self.forward: Forward | None = forward
         self.pads, self.reuses_prefix = forward.pads, forward.reuses_prefix
@@ -31,7 +31,7 @@ class Runner:
 
     @property
     def name(self) -> str:
-        """How the network is run."""
+        """The way in which the network runs, or "closed"."""
         return self.forward.name if self.forward else "closed"
 
     @property
@@ -41,7 +41,7 @@ class Runner:
 
     def check_open(self) -> None:
         """
-        Refuse to work on without a network.
+        Check that the network was not freed.
 
         :raises RuntimeError: if it was freed.
         """
@@ -54,11 +54,11 @@ class Runner:
 
     def run(self, batches: Batches, done: Callable[[int], object]) -> list[Tensor]:
         """
-        Start the network on batches, one after the other; on CUDA the results may still be on their way.
+        Run the network on batches, one after another. On CUDA, the results may not be complete when this returns.
 
-        :param batches: are made smaller where the device has too little memory.
-        :param done: told after each batch how many rows it had.
-        :returns: final hidden state of each row's last token, on the device, batch by batch. *Shape:* (rows, width) each
+        :param batches: the batches; they are made smaller if the device has too little memory.
+        :param done: a function that is called after each batch with its number of rows.
+        :returns: final hidden state of each row's last token, on the device, one tensor for each batch. *Shape:* (rows, width)
         :raises RuntimeError: if the encoder is closed.
         """
         states: list[Tensor] = []
@@ -74,8 +74,8 @@ class Runner:
         return states
 
     def _run_batch(self, rows: list[Sequence[int]], shared: int) -> Tensor | None:
-        """Start one batch; None if it is too large for the device's memory and could be smaller."""
-        with self._queue:  # who waits here goes before the thread that has just run a batch
+        """Run one batch; return None if it is too large for the device's memory and has more than one row."""
+        with self._queue:  # a thread that waits here runs before the thread that has just run a batch
             self._busy.acquire()
         try:
             return self._open()(rows, shared)
@@ -93,16 +93,16 @@ class Runner:
             self._busy.release()
 
     def compile(self) -> None:
-        """Have PyTorch compile the network at its next use."""
+        """Let PyTorch compile the network at its next use."""
         with self._busy:
             self._open().compile()
 
     def record(self, common: Sequence[int], span: int) -> None:
         """
-        Record a graph for single rows (CUDA).
+        Record a CUDA graph for single rows.
 
-        :param common: ids of the prefix that they have in common.
-        :param span: tokens of the longest of them, without the prefix.
+        :param common: ids of the prefix that the rows have in common.
+        :param span: tokens of the longest row, without the prefix.
         """
         with self._busy:
             self._open().record(common, span)

@@ -1,4 +1,4 @@
-"""Shared engines: callers with equal settings use one engine, which is freed when the last of them releases it."""
+"""Share engines: callers with equal settings use the same engine, which is closed when the last caller releases it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _engines: dict[EncoderSettings, _Entry] = {}
 
 
 class _Entry:
+    """One shared engine, or the place of one that is being loaded."""
+
     def __init__(self) -> None:
         self.holders = 0
         self.loading = threading.Lock()
@@ -23,14 +25,14 @@ class _Entry:
 
 
 class EngineLease:
-    """A caller's hold on a shared engine. Threads that ask for the same settings wait for one load; others do not wait."""
+    """One caller's use of a shared engine. Threads with the same settings wait for one load; other threads do not wait."""
 
     def __init__(self, settings: EncoderSettings) -> None:
         """
-        Load the engine, or share the one that is loaded already.
+        Load the engine, or share it if it is already loaded.
 
-        :param settings: of the engine.
-        :raises FileNotFoundError: as the engine's constructor does; nothing is kept then.
+        :param settings: the settings of the engine.
+        :raises FileNotFoundError: as the engine's constructor does. After an error, the lease is released.
         """
         self.settings = settings
         self._held = True
@@ -70,7 +72,7 @@ def engines_open() -> int:
 
 
 class LazyEngine:
-    """Holds at most one lease; copies, pickles and deep copies of it are empty holders."""
+    """Loads a shared engine at its first use and holds its lease. Copies and pickles of this object hold no lease."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -79,10 +81,10 @@ class LazyEngine:
 
     def get(self, settings: EncoderSettings) -> BMRetrieverEncoder:
         """
-        Give the engine of these settings; load it if this holder has none, or one of other settings.
+        Return the engine with these settings. It is loaded if this object holds no engine or one with other settings.
 
-        :param settings: of the engine.
-        :raises FileNotFoundError: if the model is nowhere to be found.
+        :param settings: the settings of the engine.
+        :raises FileNotFoundError: if the model is not found.
         :raises ValueError: if the settings do not fit the checkpoint.
         """
         with self._lock:
@@ -90,7 +92,7 @@ class LazyEngine:
                 self._release()
                 self._lease = EngineLease(settings)
                 self._at_end = weakref.finalize(self, _release_elsewhere, self._lease)
-                self._at_end.atexit = False  # the end of the process frees everything anyway
+                self._at_end.atexit = False  # the end of the process frees all memory
             return self._lease.engine
 
     def release(self) -> None:
@@ -109,5 +111,5 @@ class LazyEngine:
 
 
 def _release_elsewhere(lease: EngineLease) -> None:
-    # The garbage collector may come while this very thread holds the lock that release() needs.
+    # The garbage collector may run while this thread holds the lock that release() needs, so another thread calls it.
     threading.Thread(target=lease.release, name="bmretriever-release").start()

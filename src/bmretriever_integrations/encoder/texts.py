@@ -1,4 +1,4 @@
-"""What callers pass as texts: checked before any work is done."""
+"""Check the texts that callers pass, before any work is done."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bmretriever_integrations.prompts import lone_surrogate
 
 def check_texts(texts: Sequence[str], name: str) -> list[str]:
     """
-    Refuse what no tokenizer can take, before any work is done.
+    Check that texts are a list of strings which a tokenizer accepts.
 
     :param texts: a list of strings.
-    :param name: what to call it in the message.
+    :param name: the name of the argument, for the message.
     :returns: the texts as a list.
-    :raises TypeError: if it is one string, or an element is no string.
-    :raises ValueError: if a text holds a lone surrogate, half of a character that UTF-8 cannot carry.
+    :raises TypeError: if ``texts`` is one string, or if an element is not a string.
+    :raises ValueError: if a text contains a lone surrogate, half of a character that UTF-8 cannot encode.
     """
     if isinstance(texts, str | bytes):
         raise TypeError(f"{name} must be a list of str, got one {type(texts).__name__}: write [text]")
@@ -33,13 +33,13 @@ def check_texts(texts: Sequence[str], name: str) -> list[str]:
 
 def check_passages(texts: Sequence[str], titles: Sequence[str | None] | None) -> tuple[list[str], list[str]]:
     """
-    Refuse passages that no engine can take, before any work is done.
+    Check passages and their titles.
 
     :param texts: the passages.
-    :param titles: a title, "" or None for each; None where no passage has one.
-    :returns: texts, and as many titles, "" where there is none.
-    :raises TypeError: if one of them is no list of strings.
-    :raises ValueError: if they differ in length or a text holds a lone surrogate.
+    :param titles: a title, "" or None for each passage; None where no passage has a title.
+    :returns: the texts, and as many titles; a missing title is "".
+    :raises TypeError: if one of them is not a list of strings.
+    :raises ValueError: if the lists differ in length or a text contains a lone surrogate.
     """
     checked = check_texts(texts, "texts")
     heads = [""] * len(checked) if titles is None else check_texts([title or "" for title in titles], "titles")

@@ -1,9 +1,9 @@
-"""Prompt -> token ids: cut to ``max_length - 1``, EOS appended by us; ragged, unpadded.
+"""Turn prompts into token ids: cut them to ``max_length - 1`` tokens and append EOS. The rows are not padded.
 
-Whether a tokenizer appends EOS depends on its flags and on the version of transformers, and asking for it can cost the BOS
-(transformers 5: ``add_eos_token=True`` alone drops it for Gemma and Mistral). So EOS is never asked for: the ids of the bare
-text are cut and EOS is appended to every sequence, as the authors' eval.py does. What the tokenizer puts before the text (BOS
-for Gemma and Mistral, nothing for Pythia) is measured once and kept.
+Whether a tokenizer appends EOS depends on its flags and on the version of transformers, and the flag can remove the BOS
+(transformers 5: ``add_eos_token=True`` alone drops it for Gemma and Mistral). So this module does not use the flag: it tokenizes
+the text without special tokens, cuts the ids and appends EOS to every sequence, as the authors' eval.py does. The special tokens
+that the tokenizer puts before the text (BOS for Gemma and Mistral, none for Pythia) are found once and put before every sequence.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import Any
 from tokenizers import Tokenizer
 
 WINDOWS = (64, 256, 1024, 4096)
-"""How many texts are tokenized at a time; the last size repeats. The first windows are small so that the device starts
-early, the later ones large so that sorting by length leaves little padding."""
+"""The numbers of texts that are tokenized at a time; the last number repeats. The first windows are small so that the device
+starts early; later windows are large so that sorting by length leaves little padding."""
 
 
 PROBES = ("", "a", "The", "What", "1", "(")
-"""Beginnings of texts that tokenizers merge, or do not merge, with a space before them."""
+"""Beginnings of texts; tokenizers merge some of them with the space before them."""
 
 LEAST_SHARE = 0.1
-"""The share of a batch's tokens that the prefix must spare: below it, putting its keys before every row costs what it saves."""
+"""The smallest share of a window's tokens that a prefix must save. Below it, copying its keys to every row costs as much time."""
 
 TEMPLATES_KEPT = 256
-"""How many templates' ids are remembered: each instruction is one."""
+"""The number of templates whose ids are remembered; each instruction makes one template."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +37,22 @@ class Window:
     """Prompts that were tokenized together."""
 
     first: int
-    """Number of its first prompt."""
+    """Position of its first prompt in the call."""
     ids: list[list[int]]
     """Token ids of each prompt."""
     shared: int
-    """Leading ids that all of them have in common with their template, where they are enough to be worth reusing."""
+    """Number of leading ids that all prompts share with their template; 0 where reusing them would save too little."""
 
 
 class PromptTokenizer:
-    """A private, unchanging copy of a checkpoint's tokenizer; safe to call from many threads."""
+    """A copy of a checkpoint's tokenizer that no call changes, so that many threads may call it."""
 
     def __init__(self, tokenizer: Any, max_length: int) -> None:
         """
         :param tokenizer: a fast tokenizer of transformers (4.57 or 5.x). It is copied: tokenizers of transformers change
             their state on every call with truncation, which is not thread-safe.
         :param max_length: tokens of a sequence, BOS and EOS included.
-        :raises ValueError: if it is no fast tokenizer, has no EOS, or leaves no room for text.
+        :raises ValueError: if the tokenizer is not a fast one, if it has no EOS, or if ``max_length`` leaves no token for text.
         """
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
@@ -88,21 +88,22 @@ class PromptTokenizer:
         Tokenize prompts.
 
         :param prompts: texts with their template.
-        :returns: for each prompt its ids: the tokenizer's own first tokens, the text cut to fit, EOS.
+        :returns: the ids of each prompt: the tokenizer's first special tokens, the text cut to fit, and EOS.
         """
-        room = self.max_length - 1 - len(self.prefix)
+        most = self.max_length - 1 - len(self.prefix)
         encodings = self._backend.encode_batch_fast(list(prompts), add_special_tokens=False)
-        return [[*self.prefix, *encoding.ids[:room], self.eos_id] for encoding in encodings]
+        return [[*self.prefix, *encoding.ids[:most], self.eos_id] for encoding in encodings]
 
     def template(self, text: str) -> list[int]:
         """
-        Tokenize the beginning that prompts have in common.
+        Tokenize the template with which prompts begin.
 
-        Its end may be merged with what follows ("Query: " and "fever" make "Query", ":", " fever"), so only the ids that it
-        keeps before several beginnings of a text count. A text that merges with still more of it has fewer in common.
+        The tokenizer may merge the end of the template with the text ("Query: " and "fever" become "Query", ":", " fever"). So
+        the template is tokenized before several beginnings of texts, and only the ids that stay the same are returned. A text
+        that merges with more of the template has fewer ids in common with it.
 
         :param text: a prompt without its text.
-        :returns: its ids, BOS included where there is one, without EOS.
+        :returns: the template's ids, BOS included where there is one, without EOS.
         """
         known = self._templates.get(text)
         if known is None:
@@ -114,14 +115,14 @@ class PromptTokenizer:
 
     def windows(self, prompts: Sequence[str], template: str) -> Iterable[Window]:
         """
-        Tokenize prompts window by window, each while the caller works on the one before.
+        Tokenize prompts window by window; each window is tokenized while the caller works on the previous one.
 
         :param prompts: texts with their template.
-        :param template: what the prompts begin with: their template without a text.
+        :param template: the template of all prompts, without a text.
         """
         begin = self.template(template)
         spans = list(_spans(len(prompts)))
-        if len(spans) == 1:  # no thread for a single query
+        if len(spans) == 1:  # a single query needs no thread
             return [self._window(prompts, spans[0], begin)]
         return self._ahead(prompts, spans, begin)
 
@@ -142,11 +143,14 @@ class PromptTokenizer:
 
 def common_start(rows: Sequence[list[int]]) -> list[int]:
     """
-    Find what rows of ids begin with, all of them.
+    Find the leading ids that all rows have in common.
 
-    :param rows: at least one.
+    :param rows: rows of token ids; at least one.
     """
-    first, last = min(rows), max(rows)  # what these two have in common, all rows between them in sorted order have, too
+    first, last = (
+        min(rows),
+        max(rows),
+    )  # all other rows lie between these two in sorted order, so they share their beginning
     for place, (one, other) in enumerate(zip(first, last, strict=False)):
         if one != other:
             return first[:place]
@@ -168,7 +172,7 @@ def shared_tokens(rows: Sequence[list[int]], template: list[int]) -> int:
 
     :param rows: token ids of each row, EOS last.
     :param template: token ids of the template alone, without EOS.
-    :returns: how many; 0 where they are too few to be worth it. At least one token of every row is left over.
+    :returns: their number, or 0 where reusing them would save too little. At least one token of every row is not counted.
     """
     count = len(common_start([template, *rows]))
     count = min(count, min(map(len, rows)) - 1)

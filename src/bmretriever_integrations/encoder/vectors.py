@@ -1,4 +1,4 @@
-"""States from the network -> checked vectors in the caller's array."""
+"""Check the vectors that the network made, and write them into the caller's array."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
-"""One row a text. *Shape:* (n, width) float32"""
+"""Vectors, one row for each text. *Shape:* (n, width) float32"""
 
 
 class Output:
-    """The array of one call. Texts that occur more than once are embedded once and written to all their rows."""
+    """The array of one call. A prompt that occurs more than once is embedded once and its vector written to all its rows."""
 
     def __init__(self, prompts: Sequence[str], width: int, normalize: bool, out: NDArray[np.float32] | None) -> None:
         """
         :param prompts: in the caller's order.
-        :param width: of a vector.
-        :param normalize: scale what is written to length 1.
-        :param out: the caller's array; None makes one.
-        :raises TypeError: if ``out`` is no array of float32.
-        :raises ValueError: if it is of another shape or may not be written.
+        :param width: the width of a vector.
+        :param normalize: scale the vectors to length 1.
+        :param out: the caller's array; None creates one.
+        :raises TypeError: if ``out`` is not an array of float32.
+        :raises ValueError: if ``out`` has another shape or is read-only.
         """
         self.vectors = _checked(out, (len(prompts), width))
         self._normalize = normalize
@@ -36,9 +36,9 @@ class Output:
 
     def rows(self, numbers: Sequence[int] | NDArray[np.int64]) -> list[int]:
         """
-        Tell the first row of each of some distinct prompts.
+        Find the first row in the array for each of some distinct prompts.
 
-        :param numbers: places in :attr:`prompts`.
+        :param numbers: the prompts' positions in :attr:`prompts`.
         """
         return list(numbers) if self._rows is None else [self._rows[number][0] for number in numbers]
 
@@ -46,9 +46,9 @@ class Output:
         """
         Check the vectors of some distinct prompts, and write them to the prompts' rows.
 
-        :param numbers: places in :attr:`prompts`.
-        :param vectors: *Shape:* (len(numbers), width) float32; may be changed.
-        :raises FloatingPointError: if a value is NaN or infinite; names the rows.
+        :param numbers: the prompts' positions in :attr:`prompts`.
+        :param vectors: the prompts' vectors; this method may change them. *Shape:* (len(numbers), width) float32
+        :raises FloatingPointError: if a value is NaN or infinite; the message names the rows.
         """
         vectors = finish(vectors, self._normalize, self.rows(numbers))
         if self._rows is None:
@@ -74,13 +74,13 @@ def _checked(out: NDArray[np.float32] | None, shape: tuple[int, int]) -> NDArray
 
 def finish(vectors: NDArray[np.float32], normalize: bool, numbers: Sequence[int] | None = None) -> NDArray[np.float32]:
     """
-    Check vectors, and scale them to unit length where that is asked for.
+    Check vectors, and scale them to length 1 if the caller asks for it.
 
-    :param vectors: *Shape:* (n, width) float32; scaled in place.
+    :param vectors: the vectors, which are scaled in place. *Shape:* (n, width) float32
     :param normalize: scale each row to L2 norm 1. The released models' scores are dot products of un-normalised vectors.
-    :param numbers: what to call each row in a message; None: by its place.
+    :param numbers: the number of each row for the message; None counts the rows from 0.
     :returns: the same array.
-    :raises FloatingPointError: if a value is NaN or infinite; names the rows.
+    :raises FloatingPointError: if a value is NaN or infinite; the message names the rows.
     """
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():

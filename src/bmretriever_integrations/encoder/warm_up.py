@@ -1,4 +1,4 @@
-"""Work that the first query would otherwise wait for, done beforehand, and what it cost."""
+"""Do the work beforehand that the first query would otherwise wait for, and measure how long it takes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
 
 SPANS = (8, 16, 24, 32, 48, 64, 96, 128)
-"""Tokens of a query without its instruction for which CUDA graphs are recorded; a query takes the next larger one. In each of
-BioASQ, CovidQA, MedQuAD, PubMedQA, SciFact and two entity tasks, 99 % of the queries have at most 36 tokens ("mini"'s
-tokenizer), none more than 60."""
+"""The numbers of tokens, without the instruction, for which CUDA graphs are recorded; a query uses the next larger graph. In each
+of BioASQ, CovidQA, MedQuAD, PubMedQA, SciFact and two entity tasks, 99 % of the queries have at most 36 tokens ("mini"'s
+tokenizer), and none has more than 60."""
 
 
 @dataclass(frozen=True)
 class WarmUp:
-    """What was made ready, and the seconds that it took."""
+    """The steps of a warm-up and their seconds."""
 
     steps: tuple[tuple[str, float], ...]
+    """The name of each step and its seconds."""
 
     @property
     def seconds(self) -> float:
-        """All steps together."""
+        """Seconds of all steps together."""
         return sum(taken for _, taken in self.steps)
 
     def __str__(self) -> str:
@@ -38,12 +39,12 @@ class WarmUp:
 
 def check_spans(spans: Sequence[int] | None, most: int) -> list[int]:
     """
-    Refuse lengths that no graph can have.
+    Check the lengths for which graphs are recorded.
 
-    :param spans: tokens, without those of the instruction; None takes those of :data:`SPANS` that queries may have.
-    :param most: that a query may have.
-    :returns: each length once, shortest first.
-    :raises ValueError: if one is less than 2 or more than ``most``.
+    :param spans: numbers of tokens without the instruction; None takes those of :data:`SPANS` that are not above ``most``.
+    :param most: the most tokens of a query without the instruction.
+    :returns: each length once, the shortest first.
+    :raises ValueError: if a length is less than 2 or more than ``most``.
     """
     if spans is None:
         return [span for span in SPANS if span <= most]
@@ -54,12 +55,12 @@ def check_spans(spans: Sequence[int] | None, most: int) -> list[int]:
 
 def run_steps(encoder: BMRetrieverEncoder, task: str, compile_layers: bool, spans: Sequence[int] | None) -> WarmUp:
     """
-    Make an engine ready for single queries; see :meth:`~bmretriever_integrations.BMRetrieverEncoder.warm_up`.
+    Prepare an engine for single queries; see :meth:`~bmretriever_integrations.BMRetrieverEncoder.warm_up`.
 
     :param encoder: the engine.
-    :param task: instruction of the queries, a sentence.
-    :param compile_layers: have PyTorch compile the layers.
-    :param spans: tokens of queries for which graphs are recorded.
+    :param task: the instruction of the queries, a sentence.
+    :param compile_layers: let PyTorch compile the layers.
+    :param spans: the numbers of tokens for which graphs are recorded.
     """
     template = query_prompt(task, "")
     (ids,) = encoder.tokenizer([query_prompt(task, "a")])

@@ -70,7 +70,7 @@ class MtebEncoder(AbsEncoder):
         Embed texts; mteb calls this.
 
         :param inputs: batches with ``text``: a list of queries, sentences, or documents with their titles joined.
-        :param task_metadata: of mteb's task.
+        :param task_metadata: the metadata of mteb's task.
         :param hf_split: not used.
         :param hf_subset: not used.
         :param prompt_type: query, document, or None for sentences.
@@ -87,7 +87,7 @@ class MtebEncoder(AbsEncoder):
         """
         Choose the sentence for a task's queries.
 
-        :param task_metadata: of mteb's task.
+        :param task_metadata: the metadata of mteb's task.
         """
         key = TASK_KEYS.get(task_metadata.name)
         if key is not None:

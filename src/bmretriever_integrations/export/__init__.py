@@ -1,4 +1,4 @@
-"""A checkpoint as the folder that other tools read: sentence-transformers, and whatever stands on it or reads its format."""
+"""Write a checkpoint as a folder for sentence-transformers and for other tools that use it or read its format."""
 
 from bmretriever_integrations.export.checkpoint import Exported, export_checkpoint
 from bmretriever_integrations.export.folder import write_sentence_transformer

@@ -1,4 +1,4 @@
-"""What an exported folder says of itself: a model card for people, a record for the next export."""
+"""Write the model card of an exported folder, and the record by which a later export recognises the folder."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX
 from bmretriever_integrations.versions import MADE_BY, NAME
 
 RECORD = "bmretriever_export.json"
-"""The file that marks a folder as an export, so that no other folder is ever replaced."""
+"""Name of the file that marks a folder as an export, so that no other folder is ever replaced."""
 HEAD = ["library_name", "pipeline_tag", "tags", "license", "base_model"]
-"""Order of the model card's YAML."""
+"""Order of the keys in the model card's YAML."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What was exported, and how; no place on a machine."""
+    """The source of an export and its settings. It contains no path of a machine."""
 
     source: str
     """Hub id, "mini", or the name of a folder."""
     revision: str | None
-    """Commit on the hub; None for what is not from there."""
+    """Commit on the hub; None if the source is not on the hub."""
     dtype: str
+    """Number type of the written weights."""
     max_length: int
+    """Tokens of a sequence, BOS and EOS included."""
     normalize: bool
+    """Whether the vectors are scaled to length 1."""
     error: float
-    """Largest error against the source when it was written: relative in float32, else 1 minus the cosine."""
+    """Largest error against the source's vectors: the relative error in float32, else 1 minus the cosine."""
 
 
 def write_record(folder: Path, origin: Origin) -> None:
@@ -38,7 +41,7 @@ def write_record(folder: Path, origin: Origin) -> None:
     Write the record of an export.
 
     :param folder: the exported folder.
-    :param origin: what it holds.
+    :param origin: the source and the settings of the export.
     """
     write_json(folder / RECORD, {"written_by": MADE_BY, **asdict(origin)})
 
@@ -61,9 +64,9 @@ def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: in
     Write README.md, the model card.
 
     :param folder: the exported folder.
-    :param origin: what it holds.
-    :param known: the facts of the checkpoint, if it is one that has a short name.
-    :param width: of its vectors.
+    :param origin: the source and the settings of the export.
+    :param known: the record of the checkpoint, or None if it has no short name.
+    :param width: the width of its vectors.
     """
     text = _head(origin, known) + _BODY.format(
         source=origin.source,
@@ -83,7 +86,7 @@ def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: in
 
 
 def _head(origin: Origin, known: Checkpoint | None) -> str:
-    """The part in YAML, which the hub reads."""
+    """Write the part in YAML, which the hub reads."""
     from huggingface_hub import ModelCardData
 
     base = origin.source if origin.revision is not None else None
@@ -99,15 +102,16 @@ def _head(origin: Origin, known: Checkpoint | None) -> str:
 
 def _licence(known: Checkpoint | None) -> str:
     if known is None:
-        return "not known to the tool that wrote this folder; the source's licence holds"
-    return f"{known.licence}; it stands on {known.backbone}, whose own terms may hold as well"
+        return "not known to the tool that wrote this folder; the source's licence applies"
+    return f"{known.licence}; it was trained from {known.backbone}, whose own terms may apply as well"
 
 
 _BODY = """
 # {source}, for sentence-transformers
 
-The weights of `{source}`{from_where}, in {dtype}, in a folder from which sentence-transformers and what reads its format get
-the right vectors: last-token pooling, the end-of-sequence token on every text however long, no remote code.
+This folder holds the weights of `{source}`{from_where}, in {dtype}. sentence-transformers, and tools that read its format,
+compute the right vectors from it: with last-token pooling, with the end-of-sequence token after every text, even a cut one, and
+without remote code.
 
 - **Vectors**: {width} wide, compared by {similarity}.
 - **Length**: {max_length} tokens; longer texts are cut.

@@ -1,4 +1,4 @@
-"""Any checkpoint that the encoder loads -> a folder for stock sentence-transformers, compared with its source when written."""
+"""Write any checkpoint that the encoder loads as a folder for plain sentence-transformers, and compare it with its source."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 QUERY = "does metformin lower the risk of colorectal cancer"
 PASSAGE = "Metformin use was associated with a lower incidence of colorectal cancer in adults with type 2 diabetes."
 PROMPTS = (query_prompt(DEFAULT_INSTRUCTION, QUERY), passage_prompt(PASSAGE))
+"""The prompts whose vectors are compared."""
 BOUNDS = {"float32": 1e-5, "bfloat16": 1e-3, "float16": 1e-3}
-"""Largest error allowed: relative for float32, 1 minus the cosine for the others (docs/correctness.md)."""
+"""The largest allowed error: the relative error for float32, 1 minus the cosine for the others (docs/correctness.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What was written."""
+    """The facts about a written export."""
 
     origin: Origin
+    """The source and the settings."""
     width: int
     """Length of a vector."""
     megabytes: float
@@ -47,22 +49,25 @@ def export_checkpoint(
     overwrite: bool = False,
 ) -> Exported:
     """
-    Write a checkpoint as a sentence-transformers folder, re-open it and compare it with its source.
+    Write a checkpoint as a sentence-transformers folder, open it again and compare its vectors with the source's.
 
-    The source is read in float32 (4 bytes a parameter of memory) and its vectors are taken before the weights are rounded.
+    The source is read in float32, which takes 4 bytes of memory for each parameter. Its vectors are computed before the weights
+    are rounded.
 
-    :param model: hub id, short name, or folder: plain, sentence-transformers, LoRA adapter (merged), or the small storage.
-    :param folder: where; its name is free, or an empty folder's, or with ``overwrite`` an earlier export's.
+    :param model: hub id, short name, or folder. The folder may be plain, of sentence-transformers, a LoRA adapter, which is
+        merged, or a checkpoint with int8 rows.
+    :param folder: the folder to write. It must not exist or must be empty; with ``overwrite`` it may be an earlier export.
     :param dtype: number type of the written weights: "float32", "bfloat16" or "float16".
     :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
     :param max_length: tokens of a sequence, BOS and EOS included.
-    :param normalize: end in a Normalize module; one that the source has is kept anyway.
-    :param overwrite: replace an earlier export. It stays as it was until the new one is whole and has been compared.
-    :returns: what was written and how far it is from its source.
-    :raises FileExistsError: if something else is at ``folder``.
-    :raises FileNotFoundError: if the model is nowhere to be found.
-    :raises OSError: if the disk is full, among others; an earlier export is as it was then, and nothing new is left.
-    :raises ValueError: if a setting is out of range, or the written folder does not give the source's vectors.
+    :param normalize: add a Normalize module. A Normalize module of the source is always kept.
+    :param overwrite: replace an earlier export. It stays unchanged until the new one is complete and has been compared.
+    :returns: the facts about the export, and its error against the source.
+    :raises FileExistsError: if ``folder`` is a file or a folder that must not be replaced.
+    :raises FileNotFoundError: if the model is not found.
+    :raises OSError: if the folder cannot be written, e.g. because the disk is full. An earlier export is unchanged then, and no
+        new files are left.
+    :raises ValueError: if a setting is out of range, or if the vectors from the written folder differ from the source's.
     """
     import torch
 
@@ -78,7 +83,7 @@ def export_checkpoint(
     source, commit = _name(settings, known), loaded.revision
     with whole_folder(folder) as draft:
         fill(draft, loaded.network.to(getattr(torch, dtype)), loaded.tokenizer, max_length, normalize)
-        del loaded  # the memory is needed for the comparison
+        del loaded  # because the comparison needs the memory
         _compare_ids(draft, prompts, ids)
         error, width = _compare_vectors(draft, settings, vectors)
         origin = Origin(
@@ -127,12 +132,12 @@ def _name(settings: EncoderSettings, known: Checkpoint | None) -> str:
 
 
 def _prompts_of_all_lengths(max_length: int) -> list[str]:
-    """What a tokenizer can get wrong: nothing to tokenize, outer space, and more than fits."""
+    """Make the prompts whose ids are compared, with the usual errors: an empty text, outer spaces, and a text to be cut."""
     return [*PROMPTS, "", " a\n", passage_prompt(" ".join([PASSAGE] * max_length))]
 
 
 def _vectors(network: Any, tokens: PromptTokenizer, normalize: bool) -> NDArray[np.float32]:
-    """One prompt at a time, as the authors do: the plain way, which the engine's own is compared with."""
+    """Run the network plainly, one prompt at a time; the vectors from the written folder are compared with these."""
     import torch
 
     rows = []
@@ -144,7 +149,7 @@ def _vectors(network: Any, tokens: PromptTokenizer, normalize: bool) -> NDArray[
 
 
 def _compare_ids(folder: Path, prompts: list[str], right: list[list[int]]) -> None:
-    """The written tokenizer alone, without our engine, as other tools call it."""
+    """Compare the ids of the written tokenizer, called without our engine as other tools do, with the right ids."""
     from transformers import AutoTokenizer
 
     found = AutoTokenizer.from_pretrained(folder)(prompts, truncation=True)["input_ids"]

@@ -1,4 +1,4 @@
-"""Network and tokenizer in memory -> a folder that stock sentence-transformers reads with the right pooling, BOS and EOS."""
+"""Write a network and its tokenizer as a folder that plain sentence-transformers reads with the right pooling, BOS and EOS."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX
 from bmretriever_integrations.settings import MAX_LENGTH
 
 POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
-"""As sentence-transformers 2 to 5 write them; servers that read the folder expect every key, with true or false."""
+"""The pooling modes that sentence-transformers 2 to 5 write. Servers that read the folder expect every key, true or false."""
 
 
 def write_sentence_transformer(
     network: Any, tokenizer: Any, folder: Path, *, max_length: int = MAX_LENGTH, normalize: bool = False
 ) -> Path:
     """
-    Write a sentence-transformers folder: Transformer, last-token pooling and, if wanted, Normalize.
+    Write a sentence-transformers folder: Transformer, last-token pooling and, if requested, Normalize.
 
-    :param network: a decoder of transformers without language head; saved in the dtype it has.
-    :param tokenizer: its fast tokenizer; not changed.
-    :param folder: where; must not be there yet, or be empty. Written beside it and renamed when whole.
+    :param network: a decoder of transformers without language head; it is saved in its own dtype.
+    :param tokenizer: the network's fast tokenizer; it is not changed.
+    :param folder: the folder to write; it must not exist, or must be empty. It appears only when it is complete.
     :param max_length: tokens of a sequence, BOS and EOS included.
     :param normalize: add a Normalize module. The authors' vectors are not normalised.
     :returns: the folder.
-    :raises FileExistsError: if ``folder`` is there and not empty.
-    :raises OSError: if the disk is full, among others; nothing is left then.
-    :raises ValueError: if the tokenizer has no EOS or is no fast one.
+    :raises FileExistsError: if ``folder`` exists and is not empty.
+    :raises OSError: if the folder cannot be written, e.g. because the disk is full; no files are left then.
+    :raises ValueError: if the tokenizer has no EOS or is not a fast one.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
@@ -40,15 +40,15 @@ def write_sentence_transformer(
 
 def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize: bool) -> None:
     """
-    Write the files into an empty folder.
+    Write the files of a sentence-transformers folder into an empty folder.
 
-    :param folder: the folder.
+    :param folder: the empty folder.
     :param network: as in :func:`write_sentence_transformer`.
-    :param tokenizer: likewise.
-    :param max_length: likewise.
-    :param normalize: likewise.
-    :raises OSError: if the disk is full, among others.
-    :raises ValueError: if the tokenizer has no EOS or is no fast one.
+    :param tokenizer: as in :func:`write_sentence_transformer`.
+    :param max_length: as in :func:`write_sentence_transformer`.
+    :param normalize: as in :func:`write_sentence_transformer`.
+    :raises OSError: if a file cannot be written, e.g. because the disk is full.
+    :raises ValueError: if the tokenizer has no EOS or is not a fast one.
     """
     from safetensors import SafetensorError
 
@@ -62,12 +62,12 @@ def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize:
     except SafetensorError as error:
         raise OSError(f"{folder.parent}: the weights could not be written: {error}") from error
     _write_config(folder)
-    for weights in folder.glob("*.safetensors"):  # safetensors makes them readable to their owner alone
+    for weights in folder.glob("*.safetensors"):  # safetensors lets only the owner read its files
         weights.chmod((folder / "config.json").stat().st_mode)
 
 
 def _write_config(folder: Path) -> None:
-    """Without the place where it was trained, and with the rotary settings under the names that transformers 4.57 reads."""
+    """Remove the training folder's path from config.json, and add the names of rotary settings that transformers 4.57 reads."""
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config.pop("_name_or_path", None)
@@ -80,7 +80,7 @@ def _write_config(folder: Path) -> None:
 
 
 def _write_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
-    """Its own first tokens and EOS through the post-processor, which truncation respects; a class that keeps it on reload."""
+    """Write a tokenizer whose post-processor adds the first tokens and EOS, also to cut texts and after it is loaded again."""
     from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
@@ -103,7 +103,8 @@ def _write_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
     saved.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    write_json(path, {**config, "tokenizer_class": "PreTrainedTokenizerFast"})  # GPTNeoXTokenizer would drop EOS
+    # a class such as GPTNeoXTokenizer would replace the post-processor, and EOS with it
+    write_json(path, {**config, "tokenizer_class": "PreTrainedTokenizerFast"})
 
 
 def _write_modules(folder: Path, width: int, max_length: int, normalize: bool) -> None:
@@ -129,7 +130,7 @@ def _write_modules(folder: Path, width: int, max_length: int, normalize: bool) -
 
 def write_json(path: Path, content: Any) -> None:
     """
-    Write a JSON file for people to read.
+    Write a JSON file in a readable form.
 
     :param path: the file.
     :param content: plain values.

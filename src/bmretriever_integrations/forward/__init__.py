@@ -1,1 +1,1 @@
-"""Batch of token ids -> last hidden state -> one vector a row. One module for each way to run the network."""
+"""Run the network on batches of token ids and return the last token's state of each row. Each way to run it has a module."""

@@ -1,9 +1,10 @@
 """
-Attention over a flat batch: a token sees the shared prefix and its own row up to itself.
+Compute attention over a flat batch: a token attends to the shared prefix, to the earlier tokens of its row and to itself.
 
-Two ways with the same result: PyTorch's scaled dot-product attention, one call for each run of rows of equal length (any
-device, any number type), and its variable-length kernel, one call for the whole batch (CUDA, bfloat16 or float16).
-Both are reached from the layers of a network through transformers' attention interface, under the names below.
+There are two ways with the same result. PyTorch's scaled dot-product attention needs one call for each group of neighbouring rows
+of equal length, and works on any device and in any number type. PyTorch's variable-length kernel needs one call for the whole
+batch, and works on CUDA in bfloat16 or float16. The layers of a network call both through transformers' attention interface,
+under the names that are registered at the end of this module.
 """
 
 from __future__ import annotations
@@ -23,21 +24,23 @@ from bmretriever_integrations.forward.varlen import varlen_kernel
 
 @dataclass(frozen=True)
 class Scope:
-    """What the tokens of a flat batch may see in one layer, and how scores are scaled."""
+    """The tokens of a flat batch to which a token may attend in one layer, and the scale of the scores."""
 
     layout: Layout
+    """The layout of the flat batch."""
     scale: float
+    """The factor of the scores."""
     window: int | None
-    """How many tokens a token sees, itself included; None: all before it."""
+    """The number of tokens to which a token attends, itself included; None means all earlier tokens."""
     before: KeysAndValues | None
     """Keys and values of the shared prefix in this layer; None without a prefix."""
 
 
 Attention = Callable[[Tensor, Tensor, Tensor, Scope], Tensor]
-"""(query, key, value, scope) -> *Shape:* as query.
+"""A function of (query, key, value, scope) that computes attention; its result has the shape of the query.
 
-The query is of *Shape:* (tokens, heads, head width) or, to attend from each row's last token only, (rows, heads, head width);
-key and value are of (tokens, key-value heads, head width)."""
+The query has the *Shape:* (tokens, heads, head width) or, where only each row's last token attends, (rows, heads, head width);
+key and value have the shape (tokens, key-value heads, head width)."""
 
 
 def grouped(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
@@ -63,7 +66,7 @@ def grouped(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
 
 
 def _of_group(key: Tensor, value: Tensor, before: KeysAndValues | None, group: Group) -> Iterator[Tensor]:
-    """Keys, then values, of a group's rows, behind the prefix's. *Shape:* (rows, key-value heads, tokens, head width)"""
+    """Yield a group's keys, then its values, after the prefix's. *Shape:* (rows, key-value heads, tokens, head width)"""
     for position, part in enumerate((key, value)):
         own = part[group.tokens].view(group.rows, group.length, *part.shape[1:])
         if before is not None:
@@ -72,14 +75,14 @@ def _of_group(key: Tensor, value: Tensor, before: KeysAndValues | None, group: G
 
 
 def _band(queries: int, keys: int, window: int | None, device: torch.device) -> Tensor:
-    """Who sees whom when the queries are the last of the keys. *Shape:* (queries, keys) bool"""
+    """Make the mask for queries that belong to the last of the keys; True allows attention. *Shape:* (queries, keys) bool"""
     distance = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
     seen = distance >= 0
     return seen if window is None else seen & (distance < window)
 
 
 def _mask_of_last(group: Group, keys: int, window: int | None, layout: Layout) -> Tensor | None:
-    """What each row's last token sees; None: everything. *Shape:* (rows, 1, 1, keys) bool"""
+    """Make the mask for each row's last token; None if it attends to all keys. *Shape:* (rows, 1, 1, keys) bool"""
     rows = slice(group.first_row, group.first_row + group.rows)
     unpadded = all(length == group.length for length in layout.lengths[rows])
     if unpadded and (window is None or window >= keys):
@@ -91,13 +94,15 @@ def _mask_of_last(group: Group, keys: int, window: int | None, layout: Layout) -
 
 
 def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
-    """Attend in one call of the variable-length kernel, which knows no padding: a padded layout goes by groups."""
+    """Attend in one call of the variable-length kernel. The kernel does not support padding, so padded layouts use groups."""
     layout, before = scope.layout, scope.before
     if layout.spans != layout.lengths and not layout.is_resizable:
         return grouped(query, key, value, scope)
     query, key, value = (_in_16_bits(part) for part in (query, key, value))
     longest = max(layout.spans)
-    if before is not None:  # every row's keys stand behind a copy of the prefix's: attention is little beside the MLP
+    if (
+        before is not None
+    ):  # each row gets a copy of the prefix's keys; that costs little, as the MLP takes most of the time
         key, value = (torch.cat((own, part)) for own, part in zip(before, (key, value), strict=True))
         if len(layout.spans) > 1:
             key, value = key[layout.key_places], value[layout.key_places]
@@ -116,16 +121,16 @@ def varlen(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
 
 
 def _in_16_bits(part: Tensor) -> Tensor:
-    """Under autocast, rotation gives float32, which the kernel does not take; PyTorch's other attention is cast by autocast."""
+    """Cast to 16 bits under autocast: rotation gives float32 there, and autocast casts only PyTorch's other attention."""
     is_cast = part.is_cuda and part.dtype is torch.float32 and torch.is_autocast_enabled("cuda")
     return part.to(torch.get_autocast_dtype("cuda")) if is_cast else part
 
 
 def _neighbours(window: int | None, last_only: bool) -> tuple[int, int]:
-    """How far a token sees to its left and right; the kernel aligns the queries with the last keys."""
+    """Give the kernel's window: how many keys a query attends to on its left and right. The queries belong to the last keys."""
     if window is None:
         return (-1, -1) if last_only else (-1, 0)
-    return (window - 1, 0)  # transformers counts the token itself, the kernel does not
+    return (window - 1, 0)  # transformers counts the token itself, and the kernel does not
 
 
 def attend_in_layer(
@@ -138,14 +143,14 @@ def attend_in_layer(
     window: int | None,
 ) -> Tensor:
     """
-    Attend in one layer: keep its keys and values where they are wanted, and put the shared prefix's before them.
+    Attend in one layer. Store its keys and values where the layout asks for it, and put the shared prefix's before them.
 
-    :param number: of the layer, from 0; -1 is the last.
-    :param attend: the way attention is computed.
-    :param parts: query, key and value, rotated, as of :data:`Attention`.
-    :param layout: of the flat batch.
-    :param scale: of the scores.
-    :param window: how many tokens a token sees, itself included; None: all before it.
+    :param number: the number of the layer, from 0; -1 is the last.
+    :param attend: the function that computes attention.
+    :param parts: query, key and value after rotation, with the shapes of :data:`Attention`.
+    :param layout: the layout of the flat batch.
+    :param scale: the factor of the scores.
+    :param window: the number of tokens to which a token attends, itself included; None means all earlier tokens.
     :returns: *Shape:* as the query
     """
     query, key, value = parts
@@ -156,7 +161,7 @@ def attend_in_layer(
 
 
 def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
-    """Wrap a way for transformers: one flat batch of *Shape:* (1, heads, tokens, head width), its layout as a keyword."""
+    """Adapt a function to transformers, which gives one flat batch of *Shape:* (1, heads, tokens, head width) and the layout."""
 
     def attention(
         module: Any,
@@ -179,6 +184,7 @@ def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
 
 _outside_compiled: Callable[[Any], Any] = torch.compiler.disable
 WAYS: dict[str, Attention] = {"grouped": grouped, "varlen": varlen}
+"""Maps the name of each way to compute attention to its function."""
 for _name, _attend in WAYS.items():
-    # not compiled: its shapes follow the rows of each batch; what lies before and after it has the same for all
+    # Attention is not compiled, because its shapes change with the rows of each batch; those of the other operations do not.
     ALL_ATTENTION_FUNCTIONS.register(f"bmretriever_{_name}", _outside_compiled(_interface(_attend)))

@@ -1,4 +1,4 @@
-"""Network and device -> the fastest exact way to run it."""
+"""Choose the fastest exact way to run a network on its device."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class Forward(Protocol):
     """One way to run a network."""
 
     network: Any
-    """The network whose weights it uses."""
+    """The network whose weights are used."""
     pads: bool
-    """Whether a batch costs its longest row times its rows; else the sum of its rows."""
+    """Whether rows are padded. A batch then costs its number of rows times its longest row, else the sum of its rows' tokens."""
     reuses_prefix: bool
-    """Whether it makes use of ``shared``."""
+    """Whether calls may have a ``shared`` above 0."""
 
     @property
     def name(self) -> str:
-        """What ``repr`` shows."""
+        """The name that ``repr`` shows."""
 
     @property
     def is_recordable(self) -> bool:
-        """Whether single rows can run as one graph."""
+        """Whether single rows can run as one CUDA graph."""
 
     def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:
-        """Embed a batch of token ids, of which the first ``shared`` are the same in all rows. *Shape:* (rows, width)"""
+        """Run a batch of token ids, of which the first ``shared`` are the same in all rows. *Shape:* (rows, width)"""
 
     def compile(self) -> None:
-        """Have PyTorch compile the network at its next use."""
+        """Let PyTorch compile the network at its next use."""
 
     def record(self, common: Sequence[int], span: int) -> None:
-        """Get ready for single rows of up to ``span`` tokens behind the prefix ``common``; only where ``is_recordable``."""
+        """Prepare for single rows of up to ``span`` tokens after the prefix ``common``; only where ``is_recordable``."""
 
 
 def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
@@ -52,11 +52,11 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
 
     :param network: a decoder without head, in eval mode on its device.
     :param pad_id: any id of the vocabulary, for padding.
-    :param wanted: one of :data:`~bmretriever_integrations.settings.FORWARDS`. "packed": no padding, by variable-length attention
-        on CUDA in bfloat16 or float16, by PyTorch's scaled dot-product attention elsewhere. "padded": all rows of a batch of one
-        length. "plain": the network as transformers runs it. "auto": "packed" on the CPU and where that CUDA kernel is there,
-        "padded" on other devices, "plain" for networks of other families.
-    :raises ValueError: if the network is of no family that "packed" and "padded" know.
+    :param wanted: one of :data:`~bmretriever_integrations.settings.FORWARDS`. "packed" runs rows without padding, by
+        variable-length attention on CUDA in bfloat16 or float16, and by PyTorch's scaled dot-product attention elsewhere.
+        "padded" pads all rows of a batch to one length. "plain" runs the network as transformers does. "auto" means "packed" on
+        the CPU and where the variable-length kernel works, "padded" on other devices, and "plain" for other families.
+    :raises ValueError: if "packed" or "padded" is wanted for a network of another family.
     """
     known = knows(network)
     if wanted == "plain" or (wanted == "auto" and not known):
@@ -76,18 +76,18 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
 
 def has_varlen(config: Any, device: torch.device, dtype: torch.dtype) -> bool:
     """
-    Tell whether PyTorch's variable-length kernel is there for a network, and right, on a device.
+    Tell whether PyTorch's variable-length kernel runs for a network on a device and gives right results.
 
-    :param config: of the network.
-    :param device: where it will run.
-    :param dtype: what its attention will compute in.
+    :param config: the configuration of the network.
+    :param device: the device on which the network will run.
+    :param dtype: the number type in which its attention will compute.
     """
     return may_have_varlen(device, dtype) and varlen_agrees(device, dtype, *_heads(config))
 
 
 def knows(network: Any) -> bool:
     """
-    Tell whether a network is a causal decoder whose layers are known here.
+    Tell whether a network is a causal decoder of a known family.
 
     :param network: a decoder without head.
     """
@@ -95,7 +95,7 @@ def knows(network: Any) -> bool:
 
 
 def may_have_varlen(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether PyTorch's variable-length kernel is made for this: FlashAttention 2 needs compute capability 8.0 and 16 bits."""
+    """Tell whether the variable-length kernel may run here: FlashAttention 2 needs compute capability 8.0 and 16 bits."""
     return (
         device.type == "cuda"
         and dtype in (torch.bfloat16, torch.float16)
@@ -104,7 +104,7 @@ def may_have_varlen(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def _heads(config: Any) -> tuple[int, int, int]:
-    """Query heads, key-value heads, width of a head."""
+    """Return the number of query heads, the number of key-value heads, and the width of a head."""
     heads: int = config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
     return heads, getattr(config, "num_key_value_heads", None) or heads, width
@@ -113,14 +113,14 @@ def _heads(config: Any) -> tuple[int, int, int]:
 @lru_cache
 def varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads: int, width: int) -> bool:
     """
-    Try the kernel on this device against PyTorch's other attention, with and without a prefix, a window, and last tokens only.
+    Compare the kernel with PyTorch's other attention on this device: with and without a prefix, a window, and last tokens only.
 
-    Which queries a kernel aligns with which keys is no part of its signature, and a wrong guess gives plausible vectors.
+    The signature of a kernel does not say which queries belong to which keys, and a wrong assumption gives plausible vectors.
     """
-    draw = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
 
     def noise(tokens: int, count: int) -> Tensor:
-        return torch.randn(tokens, count, width, generator=draw).to(device, dtype)
+        return torch.randn(tokens, count, width, generator=generator).to(device, dtype)
 
     before = noise(5, kv_heads), noise(5, kv_heads)
     for prefix, window, last_only in product((layout.Prefix((1,) * 5, (before,)), None), (None, 12), (False, True)):
@@ -130,15 +130,15 @@ def varlen_agrees(device: torch.device, dtype: torch.dtype, heads: int, kv_heads
         scope = attention.Scope(batch, width**-0.5, window, None if prefix is None else before)
         try:
             found = attention.varlen(query, key, value, scope)
-        except torch.OutOfMemoryError:  # says nothing of the kernel
+        except torch.OutOfMemoryError:  # this error says nothing about the kernel
             raise
-        except Exception as error:  # no kernel for this device, head width or PyTorch: each says it in its own way
+        except Exception as error:  # a missing kernel for the device, head width or PyTorch raises errors of many types
             reason = f"does not run on {device} ({shorten(str(error), 200)})"
         else:
             wanted = attention.grouped(query, key, value, scope)
             if torch.allclose(found.float(), wanted.float(), atol=0.05, rtol=0.05):
                 continue
             reason = f"is not right on {device}"
-        warnings.warn(f"variable-length attention {reason}; another attention is taken", stacklevel=4)
+        warnings.warn(f"variable-length attention {reason}; PyTorch's other attention is used", stacklevel=4)
         return False
     return True

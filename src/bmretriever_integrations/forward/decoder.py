@@ -1,4 +1,4 @@
-"""A decoder of transformers on flat batches: all layers but the last on every token, the last one on each row's last token."""
+"""Run a decoder of transformers on flat batches: the last layer for each row's last token, all other layers for every token."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bmretriever_integrations.forward.last_layer import LastLayer
 from bmretriever_integrations.forward.layout import KeysAndValues, Layout
 
 FAMILIES = ("GPTNeoXModel", "GemmaModel", "MistralModel", "LlamaModel")
-"""Classes of transformers whose layers are known here: those of the released checkpoints and of the embedded one."""
+"""Classes of transformers that this module can run: those of the released checkpoints and of the embedded checkpoint."""
 
 
 class FlatDecoder:
-    """Shares the weights of a network."""
+    """A decoder that runs on flat batches, with the weights of a network of transformers."""
 
     def __init__(self, network: Any, way: str) -> None:
         """
-        :param network: one of :data:`FAMILIES`, in eval mode, on its device. Its attention is changed.
-        :param way: how to compute attention: a key of :data:`~bmretriever_integrations.forward.attention.WAYS`.
+        :param network: a network of one of :data:`FAMILIES`, in eval mode, on its device. Its attention is replaced.
+        :param way: the way to compute attention: a key of :data:`~bmretriever_integrations.forward.attention.WAYS`.
         """
         network.config._attn_implementation = f"bmretriever_{way}"
         norm = "final_layer_norm" if hasattr(network, "final_layer_norm") else "norm"
@@ -41,15 +41,15 @@ class FlatDecoder:
 
     def fuse(self) -> None:
         """
-        Take fused twins of the layers, for inference on CUDA, where Triton is there and they prove right on the device.
+        Replace the layers by fused ones, for inference on CUDA, where Triton is installed and the fused layers are right.
 
-        A warning says what is not; the layers stay as they are then.
+        If they are not right on the device, a warning says so and the layers stay unchanged.
         """
         if not can_fuse(self._last, self._rotary):
             return
         self.is_fused = True
-        twins = [fused_layer(layer, number, self._attend) for number, layer in enumerate(self._earlier)]
-        self.body.layers = nn.ModuleList(twins)
+        fused = [fused_layer(layer, number, self._attend) for number, layer in enumerate(self._earlier)]
+        self.body.layers = nn.ModuleList(fused)
         self._last_layer = LastLayer(fused_but_attention(self._last), self._norm, self._attend, rotate_in_place)
 
     def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
@@ -57,25 +57,25 @@ class FlatDecoder:
         Run the network.
 
         :param ids: the flat batch. *Shape:* (tokens,) int64
-        :param layout: of the flat batch.
+        :param layout: the layout of the flat batch.
         :returns: final hidden state of each row's last token. *Shape:* (rows, width)
         """
         positions = layout.positions
         if len(self.body.layers):
             hidden, places = self._run_body(ids, positions, layout), None
-        else:  # what a token gives to its one layer depends on its id alone: compute it once for each distinct id
+        else:  # the input of the only layer depends on a token's id alone, so it is computed once for each distinct id
             distinct, places = torch.unique(ids, return_inverse=True)
             hidden = self._run_body(distinct, positions[:, : len(distinct)], layout)
         return self._last_layer(hidden, places, self._rotary(hidden[None], positions), layout)
 
     @property
     def is_recordable(self) -> bool:
-        """Whether its work is the same for all ids: that of a network of one layer depends on how many are distinct."""
+        """Whether the shapes are the same for all ids. In a network of one layer they depend on the number of distinct ids."""
         return len(self.body.layers) > 0
 
     def compile(self) -> None:
-        """Compile all layers but the last, each up to its attention and from there on, for any number of tokens."""
-        self._use_own_layers()  # PyTorch fuses them itself
+        """Compile all layers but the last for any number of tokens; each layer's attention stays uncompiled."""
+        self._use_own_layers()  # not the fused ones, because PyTorch's compiler fuses the layers itself
         for layer in self.body.layers:
             layer.compile(dynamic=True)
         self.is_compiled = True
@@ -87,10 +87,10 @@ class FlatDecoder:
 
     def keys_and_values(self, ids: Tensor, layout: Layout) -> tuple[KeysAndValues, ...]:
         """
-        Run a batch for what its tokens give to later ones.
+        Run a batch for its keys and values, which later tokens need.
 
         :param ids: *Shape:* (tokens,) int64
-        :param layout: of the flat batch; ``kept`` an empty list.
+        :param layout: the layout of the flat batch; its ``kept`` must be an empty list.
         :returns: keys and values of each layer.
         """
         if layout.kept is None:
@@ -100,7 +100,7 @@ class FlatDecoder:
 
 
 def _without_end(network: Any, norm: str) -> Any:
-    """A network's twin, of the same weights, that stops before the last layer."""
+    """Copy a network, with shared weights, so that the copy stops before the last layer."""
     body = copy.copy(network)
     body.config = copy.copy(network.config)
     body.config.num_hidden_layers -= 1

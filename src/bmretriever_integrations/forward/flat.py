@@ -1,4 +1,4 @@
-"""The flat way: rows laid out in one line, the shared instruction run once, the last layer for last tokens only."""
+"""Run flat batches: the rows lie one after another, a shared instruction runs once, the last layer runs for last tokens only."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from bmretriever_integrations.forward.replay import Replay
 
 
 class FlatForward:
-    """Runs a decoder whose layers are known."""
+    """Runs a decoder of a known family on flat batches."""
 
     reuses_prefix = True
 
     def __init__(self, network: Any, pad_id: int, *, way: str, pads: bool) -> None:
         """
         :param network: one of :data:`~bmretriever_integrations.forward.decoder.FAMILIES`, in eval mode on its device.
-        :param pad_id: any id of the vocabulary; what stands in the padding changes nothing.
-        :param way: how to compute attention: "grouped" or "varlen".
-        :param pads: make all rows of a batch as long as the longest; "grouped" then needs one call a layer.
+        :param pad_id: any id of the vocabulary; the ids in the padding do not change the result.
+        :param way: the way to compute attention: "grouped" or "varlen".
+        :param pads: pad all rows of a batch to the longest row; "grouped" then needs only one call in each layer.
         """
         self.pads = pads
         self._way = way
@@ -41,11 +41,11 @@ class FlatForward:
         self._pad_id = pad_id
         self.prefixes = PrefixCache()
         self._replays: dict[tuple[int, ...], dict[int, Replay]] = {}
-        self._stream: torch.cuda.Stream | None = None  # of all its graphs
+        self._stream: torch.cuda.Stream | None = None  # all graphs are recorded on this one
 
     @property
     def name(self) -> str:
-        """What ``repr`` shows."""
+        """The name that ``repr`` shows."""
         parts = ["padded" if self.pads else "packed", f"{self._way} attention"]
         if self._decoder.is_fused:
             parts.append("fused")
@@ -57,7 +57,7 @@ class FlatForward:
 
     @property
     def is_recordable(self) -> bool:
-        """Whether single rows can run as one graph."""
+        """Whether single rows can run as one CUDA graph."""
         return self._decoder.is_recordable
 
     @torch.inference_mode()
@@ -66,14 +66,14 @@ class FlatForward:
         Run one batch.
 
         :param rows: token ids of each row.
-        :param shared: leading ids that all rows have in common and whose keys and values are to be reused.
+        :param shared: the number of leading ids that all rows have in common; their keys and values are reused.
         :returns: final hidden state of each row's last token, on the device. *Shape:* (rows, width)
         """
         with self._current():
             return self._run(rows, shared)
 
     def _current(self) -> AbstractContextManager[Any]:
-        """Triton's kernels run on the current device, whatever their tensors say."""
+        """Make the network's device current, because Triton's kernels run on the current device and not on their tensors'."""
         return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
 
     def _run(self, rows: Sequence[Sequence[int]], shared: int) -> Tensor:
@@ -94,17 +94,17 @@ class FlatForward:
         return Prefix(ids, self._decoder.keys_and_values(layout.flat_ids([ids], batch, self._pad_id), batch))
 
     def compile(self) -> None:
-        """Compile the layers at their next use: PyTorch fuses what lies between the matrix products and the attention."""
-        self._replays.clear()  # they hold the layers as they were
+        """Compile the layers at their next use: PyTorch fuses the operations between matrix products and attention."""
+        self._replays.clear()  # the recorded graphs contain the old layers
         self._decoder.compile()
 
     @torch.inference_mode()
     def record(self, common: Sequence[int], span: int) -> None:
         """
-        Get ready to run single rows as one graph (CUDA; elsewhere they are run as they are, padded).
+        Prepare to run single rows as one CUDA graph. On other devices such rows are padded and run without a graph.
 
-        :param common: ids of the prefix that the rows have in common; may be empty.
-        :param span: tokens of the longest row, without those of the prefix; at least 2.
+        :param common: ids of the prefix that the rows have in common; it may be empty.
+        :param span: tokens of the longest row without the prefix; at least 2.
         """
         recorded = self._replays.setdefault(tuple(common), {})
         if span in recorded:

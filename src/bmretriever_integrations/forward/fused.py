@@ -1,9 +1,9 @@
 """
-Layers whose parts between the matrix products are fused: on CUDA, where moving activations takes as long as computing them.
+Fuse the operations between a layer's matrix products on CUDA, where moving activations takes as long as computing them.
 
-A fused layer is a twin of transformers' own, of the same weights. Each part is compared with the one it stands for before it is
-taken; where Triton is missing or something is not right, the layer stays as transformers has it. The kernels are imported where
-they are called, since without Triton they cannot be.
+A fused layer is a copy of a layer of transformers, with shared weights. Each fused part is compared with the original part
+before it is used. If Triton is missing or a result is not right, transformers' own layers are used. The kernels' module is
+imported only where a kernel is called, because it cannot be imported without Triton.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from bmretriever_integrations.forward.projections import (
 )
 
 TANH = {"GELUTanh": True, "PytorchGELUTanh": True, "SiLUActivation": False, "SiLU": False}
-"""Activations of transformers 4.57 and 5 that :func:`~bmretriever_integrations.forward.kernels.gate_` computes."""
+"""Activations that :func:`~bmretriever_integrations.forward.kernels.gate_` computes: maps the name of a class in transformers
+4.57 or 5 to whether it is GELU in its tanh form; else it is SiLU."""
 FLOAT32_ERROR, HALF_ERROR = 1e-5, 0.02
-"""Relative errors up to which a fused part counts as right; one rounding to bfloat16 is up to 0.004."""
+"""The largest relative errors of a right result, in float32 and in 16 bits; one rounding to bfloat16 has up to 0.004."""
 
 
 class FusedNorm(nn.Module):
@@ -40,7 +41,7 @@ class FusedNorm(nn.Module):
 
     def __init__(self, norm: Any) -> None:
         """
-        :param norm: whose weight to share.
+        :param norm: the norm of transformers whose weight is shared.
         """
         super().__init__()
         self.weight = norm.weight
@@ -48,43 +49,43 @@ class FusedNorm(nn.Module):
         self._plus_one = type(norm).__name__.startswith("Gemma")
 
     def forward(self, given: Tensor) -> Tensor:
-        """*Shape:* (..., width) to the same."""
+        """Normalise. *Shape:* (..., width), as the input"""
         from bmretriever_integrations.forward.kernels import rms_norm
 
         return rms_norm(given, self.weight, self._eps, self._plus_one)
 
 
 class FusedGate(nn.Module):
-    """The MLP of Gemma, Llama or Mistral: activation and product of the gate in one."""
+    """The MLP of Gemma, Llama or Mistral, with the gate's activation and product in one kernel."""
 
     def __init__(self, mlp: Any) -> None:
         """
-        :param mlp: whose projections to share.
+        :param mlp: the MLP of transformers whose projections are shared.
         """
         super().__init__()
         self.gate_proj, self.up_proj, self.down_proj = mlp.gate_proj, mlp.up_proj, mlp.down_proj
         self._tanh = TANH[type(mlp.act_fn).__name__]
 
     def forward(self, given: Tensor) -> Tensor:
-        """*Shape:* (..., width) to the same."""
+        """Run the MLP. *Shape:* (..., width), as the input"""
         down: Tensor = self.down_proj(self.product(self.gate_proj(given), self.up_proj(given)))
         return down
 
     def product(self, gate: Tensor, up: Tensor) -> Tensor:
-        """The activated gate times ``up``, in place of the gate."""
+        """Multiply the activated gate with ``up``, in place of the gate."""
         from bmretriever_integrations.forward.kernels import gate_
 
         return gate_(gate, up, self._tanh)
 
 
 class FusedAttention(nn.Module):
-    """Projections, rotation in place and attention of any family, without copies between them."""
+    """Projections, rotation in place and attention of any known family, without copies between them."""
 
     def __init__(self, attention: Any, number: int, attend: Attention) -> None:
         """
-        :param attention: whose projections to share.
-        :param number: of the layer, from 0.
-        :param attend: the way attention is computed.
+        :param attention: the attention module of transformers whose projections are shared.
+        :param number: the number of the layer, from 0.
+        :param attend: the function that computes attention.
         """
         super().__init__()
         self.attention = attention
@@ -95,12 +96,12 @@ class FusedAttention(nn.Module):
         self, hidden_states: Tensor, *, position_embeddings: Rotary, layout: Layout, **_unused: Any
     ) -> tuple[Tensor, None]:
         """
-        Attend, as a layer of transformers asks for it.
+        Attend, with the arguments that a layer of transformers gives.
 
         :param hidden_states: the flat batch. *Shape:* (1, tokens, width)
         :param position_embeddings: cosine and sine of each token. *Shape:* (1, tokens, rotated width) each
-        :param layout: of the flat batch.
-        :returns: *Shape:* (1, tokens, width), and no weights
+        :param layout: the layout of the flat batch.
+        :returns: the result, *Shape:* (1, tokens, width), and None for the attention weights
         """
         query, key, value = project(self.attention, hidden_states[0])
         query, key = (rotate_in_place(part, position_embeddings) for part in (query, key))
@@ -116,7 +117,7 @@ def rotate_in_place(part: Tensor, rotary: Rotary) -> Tensor:
     Rotate queries or keys in place.
 
     :param part: *Shape:* (tokens, heads, head width)
-    :param rotary: of each token.
+    :param rotary: the cosine and sine of each token.
     :returns: ``part``
     """
     from bmretriever_integrations.forward.kernels import rotate_
@@ -126,32 +127,32 @@ def rotate_in_place(part: Tensor, rotary: Rotary) -> Tensor:
 
 def fused_but_attention(layer: Any) -> Any:
     """
-    Make a layer's twin with fused norms and MLP.
+    Copy a layer, with fused norms and a fused MLP.
 
     :param layer: a decoder layer of a known family of transformers, in eval mode; it is not changed.
     """
-    twin = copy.copy(layer)
-    twin._modules = dict(layer._modules)
+    fused = copy.copy(layer)
+    fused._modules = dict(layer._modules)
     for name, part in layer.named_children():
         if type(part).__name__.endswith("RMSNorm"):
-            twin._modules[name] = FusedNorm(part)
+            fused._modules[name] = FusedNorm(part)
         elif name == "mlp" and _is_gated(part):
-            twin._modules[name] = FusedGate(part)
-    return twin
+            fused._modules[name] = FusedGate(part)
+    return fused
 
 
 def fused_layer(layer: Any, number: int, attend: Attention) -> Any:
     """
-    Make a layer's fused twin.
+    Copy a layer, with fused norms, MLP and attention.
 
     :param layer: a decoder layer of a known family of transformers, in eval mode; it is not changed.
-    :param number: of the layer, from 0.
-    :param attend: the way attention is computed.
+    :param number: the number of the layer, from 0.
+    :param attend: the function that computes attention.
     """
-    twin = fused_but_attention(layer)
+    fused = fused_but_attention(layer)
     name = "attention" if hasattr(layer, "attention") else "self_attn"
-    twin._modules[name] = FusedAttention(attention_of(layer), number, attend)
-    return twin
+    fused._modules[name] = FusedAttention(attention_of(layer), number, attend)
+    return fused
 
 
 def _is_gated(mlp: Any) -> bool:
@@ -160,12 +161,12 @@ def _is_gated(mlp: Any) -> bool:
 
 def can_fuse(layer: Any, rotary: Any) -> bool:
     """
-    Try the fused parts of a layer on its device against its own.
+    Compare the fused parts of a layer with the original parts, on the layer's device.
 
     :param layer: a decoder layer of a known family of transformers, in eval mode.
     :param rotary: the network's rotary embedding.
-    :returns: whether all are right; a warning says what is not. False without a word where Triton is not installed, or the GPU is
-        older than those that it is made for (compute capability 7.0).
+    :returns: whether all fused parts are right; if not, a warning says why. The result is False without a warning where Triton is
+        not installed or does not support the GPU (compute capability below 7.0).
     """
     first = next(layer.parameters())
     if importlib.util.find_spec("triton") is None:
@@ -177,17 +178,17 @@ def can_fuse(layer: Any, rotary: Any) -> bool:
         if all(_relative_error(found, wanted) <= tolerance for found, wanted in _pairs(layer, rotary)):
             return True
         reason = f"not right on {first.device}"
-    except torch.OutOfMemoryError:  # says nothing of the kernels
+    except torch.OutOfMemoryError:  # this error says nothing about the kernels
         raise
-    except Exception as error:  # Triton compiles when it is first called: no compiler, no such device, ...
+    except Exception as error:  # Triton compiles at the first call, and a missing compiler or device raises many errors
         reason = f"not possible on {first.device}: {shorten(str(error), 200)}"
-    warnings.warn(f"fused layers are {reason}; the layers stay as transformers has them", stacklevel=4)
+    warnings.warn(f"fused layers are {reason}; transformers' own layers are used", stacklevel=4)
     return False
 
 
 @torch.inference_mode()
 def _pairs(layer: Any, rotary: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """What each fused part makes of noise, and what the layer's own makes of it."""
+    """Run each fused part and the original part on random input; yield both results."""
     first = next(layer.parameters())
     attention = attention_of(layer)
     noise = torch.randn(1, 37, attention.config.hidden_size, generator=torch.Generator().manual_seed(0))
@@ -206,5 +207,5 @@ def _pairs(layer: Any, rotary: Any) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _relative_error(found: Tensor, wanted: Tensor) -> float:
-    """Of the whole: single elements may be small beside what cancelled out in them."""
+    """Compare whole tensors, because single elements may be small differences of large numbers."""
     return float((found.float() - wanted.float()).norm() / wanted.float().norm())

@@ -1,4 +1,4 @@
-"""Products of int8 matrices: what PyTorch has for them on each device, and which of it runs here."""
+"""Multiply int8 matrices with the functions that PyTorch has on each device, and find one that runs on this machine."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ from torch.nn import functional
 
 WEIGHT_LEVELS = 63
 """
-The largest weight of a row is stored as this number: 7 bits with the sign. Without VNNI a CPU adds two products of a uint8
-and an int8 in 16 bits, and 2 * 255 * 63 is the most that fits (fewer bits on the activations, PyTorch's ``reduce_range``,
-lose more: they vary more).
+The largest weight of a row is stored as this number: 7 bits with the sign. A CPU without VNNI adds two products of a uint8 and an
+int8 in 16 bits, and 2 * 255 * 63 is the largest such sum that fits. PyTorch's ``reduce_range`` takes the bit from the activations
+instead, which costs more accuracy, because activations vary more.
 """
 ACTIVATION_LEVELS = 127
 """The largest activation of a token is stored as this number, on both sides of :data:`ACTIVATION_ZERO`."""
 ACTIVATION_ZERO = 128
+"""An activation of 0 is stored as this number in uint8."""
 FEWEST_ROWS = 32
-"""``torch._int_mm`` on CUDA wants more than 16 rows; fewer are padded."""
+"""Batches of fewer rows are padded to this number, because ``torch._int_mm`` needs more than 16 rows on CUDA."""
 
 Product = Callable[[Tensor], Tensor]
-"""Activations in units of their levels -> product with the weights. *Shape:* (rows, inputs) -> (rows, outputs)"""
+"""A function that multiplies scaled activations with the weights. *Shape:* from (rows, inputs) to (rows, outputs)"""
 Kernel = Callable[[Tensor, Tensor], Product]
-"""int8 weights and their scales -> the product with them. *Shape:* (outputs, inputs) and (outputs,)"""
+"""A function of int8 weights and their scales that returns the function for their product. *Shape:* (outputs, inputs) and
+(outputs,)"""
 
 _engine_lock = threading.Lock()
 
 
 def fbgemm(levels: Tensor, scales: Tensor) -> Product:
     """
-    Multiply with FBGEMM, as PyTorch builds for x86-64 contain it: the faster one for the few tokens of a query.
+    Multiply with FBGEMM, which PyTorch's builds for x86-64 contain. It is faster than oneDNN for the few tokens of a query.
 
     :param levels: *Shape:* (outputs, inputs) int8
     :param scales: *Shape:* (outputs,) float32
     """
     zeros = torch.zeros(len(levels), dtype=torch.int64)
     with _engine_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch means to drop these functions one day; onednn() takes over then
+        warnings.simplefilter("ignore")  # PyTorch plans to remove these functions; onednn() replaces them then
         before, torch.backends.quantized.engine = torch.backends.quantized.engine, "fbgemm"
         try:
             weight = torch._make_per_channel_quantized_tensor(levels, scales.double(), zeros, 0)
@@ -53,7 +55,7 @@ def fbgemm(levels: Tensor, scales: Tensor) -> Product:
 
 def onednn(levels: Tensor, scales: Tensor) -> Product:
     """
-    Multiply with oneDNN, the one that remains where FBGEMM is not, with the same results.
+    Multiply with oneDNN, where FBGEMM is missing. The results are the same.
 
     :param levels: *Shape:* (outputs, inputs) int8
     :param scales: *Shape:* (outputs,) float32
@@ -74,7 +76,7 @@ def onednn(levels: Tensor, scales: Tensor) -> Product:
 
 def int_mm(levels: Tensor, scales: Tensor) -> Product:
     """
-    Multiply with cuBLAS, on CUDA; on a CPU for tests.
+    Multiply with cuBLAS on CUDA. Tests call it on a CPU, too.
 
     :param levels: *Shape:* (outputs, inputs) int8
     :param scales: *Shape:* (outputs,) float32
@@ -91,20 +93,20 @@ def int_mm(levels: Tensor, scales: Tensor) -> Product:
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {"cpu": (fbgemm, onednn), "cuda": (int_mm,)}
-"""Type of device -> functions that multiply int8 there, the fastest first."""
+"""Maps each type of device to the functions that multiply int8 there, the fastest first."""
 
 
 @lru_cache
 def int8_kernel(device: str) -> Kernel:
     """
-    Find what this machine's PyTorch multiplies int8 with, by trying.
+    Find the fastest int8 multiplication that runs on this machine, by trying each of them.
 
     :param device: "cpu" or "cuda".
-    :raises ValueError: if it has none.
+    :raises ValueError: if none runs.
     """
-    draw = torch.Generator().manual_seed(0)
-    levels = torch.randint(-WEIGHT_LEVELS, WEIGHT_LEVELS + 1, (32, 48), generator=draw, dtype=torch.int8)
-    rows = torch.randint(-ACTIVATION_LEVELS, ACTIVATION_LEVELS + 1, (3, 48), generator=draw).float()
+    random = torch.Generator().manual_seed(0)
+    levels = torch.randint(-WEIGHT_LEVELS, WEIGHT_LEVELS + 1, (32, 48), generator=random, dtype=torch.int8)
+    rows = torch.randint(-ACTIVATION_LEVELS, ACTIVATION_LEVELS + 1, (3, 48), generator=random).float()
     for kernel in KERNELS[device]:
         try:
             product = kernel(levels.to(device), torch.ones(32, device=device))

@@ -1,9 +1,9 @@
 """
-What lies between the matrix products of a layer, one Triton kernel each instead of five to ten of PyTorch's.
+Define Triton kernels for the operations between a layer's matrix products. Each replaces five to ten kernels of PyTorch.
 
-Each rounds where transformers' code rounds, or later. Triton comes with PyTorch's builds for CUDA; this module imports it. Its
-kernels run on the current device. What changes from batch to batch is not specialized, else Triton would compile anew for some
-batches. Nothing but its constants is annotated: Triton would read the annotations as its own types.
+Each kernel rounds where transformers' code rounds, or later. This module imports Triton, which PyTorch's builds for CUDA contain.
+The kernels run on the current device. Arguments that change from batch to batch are not specialized, because Triton would compile
+the kernel again for some batches. Only Triton's constants are annotated, because Triton reads annotations as its own types.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import triton.language as tl
 from torch import Tensor
 
 ELEMENTS = 1024
-"""Elements of a row that one program of the gate kernel computes."""
+"""The number of elements of a row that one program of the gate kernel computes."""
 PAIRS = 1024
-"""Pairs of components that one program of the rotation kernel computes."""
+"""The number of pairs of components that one program of the rotation kernel computes."""
 
 
 @triton.jit
 def _rms_norm(given, weight, output, width, eps, PLUS_ONE: tl.constexpr, BLOCK: tl.constexpr):
-    """One row a program."""
+    """Normalise one row in each program."""
     start = tl.program_id(0).to(tl.int64) * width
     column = tl.arange(0, BLOCK)
     inside = column < width
@@ -39,7 +39,7 @@ def rms_norm(given: Tensor, weight: Tensor, eps: float, plus_one: bool) -> Tenso
     :param given: *Shape:* (..., width)
     :param weight: *Shape:* (width,)
     :param eps: added to the mean square.
-    :param plus_one: scale by 1 + weight before rounding, as Gemma does; else by the weight after rounding, as Llama does.
+    :param plus_one: True scales by 1 + weight before rounding, as Gemma does; False by the weight after rounding, as Llama does.
     :returns: *Shape:* as ``given``
     """
     given = given.contiguous()
@@ -54,12 +54,12 @@ def rms_norm(given: Tensor, weight: Tensor, eps: float, plus_one: bool) -> Tenso
 
 @triton.jit
 def _gate(gate, up, width, TANH: tl.constexpr, BLOCK: tl.constexpr):
-    """A part of one row a program."""
+    """Compute a part of one row in each program."""
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = column < width
     place = tl.program_id(0).to(tl.int64) * width + column
     value = tl.load(gate + place, mask=inside, other=0.0).to(tl.float32)
-    # gelu's tanh form is x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)), silu x sigmoid(x)
+    # GELU's tanh form is x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)); SiLU is x sigmoid(x)
     inner = 1.5957691216057308 * (value + 0.044715 * value * value * value) if TANH else value
     active = (value * tl.sigmoid(inner)).to(gate.dtype.element_ty).to(tl.float32)
     product = active * tl.load(up + place, mask=inside, other=0.0).to(tl.float32)
@@ -72,7 +72,7 @@ def gate_(gate: Tensor, up: Tensor, tanh: bool) -> Tensor:
 
     :param gate: contiguous. *Shape:* (..., width)
     :param up: contiguous. *Shape:* as ``gate``
-    :param tanh: GELU in its tanh form; else SiLU.
+    :param tanh: whether the activation is GELU in its tanh form; else it is SiLU.
     :returns: ``gate``
     """
     width = gate.shape[-1]
@@ -95,11 +95,11 @@ def _rotate(
     PADDED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """A row is one head of one token; its first ``HALF`` components are rotated with the ``HALF`` after them."""
+    """Rotate the first ``HALF`` components of each row with the ``HALF`` after them; a row is one head of one token."""
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     column = tl.arange(0, PADDED)[None, :]
     inside = (row < rows)[:, None]
-    if PADDED != HALF:  # a mask along memory keeps Triton from wide loads
+    if PADDED != HALF:  # only where it is needed: with a mask along the columns, Triton uses narrow loads
         inside = inside & (column < HALF)
     token, head = row // heads, row % heads
     angle = (token * of_angles)[:, None] + column
@@ -116,8 +116,8 @@ def rotate_(given: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """
     Rotate queries or keys by their tokens' positions, in place.
 
-    :param given: components of a head side by side in memory. *Shape:* (tokens, heads, head width)
-    :param cos: of each token, both halves equal. *Shape:* (tokens, rotated width)
+    :param given: queries or keys; the components of a head must be contiguous in memory. *Shape:* (tokens, heads, head width)
+    :param cos: the cosines of each token, both halves equal. *Shape:* (tokens, rotated width)
     :param sin: *Shape:* as ``cos``
     :returns: ``given``
     """

@@ -1,8 +1,8 @@
 """
-The last layer for the last tokens only: the same vector, at less cost.
+Run the last layer for the last token of each row only: the vectors are the same, and the cost is lower.
 
-Retrieval reads one position of the final hidden state. Every position of the last layer still gives a key and a value, but only
-the last one needs a query, an output projection, an MLP and the final norm.
+Retrieval uses one position of the final hidden state. In the last layer, every position still needs a key and a value, but only
+the last position needs a query, an output projection, an MLP and the final norm.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bmretriever_integrations.forward.projections import (
 
 
 class LastLayer:
-    """The last layer and the final norm of a decoder of transformers, which they share with it."""
+    """The last layer and the final norm of a decoder of transformers, with shared weights."""
 
     def __init__(
         self, layer: Any, norm: Any, attend: Attention, rotate: Callable[[Tensor, Rotary], Tensor] | None
@@ -35,8 +35,8 @@ class LastLayer:
         """
         :param layer: a decoder layer of GPT-NeoX, Gemma, Llama or Mistral.
         :param norm: the network's final norm.
-        :param attend: the way attention is computed.
-        :param rotate: how queries or keys are rotated; None: by transformers' own function.
+        :param attend: the function that computes attention.
+        :param rotate: the function that rotates queries or keys; None takes transformers' own function.
         """
         self._layer, self._norm, self._attend = layer, norm, attend
         self._attention = attention_of(layer)
@@ -49,10 +49,12 @@ class LastLayer:
         """
         Run the layer.
 
-        :param hidden: its input. *Shape:* (tokens, width), or (distinct, width) where ``places`` tells each token's row.
-        :param places: for a network of one layer, where a token's input depends on its id alone. *Shape:* (tokens,) int64
-        :param rotary: of each token.
-        :param layout: which tokens belong together.
+        :param hidden: the input of the layer, *Shape:* (tokens, width); or, with ``places``, the input for each distinct token
+            id, *Shape:* (distinct ids, width).
+        :param places: each token's row in ``hidden``. It is given for a network of one layer, where the input depends on the id
+            alone; else None. *Shape:* (tokens,) int64
+        :param rotary: the cosine and sine of each token.
+        :param layout: the layout of the flat batch.
         :returns: final hidden state of each row's last token. *Shape:* (rows, width)
         """
         normed = self._layer.input_layernorm(hidden)
@@ -67,7 +69,7 @@ class LastLayer:
         return self._finish(hidden[last], attended.flatten(1))
 
     def _finish(self, state: Tensor, attended: Tensor) -> Tensor:
-        """Output projection, MLP and final norm. *Shape:* (rows, width)"""
+        """Apply the output projection, the MLP and the final norm. *Shape:* (rows, width)"""
         layer, attended = self._layer, self._project_output(attended)
         if self._is_neox:
             if layer.use_parallel_residual:

@@ -1,4 +1,4 @@
-"""Rows of token ids -> where each token lies in one flat batch, and which keys it may see."""
+"""Lay rows of token ids out in one flat batch: where each token lies, and to which keys it may attend."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ KeysAndValues = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Prefix:
-    """The first tokens of every row of a batch, already run: what later tokens need of them."""
+    """The keys and values of the first tokens of every row of a batch, computed once for all rows."""
 
     ids: tuple[int, ...]
+    """Token ids of the prefix."""
     layers: tuple[KeysAndValues, ...]
+    """Keys and values of each layer."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -29,44 +31,51 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Group:
-    """Neighbouring rows of the same length: PyTorch's attention takes them at once, without a mask."""
+    """Neighbouring rows of the same length, for which PyTorch's attention needs one call and no mask."""
 
     tokens: slice
-    """Where its tokens lie in the flat batch."""
+    """The places of its tokens in the flat batch."""
     first_row: int
+    """Number of its first row in the batch."""
     rows: int
+    """Number of its rows."""
     length: int
+    """Tokens of each row, padding included."""
 
 
 @dataclass(eq=False)
 class Layout:
     """
-    One flat batch: the rows' tokens one after the other, behind a prefix that all share.
+    One flat batch: the tokens of all rows lie one after another. Every row may follow the same shared prefix.
 
-    The rows take ``spans`` tokens each. These are their own lengths in a packed batch, and the longest row's in a padded one,
-    where what follows a row's last token is padding.
+    In a packed batch, a row's span is its own length. In a padded batch, it is the length of the longest row, and the tokens
+    after a row's last token are padding.
     """
 
     lengths: tuple[int, ...]
+    """Real tokens of each row, without the prefix."""
     spans: tuple[int, ...]
+    """Tokens of each row in the flat batch, padding included."""
     device: torch.device
+    """The network's device."""
     prefix: Prefix | None = None
+    """The shared prefix, or None."""
     kept: list[KeysAndValues] | None = None
-    """A list to which each layer appends its keys and values; None: they are not kept."""
+    """A list to which each layer appends its keys and values; None if they are not kept."""
     is_resizable: bool = False
-    """Whether its one row may take fewer tokens than its span, by :meth:`resize`."""
+    """Whether :meth:`resize` may give the only row fewer tokens than its span."""
     tokens: int = field(init=False)
-    """All tokens of the flat batch, padding included."""
+    """Number of tokens of the flat batch, padding included."""
     before: int = field(init=False)
-    """Tokens of the shared prefix."""
+    """Number of tokens of the shared prefix."""
     starts: Tensor = field(init=False)
-    """Where each row begins, and the end of the last. *Shape:* (rows + 1,) int32"""
+    """The place of each row's first token, and the end of the last row. *Shape:* (rows + 1,) int32"""
     last: Tensor = field(init=False)
-    """Where each row's last real token lies. *Shape:* (rows,) int64"""
+    """The place of each row's last real token. *Shape:* (rows,) int64"""
     positions: Tensor = field(init=False)
-    """Each token's place in its sequence, the prefix counted. *Shape:* (1, tokens) int64"""
+    """Each token's position in its sequence, prefix included. *Shape:* (1, tokens) int64"""
     groups: tuple[Group, ...] = field(init=False)
-    """Runs of rows of equal span."""
+    """The groups of neighbouring rows with equal spans."""
 
     def __post_init__(self) -> None:
         spans = np.array(self.spans, dtype=np.int64)
@@ -82,9 +91,9 @@ class Layout:
 
     def resize(self, length: int) -> None:
         """
-        Change how many tokens the one row has, on the device alone: a recorded graph reads it there.
+        Change the number of tokens of the only row. Only the tensors on the device change, because a recorded graph reads them.
 
-        :param length: tokens, without those of the prefix; at most the row's span.
+        :param length: the number of tokens without the prefix; at most the row's span.
         """
         self.last.fill_(length - 1)
         self.starts[1:].fill_(length)
@@ -100,19 +109,19 @@ class Layout:
 
     @cached_property
     def each_row(self) -> Tensor:
-        """One query a row, as boundaries. *Shape:* (rows + 1,) int32"""
+        """The boundaries of the queries where each row has one query. *Shape:* (rows + 1,) int32"""
         return torch.arange(len(self.spans) + 1, dtype=torch.int32, device=self.device)
 
     @cached_property
     def key_starts(self) -> Tensor:
-        """Where each row's keys begin once the prefix stands before every row. *Shape:* (rows + 1,) int32"""
+        """The place of each row's first key where every row has a copy of the prefix. *Shape:* (rows + 1,) int32"""
         if self.prefix is None:
-            return self.starts  # the same tensor: PyTorch 2.15 considers cuDNN's kernel only where both are one
+            return self.starts  # the same tensor, because PyTorch 2.15 considers cuDNN's kernel only then
         return self.starts + self.before * self.each_row
 
     @cached_property
     def key_places(self) -> Tensor:
-        """For each key of every row, prefix included, its place in [prefix, flat batch]. *Shape:* (keys,) int64"""
+        """The place of each row's keys, prefix included, in the prefix followed by the flat batch. *Shape:* (keys,) int64"""
         spans = np.array(self.spans, dtype=np.int64)
         keys, starts = spans + self.before, np.cumsum(spans) - spans
         within = np.arange(keys.sum()) - np.repeat(np.cumsum(keys) - keys, keys)
@@ -129,9 +138,9 @@ def packed(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix |
     """
     Lay rows out without padding.
 
-    :param rows: token ids of each row, without those of the prefix.
-    :param device: where the network is.
-    :param prefix: what stands before every row.
+    :param rows: token ids of each row, without the prefix.
+    :param device: the network's device.
+    :param prefix: the prefix of every row, or None.
     """
     return packed_to(list(map(len, rows)), device, prefix)
 
@@ -141,19 +150,19 @@ def packed_to(lengths: Sequence[int], device: torch.device, prefix: Prefix | Non
     Describe rows that the caller has already packed without padding.
 
     :param lengths: tokens of each row.
-    :param device: where the network is.
-    :param prefix: what stands before every row.
+    :param device: the network's device.
+    :param prefix: the prefix of every row, or None.
     """
     return Layout(tuple(lengths), tuple(lengths), device, prefix)
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device, prefix: Prefix | None = None) -> Layout:
     """
-    Lay rows out with padding on their right, so that all are of one length.
+    Lay rows out with padding on their right, so that all rows have the same length.
 
-    :param rows: token ids of each row, without those of the prefix.
-    :param device: where the network is.
-    :param prefix: what stands before every row.
+    :param rows: token ids of each row, without the prefix.
+    :param device: the network's device.
+    :param prefix: the prefix of every row, or None.
     """
     lengths = list(map(len, rows))
     return padded_to(max(lengths), lengths, device, prefix)
@@ -163,24 +172,24 @@ def padded_to(span: int, lengths: Sequence[int], device: torch.device, prefix: P
     """
     Describe rows that the caller has already padded.
 
-    :param span: tokens of each row with its padding.
-    :param lengths: tokens of each row without.
-    :param device: where the network is.
-    :param prefix: what stands before every row.
+    :param span: tokens of each row with padding.
+    :param lengths: tokens of each row without padding.
+    :param device: the network's device.
+    :param prefix: the prefix of every row, or None.
     """
     return Layout(tuple(lengths), (span,) * len(lengths), device, prefix)
 
 
 def flat_ids(rows: Sequence[Sequence[int]], layout: Layout, pad_id: int) -> Tensor:
     """
-    Write the rows' ids where the layout wants them.
+    Write the rows' ids to their places in the layout.
 
     :param rows: token ids of each row.
-    :param layout: made of the same rows.
-    :param pad_id: what stands in padding; it changes nothing.
+    :param layout: the layout of the same rows.
+    :param pad_id: the id for padding; it does not change the result.
     :returns: *Shape:* (tokens,) int64, on the layout's device.
     """
-    flat = array("q")  # 64 bits; torch.tensor takes ten times as long to read a list
+    flat = array("q")  # 64-bit integers; torch.tensor takes ten times as long to read a list
     for row, span in zip(rows, layout.spans, strict=True):
         flat.extend(row)
         if span > len(row):

@@ -1,8 +1,8 @@
-"""The plain way: the whole network of transformers on right-padded batches, for networks whose layers are not known here.
+"""Run the whole network of transformers on batches with padding on the right, for families that the other ways do not know.
 
-Padding on the right comes after every real token, and a causal kernel never looks ahead, so no real token sees it. Leaving the
-mask out lets PyTorch's attention take its fast causal kernels, which a mask forbids. Where a window narrower than the batch
-needs a mask (Mistral beyond its sliding window), transformers makes it itself.
+The padding comes after every real token, and causal attention uses earlier tokens only, so the padding changes no real token. No
+mask is passed, because PyTorch's attention uses its fast causal kernels only without a mask. Where a sliding window is narrower
+than the batch (Mistral), transformers makes the mask itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class PlainForward:
     def __init__(self, network: Any, pad_id: int) -> None:
         """
         :param network: a decoder without head, in eval mode on its device.
-        :param pad_id: any id of the vocabulary; what stands in the padding changes nothing.
+        :param pad_id: any id of the vocabulary; the ids in the padding do not change the result.
         """
         self.network = network
         self._device: torch.device = next(network.parameters()).device
@@ -35,7 +35,7 @@ class PlainForward:
 
     @property
     def name(self) -> str:
-        """What ``repr`` shows."""
+        """The name that ``repr`` shows."""
         return "plain, compiled" if self._is_compiled else "plain"
 
     def compile(self) -> None:
@@ -44,7 +44,7 @@ class PlainForward:
         self._is_compiled = True
 
     def record(self, common: Sequence[int], span: int) -> None:
-        """Refuse: single rows are run like all others."""
+        """Raise an error, because no graphs are recorded here."""
         raise NotImplementedError("the plain way records nothing")
 
     @torch.inference_mode()
@@ -53,7 +53,7 @@ class PlainForward:
         Run one batch.
 
         :param rows: token ids of each row.
-        :param shared: 0: nothing is reused here.
+        :param shared: must be 0, because no keys and values are reused here.
         :returns: final hidden state of each row's last token, on the device. *Shape:* (rows, width)
         """
         if shared:

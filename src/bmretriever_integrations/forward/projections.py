@@ -1,4 +1,4 @@
-"""The matrices before and behind the attention, and the rotation between: where the families differ."""
+"""Find and apply a layer's projections and its rotation, which differ between the families of networks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Rotary = tuple[Tensor, Tensor]
 
 def attention_of(layer: Any) -> Any:
     """
-    The attention of a layer.
+    Return the attention module of a layer.
 
-    :param layer: of GPT-NeoX, Gemma, Llama or Mistral in transformers.
+    :param layer: a layer of GPT-NeoX, Gemma, Llama or Mistral in transformers.
     """
     return layer.attention if hasattr(layer, "attention") else layer.self_attn
 
 
 def project(attention: Any, given: Tensor, asking: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """
-    Make queries, keys and values.
+    Compute queries, keys and values.
 
-    :param attention: of a layer of transformers.
+    :param attention: the attention module of a layer of transformers.
     :param given: hidden states. *Shape:* (tokens, width)
-    :param asking: which tokens ask; None: all. *Shape:* (queries,) int64
+    :param asking: the places of the tokens that need a query; None means all tokens. *Shape:* (queries,) int64
     :returns: *Shape:* (queries, heads, head width), then (tokens, key-value heads, head width) twice
     """
     if hasattr(attention, "query_key_value"):  # GPT-NeoX has one matrix for the three, head by head
@@ -43,7 +43,7 @@ def project(attention: Any, given: Tensor, asking: Tensor | None = None) -> tupl
 
 def look_up(table: Tensor, places: Tensor) -> Tensor:
     """
-    Take keys or values of distinct tokens to all tokens; ``table[places]`` is slower on a CPU.
+    Look up keys or values of all tokens in a table of distinct tokens. ``table[places]`` would be slower on a CPU.
 
     :param table: *Shape:* (distinct, heads, head width)
     :param places: each token's row in the table. *Shape:* (tokens,) int64
@@ -54,9 +54,11 @@ def look_up(table: Tensor, places: Tensor) -> Tensor:
 
 def window_of(attention: Any) -> int | None:
     """
-    How many tokens a token sees, itself included; None: all before it. Of these families Mistral alone has windows.
+    Return the number of tokens to which a token attends, itself included, or None for all earlier tokens.
 
-    :param attention: of a layer of transformers.
+    Of the known families, only Mistral has a window.
+
+    :param attention: the attention module of a layer of transformers.
     """
     if not type(attention).__name__.startswith("Mistral"):
         return None
@@ -66,23 +68,23 @@ def window_of(attention: Any) -> int | None:
 
 def output_projection(attention: Any) -> Any:
     """
-    The matrix behind the attention.
+    Return the output projection of an attention module.
 
-    :param attention: of a layer of transformers.
+    :param attention: the attention module of a layer of transformers.
     """
     return attention.dense if hasattr(attention, "dense") else attention.o_proj
 
 
 def rotate_by_transformers(attention: Any, part: Tensor, rotary: Rotary) -> Tensor:
     """
-    Rotate queries or keys by the family's own function, which stands in the module that defines its attention.
+    Rotate queries or keys by the family's own function. transformers defines it in the same module as the attention class.
 
-    :param attention: of a layer of transformers.
+    :param attention: the attention module of a layer of transformers.
     :param part: *Shape:* (tokens, heads, head width)
-    :param rotary: of each token.
+    :param rotary: the cosine and sine of each token.
     :returns: *Shape:* as ``part``
     """
     rotate: Callable[..., tuple[Tensor, Tensor]] = sys.modules[type(attention).__module__].apply_rotary_pos_emb
-    batch = part.transpose(0, 1)[None]  # (1, heads, tokens, head width), as transformers has it
-    none = batch[:, :0]  # it rotates queries and keys together; here they need not be of the same tokens
+    batch = part.transpose(0, 1)[None]  # (1, heads, tokens, head width), the order of transformers
+    none = batch[:, :0]  # the function rotates queries and keys of the same tokens together; here one of them is empty
     return rotate(batch, none, *rotary)[0][0].transpose(0, 1)

@@ -1,9 +1,9 @@
-"""Linear layers in 8 bits: fewer bytes to read for a query, more products a second for a batch, and vectors that move a little.
+"""Make 8-bit weights for linear layers: a query reads fewer bytes, a batch computes faster, and vectors change a little.
 
-Embeddings and norms stay as they are. int8 is done here with PyTorch's own products, fp8 by torchao. torchao 0.18's int8 was
-slower than float32 on a CPU (one core of an AVX2 machine, six layers of the 410M's shapes, milliseconds for 12 rows: float32 70,
-torchao weight-only 95, torchao dynamic 762, FBGEMM 18), and on CUDA its dynamic one prints each layer's input, which waits for
-the device, unless it is compiled.
+Embeddings and norms are not changed. This module makes int8 layers with PyTorch's own products, and torchao makes fp8 layers.
+torchao 0.18's int8 was slower than float32 on a CPU (one core of an AVX2 machine, six layers of the 410M's shapes, milliseconds
+for 12 rows: float32 70, torchao weight-only 95, torchao dynamic 762, FBGEMM 18). On CUDA, torchao's dynamic int8 prints each
+layer's input unless it is compiled, which waits for the device.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from bmretriever_integrations.forward.int8_products import (
 
 ROTATED = 64
 """
-How many inputs are rotated together before they are rounded, so that a single large one, as every trained decoder has, is spread
-over them (QuaRot, arXiv:2404.00456). Measured on SmolLM2-135M, 30 texts: median cosine 0.9965 with it, 0.9878 without
-(docs/precision.md); 128 and 512 gave no more.
+The number of inputs that are rotated together before they are rounded. Every trained decoder has single inputs that are very
+large; the rotation spreads them over the others (QuaRot, arXiv:2404.00456). Measured on SmolLM2-135M with 30 texts, the median
+cosine was 0.9965 with rotation and 0.9878 without (docs/precision.md); 128 and 512 gave no improvement.
 """
 FP8_CAPABILITY = (8, 9)
 """CUDA compute capability of the first GPUs that multiply fp8: Ada (8.9) and Hopper (9.0)."""
@@ -36,12 +36,12 @@ FP8_CAPABILITY = (8, 9)
 
 def resolve_quantized(quantization: str | None, dtype: str, device: torch.device) -> torch.dtype:
     """
-    Choose the number type of all that is not quantised, and refuse what the device cannot do.
+    Choose the number type of the parts that are not quantised, and check that the device supports the quantisation.
 
     :param quantization: None, "int8" or "fp8".
-    :param dtype: as the engine's.
-    :param device: where the model runs.
-    :raises ValueError: if the device or the number type does not go with the quantisation.
+    :param dtype: the engine's ``dtype``.
+    :param device: the device on which the model runs.
+    :raises ValueError: if the device or the number type does not allow the quantisation.
     :raises ImportError: if the device needs torchao and it is not installed.
     """
     if quantization is None:
@@ -79,10 +79,10 @@ def _resolve_fp8(dtype: str, device: torch.device) -> torch.dtype:
 
 def quantize_network(network: Any, quantization: str | None) -> None:
     """
-    Put every linear layer of a network into 8 bits, in place. Each layer's own weights are freed at once.
+    Convert every linear layer of a network to 8 bits, in place. Each layer's old weights are freed at once.
 
     :param network: a decoder without head, on its device.
-    :param quantization: None leaves it; "int8" or "fp8" as :func:`resolve_quantized` let them pass.
+    :param quantization: None changes nothing; "int8" and "fp8" must have been checked by :func:`resolve_quantized`.
     """
     if quantization is None:
         return
@@ -94,9 +94,9 @@ def quantize_network(network: Any, quantization: str | None) -> None:
 
 def quantize_to_fp8(network: Any) -> None:
     """
-    Let torchao quantise: weights once, a scale for each output; activations at each call, a scale for each token.
+    Quantise to fp8 with torchao: weights once, with a scale for each output; activations in each call, with one for each token.
 
-    :param network: in bfloat16 on a CUDA device.
+    :param network: a network in bfloat16 on a CUDA device.
     """
     from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
 
@@ -107,7 +107,7 @@ def weight_bytes(network: Any) -> int:
     """
     Count the bytes of a network's weights, quantised or not.
 
-    :param network: of this module's making, or any other on the CPU.
+    :param network: a network with this module's int8 layers, or any other network on the CPU.
     """
     plain: int = sum(parameter.nbytes for parameter in network.parameters())
     return plain + sum(module.nbytes for module in network.modules() if isinstance(module, Int8Linear))
@@ -115,17 +115,18 @@ def weight_bytes(network: Any) -> int:
 
 class Int8Linear(nn.Module):
     """
-    A linear layer with int8 weights, a scale for each output, whose input is quantised token by token.
+    A linear layer with int8 weights and a scale for each output. Its input is quantised token by token.
 
-    PyTorch's ``quantize_dynamic`` takes one scale for a whole batch: one token with large values coarsens all others, and vectors
-    depend on their neighbours. Here each token is divided by its own largest value first, so a row's result is its own, whatever
-    stands beside it. Weights and inputs are rotated alike before they are rounded, which leaves their product as it is.
+    PyTorch's ``quantize_dynamic`` takes one scale for a whole batch: one token with large values makes the steps of all others
+    coarse, and vectors depend on the other texts of the batch. Here each token is divided by its own largest value first, so a
+    row's result does not depend on the other rows. Weights and inputs are rotated by the same matrix before they are rounded,
+    which does not change their product.
     """
 
     def __init__(self, linear: nn.Linear, kernel: Kernel) -> None:
         """
-        :param linear: whose weights to take, on its device; it is not changed.
-        :param kernel: int8 weights and their scales -> product.
+        :param linear: the layer whose weights are converted, on its device; it is not changed.
+        :param kernel: the function that multiplies with int8 weights.
         """
         super().__init__()
         weight = linear.weight.detach().float()
@@ -140,10 +141,10 @@ class Int8Linear(nn.Module):
 
     def forward(self, given: Tensor) -> Tensor:
         """
-        Multiply.
+        Multiply the input with the weights.
 
-        :param given: *Shape:* (..., inputs) float32, or the network's number type on CUDA
-        :returns: *Shape:* (..., outputs) of the same type
+        :param given: the input, in float32, or in the network's number type on CUDA. *Shape:* (..., inputs)
+        :returns: the output, in the same number type. *Shape:* (..., outputs)
         """
         rows = self._rotate(given.reshape(-1, self.in_features).float())
         scales = (
@@ -158,13 +159,13 @@ class Int8Linear(nn.Module):
         return (rows.view(len(rows), -1, len(self._rotation)) @ self._rotation).view(len(rows), -1)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows of it."""
+        """Return the facts that ``print`` shows."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
 def hadamard(size: int) -> Tensor:
     """
-    Make Sylvester's matrix of +1 and -1, scaled to a rotation.
+    Make Sylvester's Hadamard matrix of +1 and -1, scaled to a rotation.
 
     :param size: a power of two.
     :returns: *Shape:* (size, size) float32, symmetric and its own inverse.

@@ -1,8 +1,8 @@
 """
-One row on CUDA as one recorded graph: the processor launches one thing instead of hundreds.
+Run one row on CUDA as a recorded graph, which the CPU starts by one call instead of hundreds.
 
-A graph has fixed shapes and addresses, so it is recorded for a length; shorter rows are padded on the right, where no real
-token sees the padding.
+A graph has fixed shapes and addresses, so it is recorded for one length. Shorter rows are padded on the right, where the padding
+changes no real token.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor
 from bmretriever_integrations.forward.layout import Layout, Prefix, move
 
 WARM_UPS = 2
-"""Runs before recording, in which libraries choose their kernels and take their memory (three in PyTorch's own examples,
-for training, where gradients come in the second)."""
+"""The number of runs before recording, in which libraries choose their kernels and allocate memory. PyTorch's examples have three
+runs, but they are for training, where the second run is the first with gradients."""
 
 _recording = threading.Lock()  # PyTorch: "only one capture may be underway at a time in the process"
 
 
 class Replay:
-    """The network for one row of up to ``span`` tokens. On other devices than CUDA nothing is recorded and it simply runs."""
+    """The network for one row of up to ``span`` tokens. It is recorded on CUDA; on other devices it runs without a recording."""
 
     def __init__(
         self,
@@ -34,21 +34,21 @@ class Replay:
         stream: torch.cuda.Stream | None,
     ) -> None:
         """
-        :param run: (ids, layout) -> *Shape:* (1, width)
-        :param span: tokens, without those of the prefix; at least 2.
-        :param device: where the network is.
-        :param prefix: what stands before the row.
-        :param stream: the device's stream to record on; None on other devices than CUDA. A graph that goes frees the workspace
-            of its stream's matrix products, so graphs of one stream must go together; PyTorch's default is one stream for the
-            whole process.
+        :param run: a function of ids and layout that runs the network. *Shape:* (1, width)
+        :param span: the most tokens of a row without the prefix; at least 2.
+        :param device: the network's device.
+        :param prefix: the prefix of the row, or None.
+        :param stream: the stream of the device on which the graph is recorded; None on other devices than CUDA. A deleted graph
+            frees the workspace of its stream's matrix products, so graphs of one stream must be deleted together. By default,
+            PyTorch uses one stream for the whole process.
         """
-        # length 1 where the span is more: the layout then reads the row's end from ``last``, which is set before each run
+        # A length of 1, below the span, makes the layout read the row's end from ``last``, which is set before each run.
         self._layout = Layout((1,), (span,), device, prefix, is_resizable=True)
         self._ids = torch.zeros(span, dtype=torch.int64, device=device)
         self._run = run
         self._graph: torch.cuda.CUDAGraph | None = None
         if stream is not None:
-            with _recording, torch.cuda.device(device):  # a graph is recorded on the current one
+            with _recording, torch.cuda.device(device):  # a graph is recorded on the current device
                 self._record(stream)
 
     def _record(self, stream: torch.cuda.Stream) -> None:
@@ -58,7 +58,7 @@ class Replay:
                 self._run(self._ids, self._layout)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        # "thread_local": other threads may go on with other engines
+        # "thread_local" lets other threads use other engines meanwhile
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             self._output = self._run(self._ids, self._layout)
         self._graph = graph
@@ -67,7 +67,7 @@ class Replay:
         """
         Run one row.
 
-        :param row: its token ids, without those of the prefix; at most ``span``.
+        :param row: its token ids without the prefix; at most ``span`` of them.
         :returns: *Shape:* (1, width)
         """
         self._ids[: len(row)].copy_(move(torch.tensor(row), self._ids.device), non_blocking=True)
@@ -75,4 +75,4 @@ class Replay:
         if self._graph is None:
             return self._run(self._ids, self._layout)
         self._graph.replay()
-        return self._output.clone()  # the next replay writes over it
+        return self._output.clone()  # because the next replay overwrites it

@@ -1,10 +1,10 @@
 """
-PyTorch's variable-length attention kernel, FlashAttention 2, under the two names that PyTorch's releases give it.
+Call PyTorch's variable-length attention kernel, FlashAttention 2, which has two names in PyTorch's releases.
 
-``torch.nn.attention.varlen.varlen_attn`` takes windows and grouped heads from PyTorch 2.12 on. 2.11's knows no grouped heads,
-2.10's no windows and no scale, and 2.9 has no such function. The operator underneath takes all of it in every release from 2.5,
-the oldest that this package supports, to 2.15, with the same arguments (torchgen's native_functions.yaml in the wheels of
-2.5.1 to 2.15.0). So old releases are served by the operator, new ones by the public function.
+The function ``torch.nn.attention.varlen.varlen_attn`` supports windows and grouped heads from PyTorch 2.12 on. In 2.11 it has no
+grouped heads, in 2.10 also no windows and no scale, and 2.9 does not have the function. The operator underneath supports all
+with the same arguments in every release from 2.5, the oldest that this package supports, to 2.15 (torchgen's
+native_functions.yaml in the wheels of 2.5.1 to 2.15.0). So the operator is called in old releases and the function in new ones.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 WANTED = {"scale", "window_size", "enable_gqa"}
-"""Arguments that PyTorch's public function must have to serve all four families."""
+"""Arguments that PyTorch's public function must have, so that it can be used for all four families."""
 
 
 class Kernel(Protocol):
-    """One call for all rows of a flat batch; the queries of a row are the last of its keys."""
+    """Computes attention for all rows of a flat batch in one call. The queries of a row belong to the last of its keys."""
 
     def __call__(  # noqa: PLR0917
         self,
@@ -44,19 +44,19 @@ class Kernel(Protocol):
         :param query: *Shape:* (queries, heads, head width) bfloat16 or float16
         :param key: *Shape:* (keys, key-value heads, head width)
         :param value: *Shape:* as ``key``
-        :param starts: where each row's queries begin, and the end of the last. *Shape:* (rows + 1,) int32
-        :param key_starts: the same of the keys. *Shape:* (rows + 1,) int32
-        :param longest: queries of the longest row.
-        :param longest_keys: keys of the longest row.
-        :param scale: of the scores.
-        :param window: how many keys a query sees to its left and right, itself not counted; -1: all.
+        :param starts: the place of each row's first query, and the end of the last row. *Shape:* (rows + 1,) int32
+        :param key_starts: the place of each row's first key, and the end of the last row. *Shape:* (rows + 1,) int32
+        :param longest: the number of queries of the longest row.
+        :param longest_keys: the number of keys of the longest row.
+        :param scale: the factor of the scores.
+        :param window: the number of keys to which a query attends on its left and right, without its own key; -1 means all.
         :returns: *Shape:* as ``query``
         """
 
 
 @lru_cache
 def varlen_kernel() -> Kernel:
-    """Give the kernel in the form that this release of PyTorch has. Whether it runs on a device shows when it is called."""
+    """Return the kernel in the form that this release of PyTorch has. A device that does not support it raises at the call."""
     function = _public_function()
     takes_all = function is not None and inspect.signature(function).parameters.keys() >= WANTED
     return _by_function if takes_all else _by_operator

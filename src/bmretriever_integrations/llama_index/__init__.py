@@ -1,4 +1,4 @@
-"""BMRetriever in LlamaIndex: ``Settings.embed_model = BMRetrieverEmbedding()``."""
+"""Use BMRetriever in LlamaIndex: ``Settings.embed_model = BMRetrieverEmbedding()``."""
 
 from __future__ import annotations
 

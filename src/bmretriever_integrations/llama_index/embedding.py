@@ -1,4 +1,4 @@
-"""BMRetrieverEmbedding: LlamaIndex's embedding interface on the shared engine."""
+"""Define BMRetrieverEmbedding, which gives the shared engine LlamaIndex's embedding interface."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ dispatcher = get_dispatcher(__name__)
 
 class BMRetrieverEmbedding(BaseEmbedding):
     """
-    BMRetriever as an embedding model of LlamaIndex; its vectors are those of the authors' own code.
+    BMRetriever as an embedding model of LlamaIndex. Its vectors equal those of the authors' own code.
 
-    The model loads on first use. Embeddings with equal settings share one engine, which is freed when the last one is closed or
-    gone; :meth:`close` frees it now, and the next call loads it again. Copies, pickles and dicts carry settings only, and no
-    token: a process that unpickles one uses the login of its own machine.
+    The model is loaded at the first use. Embeddings with equal settings share one engine. The engine is freed when the last of
+    them is closed or deleted; a call after :meth:`close` loads it again. Copies, pickles and dicts contain the settings only and
+    no token: a process that unpickles an embedding uses the hub login of its own machine.
 
     BMRetriever compares by dot product. LlamaIndex's own :meth:`similarity` and its in-memory store compare by cosine, which
-    ranks differently: pass ``SimilarityMode.DOT_PRODUCT`` there, or set ``normalize=True``, and see
-    :mod:`bmretriever_integrations.stores` for the vector stores.
+    ranks differently. Pass ``SimilarityMode.DOT_PRODUCT`` there, or set ``normalize=True``. For the vector stores, see
+    :mod:`bmretriever_integrations.stores`.
 
-    A cache of an IngestionPipeline knows a model folder by its path only; clear it after training into the same folder.
+    The cache of an IngestionPipeline identifies a model folder by its path only; clear it after training into the same folder.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # the input may hold a token
@@ -45,28 +45,30 @@ class BMRetrieverEmbedding(BaseEmbedding):
         default=DEFAULT_MODEL, description='Hub id, short name ("410M", "1B", "2B", "7B", "mini") or folder.'
     )
     instruction: str | None = Field(
-        default=None, description="What queries are for: a task key or a sentence; None: biomedical questions."
+        default=None, description="The task of the queries: a task key or a sentence; None means biomedical questions."
     )
     max_length: int = Field(default=MAX_LENGTH, description="Tokens of a sequence, BOS and EOS included.")
     normalize: bool = Field(default=False, description="Scale vectors to length 1.")
     truncate_dim: int | None = Field(default=None, description="Keep this many leading dimensions.")
     device: str | None = Field(default=None, description='E.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.')
     dtype: str = Field(default="auto", description='"auto", "float32", "bfloat16" or "float16".')
-    quantization: str | None = Field(default=None, description='"int8" or "fp8" linear layers; None: as they are.')
+    quantization: str | None = Field(
+        default=None, description='Number type of the linear layers: "int8" or "fp8"; None takes dtype.'
+    )
     revision: str | None = Field(default=None, description="Commit, branch or tag on the hub.")
-    local_files_only: bool = Field(default=False, description="Never ask the hub.")
+    local_files_only: bool = Field(default=False, description="Do not connect to the hub.")
     token: SecretStr | None = Field(default=None, exclude=True, repr=False, description="Access token for the hub.")
     max_batch_tokens: int | None = Field(
-        default=None, description="Padded tokens of a batch on the device; None chooses by its free memory."
+        default=None, description="Tokens of a batch on the device; None chooses by its free memory."
     )
-    # the most that LlamaIndex allows: the engine sorts by length and forms the device's batches itself
-    embed_batch_size: int = Field(default=2048, gt=0, le=2048, description="Texts handed to the engine at a time.")
+    # 2048 is the most that LlamaIndex allows; the engine sorts the texts by length and makes the device's batches itself
+    embed_batch_size: int = Field(default=2048, gt=0, le=2048, description="Texts passed to the engine at a time.")
 
     _engine: LazyEngine = PrivateAttr(default_factory=LazyEngine)
 
     @classmethod
     def class_name(cls) -> str:
-        """Name that LlamaIndex writes beside serialised settings."""
+        """Return the name that LlamaIndex writes into serialised settings."""
         return "BMRetrieverEmbedding"
 
     @field_validator("model_name", mode="before")
@@ -77,7 +79,7 @@ class BMRetrieverEmbedding(BaseEmbedding):
     @model_validator(mode="before")
     @classmethod
     def _drop_class_name(cls, data: Any) -> Any:
-        """LlamaIndex's dumps name the class among the fields."""
+        """Remove the name of the class, which LlamaIndex writes among the fields when it serialises."""
         if isinstance(data, dict) and data.get("class_name") == cls.class_name():
             return {key: value for key, value in data.items() if key != "class_name"}
         return data
@@ -105,30 +107,30 @@ class BMRetrieverEmbedding(BaseEmbedding):
 
     @property
     def width(self) -> int:
-        """Length of a vector; loads the model."""
+        """Length of a vector; reading it loads the model."""
         return self._engine.get(self._encoder_settings()).width
 
     def warm_up(self, *, compile_layers: bool = False) -> WarmUp:
         """
-        Load the model and do what the first query would wait for; see the encoder's ``warm_up``.
+        Load the model and do the work that the first query would otherwise wait for; see the encoder's ``warm_up``.
 
-        :param compile_layers: have PyTorch compile the layers, which takes half a minute or more.
-        :returns: what was done and how long it took, loading aside; ``print`` it.
+        :param compile_layers: let PyTorch compile the layers, which takes half a minute or more.
+        :returns: the steps after loading and their seconds; ``print`` shows them.
         """
         engine = self._engine.get(self._encoder_settings())
         return engine.warm_up(resolve_instruction(self.instruction), compile_layers=compile_layers)
 
     def close(self) -> None:
-        """Let go of the model; the next call loads it again. Closing twice does nothing."""
+        """Release the model; the next call loads it again. Closing twice does nothing."""
         self._engine.release()
 
     def __copy__(self) -> Self:
         copied = super().__copy__()
-        copied._engine = LazyEngine()  # two that close independently must hold a lease each
+        copied._engine = LazyEngine()  # each copy needs its own lease, because each copy can be closed
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        # of a copy: LlamaIndex removes what cannot be pickled from the very object that it is asked about
+        # the state of a copy, because LlamaIndex's method removes what cannot be pickled from the object itself
         return super(BMRetrieverEmbedding, self.model_copy(update={"token": None})).__getstate__()
 
     # -- vectors -------------------------------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ class BMRetrieverEmbedding(BaseEmbedding):
     async def _aget_text_embedding(self, text: str) -> Embedding:
         return (await self._aget_text_embeddings([text]))[0]
 
-    # -- the public methods that LlamaIndex would cache under the bare text --------------------------------------------
+    # -- public methods, overridden because LlamaIndex would cache vectors by the text alone ---------------------------
 
     def get_query_embedding(self, query: str) -> Embedding:
         """
@@ -168,7 +170,7 @@ class BMRetrieverEmbedding(BaseEmbedding):
 
     async def aget_query_embedding(self, query: str) -> Embedding:
         """
-        Embed a query with the instruction; the event loop stays free, while the model loads too.
+        Embed a query with the instruction. The event loop is not blocked, not even while the model is loaded.
 
         :param query: its text.
         """
@@ -188,7 +190,7 @@ class BMRetrieverEmbedding(BaseEmbedding):
 
     async def aget_text_embedding(self, text: str) -> Embedding:
         """
-        Embed a passage; the event loop stays free, while the model loads too.
+        Embed a passage. The event loop is not blocked, not even while the model is loaded.
 
         :param text: its text.
         """
@@ -230,12 +232,12 @@ class BMRetrieverEmbedding(BaseEmbedding):
     ) -> list[Embedding]:
         if self.embeddings_cache is None:
             return await compute(texts)
-        prefix = await asyncio.to_thread(self._namespace, role)  # may read files
+        prefix = await asyncio.to_thread(self._namespace, role)  # in a thread, because it may read files
         return await arecall(self.embeddings_cache, prefix, texts, compute)
 
     @contextmanager
     def _announced(self, text: str) -> Iterator[list[Embedding]]:
-        """Report one text's embedding to LlamaIndex's instrumentation and callbacks; the body fills the list."""
+        """Report the embedding of one text to LlamaIndex's instrumentation and callbacks; the caller's block fills the list."""
         model = self.to_payload()
         vectors: list[Embedding] = []
         dispatcher.event(EmbeddingStartEvent(model_dict=model))

@@ -1,4 +1,4 @@
-"""Nodes with titles -> the text that BMRetriever was trained on."""
+"""Prepare nodes with titles, so that LlamaIndex embeds them in the form with which BMRetriever was trained."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ NodeT = TypeVar("NodeT", bound=BaseNode)
 
 def prepare_nodes(nodes: Sequence[NodeT], title_key: str = "title") -> list[NodeT]:
     """
-    Copy nodes so that LlamaIndex embeds them as ``{title} {text}``, which is how BMRetriever was trained.
+    Copy nodes so that LlamaIndex embeds them as ``{title} {text}``, the form with which BMRetriever was trained.
 
-    LlamaIndex embeds a node as lines of ``key: value``, an empty line and the text, so file paths and dates get into the
-    vector. The copies embed their title and their text alone; a node without title embeds its text. Everything is set on the
-    node itself, so VectorStoreIndex, IngestionPipeline and any other path make the same vectors, and documents hand it on to
-    the chunks that a node parser makes of them. Call it last, when no more metadata is to come: what comes later would be
-    embedded again.
+    By default LlamaIndex embeds a node as lines of ``key: value``, an empty line and the text, so that file paths and dates
+    change the vector. Of the copies, it embeds title and text alone; of a copy without title, the text. The settings are stored
+    in the nodes, so VectorStoreIndex, IngestionPipeline and all other parts make the same vectors, and the chunks that a node
+    parser makes from a document inherit the settings. Call this function after all metadata has been added: metadata that is
+    added later is embedded.
 
-    Templates serve an LLM's prompt as well: there, metadata now reads ``value`` where it read ``key: value``. Name keys that an
-    LLM should not see in ``excluded_llm_metadata_keys``.
+    The templates also change the prompt of an LLM: metadata appears there as ``value`` instead of ``key: value``. List the keys
+    that an LLM should not see in ``excluded_llm_metadata_keys``.
 
-    :param nodes: documents or text nodes; they are not changed. Embeddings that they already have are dropped in the copies.
+    :param nodes: documents or text nodes; they are not changed. The copies have no embeddings.
     :param title_key: the metadata key of the title.
     :returns: the copies, in the same order.
-    :raises TypeError: if one of them is no node with a text template.
+    :raises TypeError: if an element is not a document or a text node.
     """
     for node in nodes:
         if not isinstance(node, TextNode | Node):
@@ -36,7 +36,7 @@ def prepare_nodes(nodes: Sequence[NodeT], title_key: str = "title") -> list[Node
 
 def _prepare(node: NodeT, title_key: str) -> NodeT:
     title = node.metadata.get(title_key)
-    # a key without title would put "None" or a space in front of the text
+    # without this check, a missing title would put "None" or a space before the text
     kept = set() if title is None or not str(title).strip() else {title_key}
     keys = dict.fromkeys([*node.excluded_embed_metadata_keys, *node.metadata, title_key])
     return node.model_copy(

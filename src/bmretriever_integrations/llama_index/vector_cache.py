@@ -1,7 +1,7 @@
-"""LlamaIndex's ``embeddings_cache``, with keys under which only equal vectors meet.
+"""Use LlamaIndex's ``embeddings_cache`` with keys that include everything on which a vector depends.
 
-LlamaIndex itself keys the cache by the bare text. BMRetriever's vector of a text depends on its role (query or passage), the
-instruction, the weights and the settings too, so all of them go into the key.
+LlamaIndex itself uses the text alone as the key. BMRetriever's vector also depends on the text's role (query or passage), the
+instruction, the weights and the settings, so all of them are part of the key.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 from bmretriever_integrations.settings import EncoderSettings
 
 COLLECTION = "embeddings"
-"""The collection in which llama-index-core 0.14 keeps its own entries, so that clearing a store for LlamaIndex clears ours."""
+"""The collection in which llama-index-core 0.14 keeps its own entries. Clearing LlamaIndex's entries clears ours, too."""
 
 Role = Literal["query", "passage"]
+"""Whether a text is embedded as a query or as a passage."""
 
 
 def namespace(settings: EncoderSettings, role: Role, instruction: str) -> str:
     """
     Make the prefix of all keys of one role.
 
-    :param settings: of the engine; those that change no vector (the token, the batch size, offline mode) are left out.
-    :param role: what the texts are.
-    :param instruction: the sentence that queries get; passages have none, so it does not count for them.
+    :param settings: the settings of the engine. Those that change no vector (token, batch size, offline mode) are left out.
+    :param role: whether the texts are queries or passages.
+    :param instruction: the instruction of queries; it is not part of the key of passages.
     """
     decisive = [
         *_weights(settings),
@@ -44,7 +45,7 @@ def namespace(settings: EncoderSettings, role: Role, instruction: str) -> str:
         settings.truncate_dim,
         instruction if role == "query" else None,
     ]
-    if settings.quantization is not None:  # else the keys of earlier versions stay good
+    if settings.quantization is not None:  # otherwise the keys stay equal to those of earlier versions
         decisive.append(settings.quantization)
     return f"bmretriever:{role}:{hashlib.sha256(json.dumps(decisive).encode()).hexdigest()}:"
 
@@ -53,13 +54,13 @@ def recall(
     cache: BaseKVStore, prefix: str, texts: list[str], compute: Callable[[list[str]], list[Embedding]]
 ) -> list[Embedding]:
     """
-    Take vectors from the cache; compute and keep those that it lacks.
+    Take vectors from the cache. Compute the missing vectors and store them.
 
     :param cache: a key-value store of LlamaIndex.
-    :param prefix: as :func:`namespace` made it.
-    :param texts: what to embed.
-    :param compute: embeds texts; called at most once, with each missing text once.
-    :returns: one vector a text, in their order.
+    :param prefix: the result of :func:`namespace`.
+    :param texts: the texts to embed.
+    :param compute: a function that embeds texts; it is called at most once, with each missing text once.
+    :returns: one vector for each text, in the same order.
     """
     found = {text: cache.get(prefix + text, collection=COLLECTION) for text in dict.fromkeys(texts)}
     missing = [text for text, hit in found.items() if hit is None]
@@ -73,13 +74,13 @@ async def arecall(
     cache: BaseKVStore, prefix: str, texts: list[str], compute: Callable[[list[str]], Awaitable[list[Embedding]]]
 ) -> list[Embedding]:
     """
-    Do as :func:`recall` does, through the store's asynchronous methods.
+    Do the same as :func:`recall`, with the store's asynchronous methods.
 
     :param cache: a key-value store of LlamaIndex.
-    :param prefix: as :func:`namespace` made it.
-    :param texts: what to embed.
-    :param compute: embeds texts; awaited at most once, with each missing text once.
-    :returns: one vector a text, in their order.
+    :param prefix: the result of :func:`namespace`.
+    :param texts: the texts to embed.
+    :param compute: a function that embeds texts; it is awaited at most once, with each missing text once.
+    :returns: one vector for each text, in the same order.
     """
     found = {text: await cache.aget(prefix + text, collection=COLLECTION) for text in dict.fromkeys(texts)}
     missing = [text for text, hit in found.items() if hit is None]
@@ -90,12 +91,12 @@ async def arecall(
 
 
 def _in_order(texts: list[str], found: dict[str, dict[str, Embedding] | None]) -> list[Embedding]:
-    # copies, so that a caller who changes a vector in place does not change the cache
+    # the lists are copied, so that a caller who changes a vector does not change the cache
     return [list(hit["embedding"]) for hit in (found[text] for text in texts) if hit is not None]
 
 
 def _weights(settings: EncoderSettings) -> tuple[str, str | None]:
-    """Name the weights without loading them: hub id and commit, or the fingerprint of a folder's files."""
+    """Identify the weights without loading them: by hub id and commit, or by the fingerprint of a folder's files."""
     known = find_checkpoint(settings.model)
     if known is not None and known.hub_id is not None:
         return known.hub_id, settings.revision or known.revision
@@ -106,7 +107,7 @@ def _weights(settings: EncoderSettings) -> tuple[str, str | None]:
 
 
 def _fingerprint(folder: Path) -> str:
-    """Fingerprint the files of a folder and of the module folders in it; read anew only when a file has changed."""
+    """Fingerprint the files of a folder and of the module folders in it. The files are read again only after a change."""
     folders = (folder, *sorted(path for path in folder.iterdir() if path.is_dir()))
     states = tuple(
         (str(path), state.st_size, state.st_mtime_ns)

@@ -1,6 +1,6 @@
-"""Several engines as one: a process for each device of this machine, or Ray actors on many machines.
+"""Use several engines as one: a process for each device of this machine, or Ray actors on many machines.
 
-Each name below is loaded when it is first used, as the index needs a few types of this package and no pool.
+Each name below is loaded when it is first used, because the index needs a few types of this package and no pool.
 """
 
 from __future__ import annotations

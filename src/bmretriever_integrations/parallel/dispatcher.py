@@ -1,4 +1,4 @@
-"""Sends jobs to workers: each takes the next job when it is free, and the jobs of a lost worker go to the others."""
+"""Send jobs to workers. A free worker takes the next job, and the jobs of a lost worker go to the others."""
 
 from __future__ import annotations
 
@@ -12,59 +12,60 @@ from bmretriever_integrations.parallel.fair_queue import FairQueue, QueuedJob
 from bmretriever_integrations.parallel.jobs import Facts
 
 SLOTS = 2
-"""How many jobs a worker has at a time: it tokenizes one while its device computes the other."""
+"""The number of jobs that a worker has at a time: it tokenizes one job while its device computes another."""
 
 
 class WorkersLost(ChildProcessError):
-    """No worker is left; the message says how each ended."""
+    """All workers have ended; the message says how each one ended."""
 
 
 class WorkerLost(Exception):
-    """A worker ended before its job was done; the message says how."""
+    """A worker ended before its job was done; the message says how it ended."""
 
 
 class Worker(Protocol):
-    """One engine elsewhere: a process of this machine, or a Ray actor."""
+    """One engine in another process: on this machine, or in a Ray actor."""
 
     name: str
+    """The name of the worker in messages."""
 
     def load(self) -> Facts:
         """
         Wait until its model is loaded.
 
-        :raises Exception: the engine's own, where it cannot be loaded.
-        :raises WorkerLost: if it ended.
+        :raises Exception: the error of the engine, if the model cannot be loaded.
+        :raises WorkerLost: if the worker ended.
         """
 
     def do(self, queued: QueuedJob) -> Vectors:
         """
-        Do a job; called from :data:`SLOTS` threads at a time.
+        Do a job. :data:`SLOTS` threads call this at the same time.
 
-        :param queued: the job; its progress is reported to it.
+        :param queued: the job, which is told about the progress.
         :returns: *Shape:* (n, width) float32
-        :raises WorkerLost: if it ended meanwhile.
+        :raises WorkerLost: if the worker ended meanwhile.
         """
 
     def replace(self) -> bool:
-        """Start the worker again after it ended; called from :data:`SLOTS` threads at a time. False if it stays lost."""
+        """Start the worker again after it ended; return False if it stays lost. :data:`SLOTS` threads call this at once."""
 
     def close(self) -> None:
-        """End it, whatever it is doing."""
+        """End the worker at once, even during a job."""
 
 
 class Dispatcher:
-    """Gives queued jobs to workers. Workers share no lock, so one that dies does not stop the others."""
+    """Gives queued jobs to workers. Workers share no lock, so a worker that ends does not stop the others."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         """
-        Load all models, at the same time.
+        Load the model in all workers at the same time.
 
-        :param workers: at least one.
-        :raises Exception: the first error of a worker that could not load its model; no worker is left then.
+        :param workers: the workers, at least one.
+        :raises Exception: the first error of a worker that could not load its model. All workers are closed then.
         """
         self.workers = list(workers)
         self.lost: list[str] = []
-        """How each lost worker ended; the list grows while the dispatcher works."""
+        """A sentence for each lost worker that says how it ended. The list grows while the dispatcher works."""
         self._queue = FairQueue()
         self._lock = threading.Lock()
         self._alive = set(range(len(self.workers)))
@@ -85,7 +86,7 @@ class Dispatcher:
                 for one in as_completed(loading):
                     one.result()
             except BaseException as error:
-                self.close()  # else the threads would wait for the others' models
+                self.close()  # else this would wait until the other workers have loaded their models
                 if isinstance(error, WorkerLost):
                     raise WorkersLost(f"{error}, while it loaded the model") from None
                 raise
@@ -93,7 +94,7 @@ class Dispatcher:
 
     @property
     def alive(self) -> int:
-        """Workers that still work."""
+        """The number of workers that have not ended."""
         with self._lock:
             return len(self._alive)
 
@@ -101,7 +102,7 @@ class Dispatcher:
         """
         Queue jobs; the jobs of several callers are taken alternately.
 
-        :param jobs: of one caller. Each result is set, or an error; a job whose result is cancelled in time is not begun.
+        :param jobs: the jobs of one caller. Each job gets a result or an error; a job that is cancelled in time is not started.
         :raises WorkersLost: if no worker is left.
         :raises RuntimeError: if the dispatcher was closed.
         """
@@ -114,17 +115,18 @@ class Dispatcher:
                 queued.result.set_result(worker.do(queued))
             except WorkerLost as loss:
                 self._queue.put_back(queued)
-                if not self._goes_on(number, str(loss)):
+                if not self._continues(number, str(loss)):
                     return
             except BaseException as error:
                 queued.result.set_exception(error)
-            del queued  # this thread may wait for hours: it must not keep the last job's vectors
+            del queued  # this thread may wait for hours, and must not keep the last job's vectors in memory
 
-    def _goes_on(self, number: int, loss: str) -> bool:
+    def _continues(self, number: int, loss: str) -> bool:
+        """Note that a worker was lost, and try to replace it; return whether this succeeded."""
         with self._lock:
             if self._closed:
                 return False
-            if loss not in self.lost:  # each of the worker's threads sees it
+            if loss not in self.lost:  # each of the worker's threads notices the loss
                 self.lost.append(loss)
         if self.workers[number].replace():
             return True
@@ -136,7 +138,7 @@ class Dispatcher:
         return False
 
     def close(self) -> None:
-        """End all workers; jobs under way are dropped. Closing twice does nothing."""
+        """End all workers; unfinished jobs get an error. Closing twice does nothing."""
         with self._lock:
             self._closed = True
         self._queue.end(RuntimeError("these workers are closed; make new ones"))

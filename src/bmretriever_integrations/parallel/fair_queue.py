@@ -1,4 +1,4 @@
-"""Which job is next: callers are served alternately, so that a query does not wait for the end of another caller's corpus."""
+"""Queue jobs and take them from all callers alternately, so that a query does not wait for the end of another caller's corpus."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bmretriever_integrations.parallel.jobs import Job, Progress
 
 def no_report(_texts: int) -> None:
     """
-    Ignore progress, where no caller wants to know it.
+    Ignore progress, for callers that do not show it.
 
-    :param _texts: how many are embedded.
+    :param _texts: the number of texts that were embedded.
     """
 
 
@@ -25,33 +25,33 @@ class QueuedJob:
     def __init__(self, job: Job, done: Progress) -> None:
         """
         :param job: the work.
-        :param done: told as texts are embedded, from any thread.
+        :param done: a function that is called with the number of embedded texts, from any thread.
         """
         self.job = job
         self.result: Future[Vectors] = Future()
         self._done, self._reported = done, 0
 
     def begin(self) -> bool:
-        """Mark it as begun; False if its caller has cancelled it meanwhile."""
+        """Mark the job as started; return False if its caller has cancelled it."""
         return self.result.running() or self.result.set_running_or_notify_cancel()
 
     def report(self, texts: int) -> None:
         """
-        Count texts that are embedded.
+        Report texts that were embedded.
 
-        :param texts: how many, just now.
+        :param texts: their number since the last report.
         """
         self._reported += texts
         self._done(texts)
 
     def take_back(self) -> None:
-        """Report all its texts as not embedded, since its worker was lost."""
+        """Report all its texts as not embedded, because its worker was lost."""
         self._done(-self._reported)
         self._reported = 0
 
 
 class FairQueue:
-    """A queue of callers, each of which has a queue of jobs. It is safe to use from many threads."""
+    """A queue of callers, each with a queue of its jobs. Many threads may use it at the same time."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -62,19 +62,19 @@ class FairQueue:
         """
         Add one caller's jobs to the queue.
 
-        :param jobs: in their order.
+        :param jobs: the jobs, in the order in which they are to be done.
         :raises BaseException: the reason that was given to :meth:`end`.
         """
         with self._change:
             if self._over is not None:
                 raise self._over
-            line = deque(jobs)
-            if line:
-                self._callers.append(line)
+            waiting = deque(jobs)
+            if waiting:
+                self._callers.append(waiting)
                 self._change.notify_all()
 
     def take(self) -> QueuedJob | None:
-        """Wait for the next job; None after :meth:`end`."""
+        """Wait for the next job and return it; return None after :meth:`end`."""
         with self._change:
             while True:
                 while not self._callers and self._over is None:
@@ -90,7 +90,7 @@ class FairQueue:
 
     def put_back(self, queued: QueuedJob) -> None:
         """
-        Put a job back in front, since its worker was lost.
+        Put a job back at the front of the queue, because its worker was lost.
 
         :param queued: the job.
         """
@@ -104,9 +104,9 @@ class FairQueue:
 
     def end(self, reason: BaseException) -> None:
         """
-        Stop: all waiting jobs get the reason as their error. Only the first reason counts.
+        Stop the queue. All waiting jobs get the reason as their error. Later calls of this method do nothing.
 
-        :param reason: raised to every caller, now and later.
+        :param reason: the error that every caller gets, now and later.
         """
         with self._change:
             if self._over is not None:

@@ -1,4 +1,4 @@
-"""A job is what one worker does: calls of its engine, one after another. Jobs are sent between processes and machines."""
+"""Define a job: calls that one worker makes of its engine, one after another. Jobs are sent between processes and machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 
 Progress = Callable[[int], None]
-"""Is told how many texts were just embedded; a negative number when their worker was lost and they are embedded again."""
+"""A function that is called with the number of texts that were just embedded. The number is negative when a worker was lost and
+its texts must be embedded again."""
 Call = tuple[list[str], Any]
 """The arguments of one call: texts, and their titles or the instruction."""
 
@@ -26,9 +27,11 @@ class Job:
     """Calls that one worker makes, so that their vectors do not depend on which worker it is."""
 
     method: Literal["encode_queries", "encode_passages"]
+    """The engine's method."""
     calls: tuple[Call, ...]
+    """The arguments of each call."""
     batch_tokens: int
-    """Padded tokens of a batch: which texts share a batch decides the last bits of a vector."""
+    """Tokens of a batch. They are part of the job because the last bits of a vector depend on the other texts of its batch."""
 
     @property
     def texts(self) -> int:
@@ -40,8 +43,8 @@ class Job:
         Make the calls.
 
         :param encoder: the worker's engine, with the job's token budget.
-        :param done: told after each call how many texts it took.
-        :returns: *Shape:* (n, width) float32, the rows of all calls, in their order.
+        :param done: a function that is called after each call with its number of texts.
+        :returns: the rows of all calls, in the same order. *Shape:* (n, width) float32
         """
         parts: list[Vectors] = []
         for texts, other in self.calls:
@@ -52,20 +55,23 @@ class Job:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a worker reports of its engine once the model is loaded."""
+    """The facts that a worker reports about its engine when the model is loaded."""
 
     width: int
+    """Length of a vector."""
     batch_tokens: int
+    """Tokens of a batch."""
     identity: dict[str, Any]
+    """The engine's ``identity()``."""
     versions: dict[str, str]
-    """Versions of the packages that take part in making a vector."""
+    """Versions of the packages that decide the vectors."""
     pid: int
-    """Process id of the worker, on its machine."""
+    """Process id of the worker on its machine."""
 
 
 def facts_of(encoder: BMRetrieverEncoder) -> Facts:
     """
-    Tell what decides an engine's vectors.
+    Collect the facts about an engine.
 
     :param encoder: the engine.
     """
@@ -76,12 +82,13 @@ def steady_batch_tokens(encoder: BMRetrieverEncoder) -> int:
     """
     Choose a token budget that is the same in every run.
 
-    By default an engine's budget follows the memory that happens to be free; on a CPU the upper bound costs little.
+    By default an engine's budget depends on the free memory. On a CPU this function takes the upper bound instead, because a
+    batch of so many tokens needs little memory.
 
     :param encoder: the engine.
     :returns: tokens of a batch.
     """
     from bmretriever_integrations.device import CPU_TOKENS
 
-    free_choice = encoder.settings.max_batch_tokens is None and encoder.device.type == "cpu"
-    return CPU_TOKENS if free_choice else encoder.max_batch_tokens
+    is_default = encoder.settings.max_batch_tokens is None and encoder.device.type == "cpu"
+    return CPU_TOKENS if is_default else encoder.max_batch_tokens

@@ -1,4 +1,4 @@
-"""Requests to a worker process and its replies, sent over its standard input and output."""
+"""Define the requests to a worker process and its replies, which are sent over its standard input and output."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class Load:
     """Request: load this engine."""
 
     settings: EncoderSettings
+    """The settings of the engine, with the device."""
     sharers: int
-    """Number of workers that share the machine's cores; 0 leaves PyTorch's threads as they are."""
+    """Number of workers that share the machine's cores; 0 does not change PyTorch's number of threads."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,18 @@ class Work:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Reply while a job is done: so many more texts are embedded."""
+    """Reply during a job: more texts are embedded."""
 
     texts: int
+    """Number of texts since the last reply."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Reply: the engine is loaded (with its facts), or the job is done (without)."""
+    """Reply: the engine is loaded, or the job is done."""
 
     facts: Facts | None = None
+    """The facts about the engine after a :class:`Load`; None after a :class:`Work`."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,11 @@ Reply = Embedded | Finished | Failed
 
 def portable(error: BaseException, name: str) -> BaseException:
     """
-    Make an error that can be sent to another process, with the traceback of where it was raised.
+    Make an error that can be sent to another process and contains its traceback as a note.
 
-    :param error: any.
-    :param name: of the worker.
-    :returns: the error itself, or a RuntimeError that says the same where its type cannot be pickled.
+    :param error: any error.
+    :param name: the name of the worker.
+    :returns: the error itself, or a RuntimeError with the same message if the error cannot be pickled.
     """
     trace = "".join(traceback.format_exception(error))
     try:

@@ -1,4 +1,4 @@
-"""EncoderPool: one engine a device, and the interface of one encoder."""
+"""Define EncoderPool, which has one engine for each device and the interface of one encoder."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
 class EncoderPool(WorkerGroup):
     """
-    Embeds with several devices of this machine at once: a process for each, and every free one takes the next texts.
+    Embeds with several devices of this machine at once. Each device has a worker process, and a free worker takes the next texts.
 
-    It is used as one :class:`~bmretriever_integrations.BMRetrieverEncoder` is, also from many threads at once, and makes the
-    same vectors. The vectors come back through shared memory. When a worker dies,
-    the others do its jobs again, and a warning says so.
+    The pool is used like a :class:`~bmretriever_integrations.BMRetrieverEncoder` and makes the same vectors; many threads may use
+    it at once. The workers return vectors through shared memory. If a worker ends, the others do its jobs again, and a warning
+    says so.
     """
 
     def __init__(
@@ -49,27 +49,27 @@ class EncoderPool(WorkerGroup):
         progress: bool = False,
     ) -> None:
         """
-        Start the workers and load the checkpoint into all of them, at the same time.
+        Start the workers and load the checkpoint in all of them at the same time.
 
-        All but ``devices`` are as for :class:`~bmretriever_integrations.BMRetrieverEncoder`.
+        :class:`~bmretriever_integrations.BMRetrieverEncoder` explains all parameters but ``devices`` in full.
 
         :param model: a hub id, a short name or a folder.
-        :param devices: e.g. ``["cuda:0", "cuda:1"]``. One may be named twice; workers on "cpu" share the cores out among them.
+        :param devices: the devices, e.g. ``["cuda:0", "cuda:1"]``. A device may be named twice. Workers on "cpu" share the cores.
             None takes every CUDA device, or the CPU where there is none.
         :param revision: commit, branch or tag on the hub.
         :param dtype: "auto", "float32", "bfloat16" or "float16".
-        :param quantization: what linear layers are put into: None, "int8" or "fp8".
+        :param quantization: the number type of the linear layers: "int8", "fp8", or None for ``dtype``.
         :param max_length: tokens of a sequence.
-        :param instruction: what queries are for.
+        :param instruction: the task of the queries: a task key or a sentence.
         :param normalize: scale vectors to length 1.
         :param truncate_dim: keep this many leading dimensions.
-        :param max_batch_tokens: tokens of a batch on each device; None takes what the one with the least memory holds.
-        :param forward: how the network is run.
-        :param local_files_only: never ask the hub.
+        :param max_batch_tokens: tokens of a batch on each device; None takes the budget of the device with the least memory.
+        :param forward: the way to run the network.
+        :param local_files_only: do not connect to the hub.
         :param token: access token for the hub.
-        :param progress: show a bar while encoding.
-        :raises FileNotFoundError: if the model is nowhere to be found.
-        :raises ValueError: if a setting is out of range, a device is not there, or two devices would make different vectors.
+        :param progress: show a progress bar while encoding.
+        :raises FileNotFoundError: if the model is not found.
+        :raises ValueError: if a setting is out of range, a device is missing, or two devices would make different vectors.
         :raises WorkersLost: if a worker ended while it loaded the model.
         """
         self.settings = EncoderSettings(
@@ -103,11 +103,11 @@ class EncoderPool(WorkerGroup):
         Embed queries.
 
         :param texts: the queries.
-        :param instruction: a task key or a sentence; None takes the pool's own.
-        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
-        :returns: *Shape:* (n, width) float32, one row a query, in their order.
-        :raises TypeError: if ``texts`` is no list of strings.
-        :raises ValueError: if the instruction is empty, a text holds a lone surrogate, or ``out`` is of another shape or type.
+        :param instruction: a task key or a sentence; None takes the pool's own instruction.
+        :param out: the array for the vectors, e.g. a ``numpy.memmap``; None creates an array. *Shape:* (n, width) float32
+        :returns: the vectors, one row for each query, in the same order. *Shape:* (n, width) float32
+        :raises TypeError: if ``texts`` is not a list of strings, or ``out`` is not an array of float32.
+        :raises ValueError: if the instruction is empty, a text contains a lone surrogate, or ``out`` has another shape.
         :raises WorkersLost: if no worker is left.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
@@ -126,10 +126,10 @@ class EncoderPool(WorkerGroup):
 
         :param texts: the passages.
         :param titles: a title, "" or None for each passage.
-        :param out: where the vectors are written, e.g. a ``numpy.memmap``; None makes an array. *Shape:* (n, width) float32
-        :returns: *Shape:* (n, width) float32, one row a passage, in their order.
-        :raises TypeError: if ``texts`` or ``titles`` is no list of strings.
-        :raises ValueError: if the lists differ in length, a text holds a lone surrogate, or ``out`` is of another shape or type.
+        :param out: the array for the vectors, e.g. a ``numpy.memmap``; None creates an array. *Shape:* (n, width) float32
+        :returns: the vectors, one row for each passage, in the same order. *Shape:* (n, width) float32
+        :raises TypeError: if ``texts`` or ``titles`` is not a list of strings, or ``out`` is not an array of float32.
+        :raises ValueError: if the lists differ in length, a text contains a lone surrogate, or ``out`` has another shape.
         :raises WorkersLost: if no worker is left.
         """
         checked, heads = check_passages(texts, titles)
@@ -141,14 +141,14 @@ class EncoderPool(WorkerGroup):
         return self._encode([passage_prompt(text, head) for text, head in zip(checked, heads, strict=True)], job, out)
 
     def _encode(self, prompts: list[str], job: Callable[[list[int]], Job], out: Vectors | None) -> Vectors:
-        """Distinct prompts -> chunks -> workers -> one array."""
-        output = Output(prompts, self.width, False, out)  # the workers normalise
+        """Cut the distinct prompts into chunks, let the workers embed them, and write the vectors into one array."""
+        output = Output(prompts, self.width, False, out)  # not normalised here, because the workers normalise
         sizes = [estimate(len(prompt.encode()), self.settings.max_length) for prompt in output.prompts]
         chunks = cut(sizes, self.batch_tokens, len(self.devices))
         queued = [QueuedJob(job(output.rows(chunk)), no_report) for chunk in chunks]
         places = {one.result: chunk for one, chunk in zip(queued, chunks, strict=True)}
         self.dispatcher.submit(queued)
-        del queued  # so that each result goes as soon as it is written
+        del queued  # so that the memory of each result is freed as soon as the result is written
         shown = self.progress and len(prompts) > 1
         try:
             with tqdm(total=len(sizes), desc="embedding", unit="text", disable=not shown) as bar:
@@ -157,7 +157,7 @@ class EncoderPool(WorkerGroup):
                     output.write(chunk, _vectors(result, output.rows(chunk)))
                     bar.update(len(chunk))
         finally:
-            for result in places:  # after an error or Ctrl-C the rest is not needed
+            for result in places:  # after an error or Ctrl-C, the other results are not needed
                 result.cancel()
             self._warn_of_losses()
         return output.vectors
@@ -176,7 +176,7 @@ def _vectors(result: Future[Vectors], rows: list[int]) -> Vectors:
         return result.result()
     except FloatingPointError as error:
         error.add_note(
-            f"The rows are counted within this worker's {len(rows)} texts, which in this call are rows "
+            f"The message counts rows within this worker's {len(rows)} texts; in this call, these texts are the rows "
             f"{', '.join(map(str, rows[:100]))}{', ...' if len(rows) > 100 else ''}."
         )
         raise

@@ -1,7 +1,7 @@
-"""A worker of this machine: a process of its own, spoken to over its standard input and output.
+"""Run a worker of this machine as a separate process, which gets requests on its standard input and replies on its output.
 
-It is started afresh, not forked (CUDA does not survive a fork), and without :mod:`multiprocessing`, so a script needs no
-``if __name__ == "__main__"`` around it, and a killed worker leaves no lock and no shared memory behind.
+The process is started and not forked, because CUDA does not work after a fork. :mod:`multiprocessing` is not used, so a user's
+script needs no ``if __name__ == "__main__"``, and a killed worker leaves no lock and no shared memory behind.
 """
 
 from __future__ import annotations
@@ -26,47 +26,47 @@ from bmretriever_integrations.parallel.messages import Embedded, Failed, Load, R
 from bmretriever_integrations.parallel.shared_memory import shared_rows
 from bmretriever_integrations.settings import EncoderSettings
 
-LAST_WORDS = 2000
-"""How many characters of a dead worker's standard error its message quotes."""
+QUOTED_CHARACTERS = 2000
+"""The number of characters from the end of a lost worker's standard error that the error message quotes."""
 
 
 class ProcessWorker:
-    """One process with one engine."""
+    """A worker process with one engine."""
 
     def __init__(self, settings: EncoderSettings, sharers: int) -> None:
         """
-        Start the process; :meth:`load` waits for its model.
+        Start the process; :meth:`load` waits until its model is loaded.
 
-        :param settings: with the device.
-        :param sharers: workers among which the machine's cores are shared out; 0 leaves PyTorch's threads as they are.
+        :param settings: the settings of the engine, with the device.
+        :param sharers: the number of workers that share the machine's cores; 0 does not change PyTorch's number of threads.
         """
         self.name = str(settings.device)
         self._width = 0
-        self._order = Load(settings, sharers)
+        self._load_request = Load(settings, sharers)
         self._numbers = itertools.count()
-        self._lock = threading.Lock()  # of the two below
+        self._lock = threading.Lock()  # protects the two attributes below
         self._end: str | None = None
-        self._asking: dict[int, SimpleQueue[Reply | None]] = {}
+        self._waiting: dict[int, SimpleQueue[Reply | None]] = {}
         self._writing = threading.Lock()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  it is open as long as the process runs
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bmretriever_integrations.parallel.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            **_out_of_reach_of_ctrl_c(),
+            **_without_ctrl_c(),
         )
-        threading.Thread(target=self._listen, name="bmretriever-answers", daemon=True).start()
+        threading.Thread(target=self._listen, name="bmretriever-replies", daemon=True).start()
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Process id of the worker."""
         return self._process.pid
 
     def load(self) -> Facts:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
-        facts: Facts = self._ask(self._order, no_report)
+        facts: Facts = self._request(self._load_request, no_report)
         self._width = facts.width
         return facts
 
@@ -74,56 +74,58 @@ class ProcessWorker:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         with shared_rows(queued.job.texts, self._width) as rows:
             vectors = rows.map()
-            self._ask(Work(queued.job, rows), queued.report)
+            self._request(Work(queued.job, rows), queued.report)
         return vectors
 
     def replace(self) -> bool:
-        """Not replaced: what ended it would most likely end the next one, too."""
+        """Return False: the worker is not replaced, because a new one would most likely end for the same reason."""
         return False
 
     def close(self) -> None:
-        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`; it keeps nothing that would have to be saved."""
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`. The process has no data that must be saved."""
         self._process.kill()
         self._process.wait()
 
-    def _ask(self, question: Request, done: Progress) -> Any:
-        answers: SimpleQueue[Reply | None] = SimpleQueue()
+    def _request(self, request: Request, done: Progress) -> Any:
+        """Send a request, wait for its last reply, and return the facts in it."""
+        replies: SimpleQueue[Reply | None] = SimpleQueue()
         number = next(self._numbers)
         with self._lock:
             if self._end is not None:
                 raise WorkerLost(self._end)
-            self._asking[number] = answers
-        content = pickle.dumps((number, question))
+            self._waiting[number] = replies
+        content = pickle.dumps((number, request))
         try:
             with self._writing:
                 self._process.stdin.write(content)  # type: ignore[union-attr]
                 self._process.stdin.flush()  # type: ignore[union-attr]
-        except (OSError, ValueError):  # it has just ended, or was closed: the listener says so
+        except (OSError, ValueError):  # the process has just ended or was closed; _listen then puts None into the queue
             pass
-        while isinstance(answer := answers.get(), Embedded):
-            done(answer.texts)
-        if answer is None:
+        while isinstance(reply := replies.get(), Embedded):
+            done(reply.texts)
+        if reply is None:
             raise WorkerLost(self._end)
-        if isinstance(answer, Failed):
-            raise answer.error
-        return answer.facts
+        if isinstance(reply, Failed):
+            raise reply.error
+        return reply.facts
 
     def _listen(self) -> None:
+        """Give each reply to the thread that waits for it, until the process ends."""
         try:
             while True:
-                number, answer = pickle.load(self._process.stdout)  # type: ignore[arg-type]
+                number, reply = pickle.load(self._process.stdout)  # type: ignore[arg-type]
                 with self._lock:
-                    asking = self._asking[number] if isinstance(answer, Embedded) else self._asking.pop(number)
-                asking.put(answer)
-        except Exception:  # it ended, perhaps in the middle of a reply; whatever it is, no caller may wait for ever
+                    replies = self._waiting[number] if isinstance(reply, Embedded) else self._waiting.pop(number)
+                replies.put(reply)
+        except Exception:  # the process ended, perhaps in the middle of a reply; no caller may wait for ever
             self._process.kill()
         self._process.wait()
         with self._lock:
-            self._end = self._last_words()
-            left = list(self._asking.values())
-            self._asking.clear()
-        for asking in left:
-            asking.put(None)
+            self._end = self._describe_end()
+            left = list(self._waiting.values())
+            self._waiting.clear()
+        for replies in left:
+            replies.put(None)
         self._close_files()
 
     def _close_files(self) -> None:
@@ -132,7 +134,7 @@ class ProcessWorker:
         self._process.stdout.close()  # type: ignore[union-attr]
         self._errors.close()
 
-    def _last_words(self) -> str:
+    def _describe_end(self) -> str:
         status = self._process.returncode
         how = f"with status {status}"
         if status < 0:
@@ -140,12 +142,12 @@ class ProcessWorker:
             if -status == signal.SIGKILL:
                 how += " (it was killed by a user, or by the kernel because memory ran out)"
         self._errors.seek(0)
-        words = " ".join(self._errors.read().decode("utf-8", "replace")[-LAST_WORDS:].split())
-        return f"the worker on {self.name} (process {self.pid}) ended {how}{': ' + words if words else ''}"
+        quoted = " ".join(self._errors.read().decode("utf-8", "replace")[-QUOTED_CHARACTERS:].split())
+        return f"the worker on {self.name} (process {self.pid}) ended {how}{': ' + quoted if quoted else ''}"
 
 
-def _out_of_reach_of_ctrl_c() -> dict[str, Any]:
-    """A terminal's Ctrl-C goes to all its processes; a worker is ended by its owner, who knows what is safe."""
+def _without_ctrl_c() -> dict[str, Any]:
+    """Keep Ctrl-C, which a terminal sends to all its processes, from the worker: the parent process ends it at a safe time."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}

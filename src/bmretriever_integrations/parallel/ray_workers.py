@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: an actor with one engine each, on whichever machine has room."""
+"""Run workers on a Ray cluster. Each worker is an actor with one engine; Ray chooses its machine."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from bmretriever_integrations.parallel.worker_group import WorkerGroup
 from bmretriever_integrations.settings import EncoderSettings
 
 REPLACEMENTS = 3
-"""How often a worker is started again on another machine. Machines come and go, but an error that ends every worker must end
+"""The number of times that a lost worker is started again. Single machines may fail, but an error that ends every worker must end
 the run."""
 
 
 class RayEngines(WorkerGroup):
-    """WorkerGroup on the actors of a Ray cluster, for building an index: the texts go to them and the vectors come back."""
+    """A group of workers in actors of a Ray cluster, for building an index. Ray sends them the texts and returns the vectors."""
 
     def __init__(self, settings: EncoderSettings, *, workers: int | None = None, address: str | None = None) -> None:
         """
-        Start the actors and load the model into all of them, at the same time.
+        Start the actors and load the model in all of them at the same time.
 
-        A process that has called ``ray.init`` already stays connected as it is.
+        If this process has already called ``ray.init``, that connection is used.
 
-        :param settings: of every engine. A device of None takes a GPU of its own for each worker where the cluster has GPUs.
-        :param workers: None takes one for each GPU, or for each machine of a cluster without.
-        :param address: of the cluster, e.g. "auto" or "ray://head:10001"; None takes RAY_ADDRESS, else the cluster that runs on
-            this machine, else starts one on it.
+        :param settings: the settings of every engine. If the device is None, each worker gets a GPU where the cluster has GPUs.
+        :param workers: the number of workers; None means one for each GPU, or one for each machine of a cluster without GPUs.
+        :param address: the address of the cluster, e.g. "auto" or "ray://head:10001". None takes RAY_ADDRESS, else the cluster
+            that runs on this machine, else starts a cluster on this machine.
         :raises ImportError: if Ray is not installed.
         :raises ConnectionError: if there is no cluster at the address.
-        :raises ValueError: if the cluster has too little for that many workers, or as the engine's constructor does.
+        :raises ValueError: if the cluster has too few GPUs or cores for the workers, or as the engine's constructor does.
         """
         ray = _ray()
         self._disconnect = not ray.is_initialized()
@@ -45,15 +45,15 @@ class RayEngines(WorkerGroup):
             team = [RayWorker(ray, f"Ray worker {number}", settings, options) for number in range(count)]
             super().__init__(team)
         except BaseException:
-            self._hang_up()
+            self._leave_cluster()
             raise
 
     def close(self) -> None:
-        """End the actors, and leave the cluster if this object entered it."""
+        """End the actors. Leave the cluster, too, if this object connected to it."""
         super().close()
-        self._hang_up()
+        self._leave_cluster()
 
-    def _hang_up(self) -> None:
+    def _leave_cluster(self) -> None:
         if self._disconnect:
             _ray().shutdown()
             self._disconnect = False
@@ -63,14 +63,14 @@ class RayEngines(WorkerGroup):
 
 
 class RayWorker:
-    """One actor; a lost one is started anew, and meanwhile the others do its work."""
+    """A worker in an actor. A lost actor is started again; meanwhile the other workers do its jobs."""
 
     def __init__(self, ray: Any, name: str, settings: EncoderSettings, options: dict[str, Any]) -> None:
         """
-        :param ray: the module.
-        :param name: for messages.
-        :param settings: of its engine.
-        :param options: what it needs of its machine.
+        :param ray: the module ``ray``.
+        :param name: the name of the worker in messages.
+        :param settings: the settings of its engine.
+        :param options: the resources that it needs, as arguments of ``ray.remote``.
         """
         self.name, self._ray, self._settings = name, ray, settings
         self._class = ray.remote(**options, max_concurrency=SLOTS)(Actor)
@@ -93,9 +93,9 @@ class RayWorker:
         return vectors
 
     def replace(self) -> bool:
-        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`; waits until the cluster has room for it again."""
+        """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`. This waits until the cluster has free resources."""
         with self._lock:
-            if self._actor is not self._broken:  # another thread has done so already
+            if self._actor is not self._broken:  # another thread has already replaced it
                 return True
             while self._left > 0 and not self._closed:
                 self._left -= 1
@@ -105,7 +105,7 @@ class RayWorker:
                 except Exception:
                     self._broken = self._actor
                     continue
-                self._actor = actor  # only now: another thread would send it a job before it has an engine
+                self._actor = actor  # only now, because another thread would send it a job before it has an engine
                 if self._closed:
                     self._ray.kill(actor)
                 return not self._closed
@@ -121,17 +121,17 @@ class RayWorker:
             return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             raise _plain(error, self.name) from None
-        except self._ray.exceptions.RayError as error:  # the actor, its machine, or what was on the way
+        except self._ray.exceptions.RayError as error:  # the actor, its machine or a message was lost
             self._broken = actor
             raise WorkerLost(f"{self.name} ended: {_first_line(error)}") from None
 
 
 class Actor:
-    """What runs on the cluster. The model is loaded by a call, not by the constructor, so that its errors arrive as they are."""
+    """The class that runs on the cluster. A method loads the model, because Ray would wrap an error of the constructor."""
 
     def __init__(self, settings: EncoderSettings) -> None:
         """
-        :param settings: of the engine.
+        :param settings: the settings of the engine.
         """
         self._settings = settings
         self._engine: WorkerEngine | None = None
@@ -145,7 +145,7 @@ class Actor:
         """
         Do a job.
 
-        :param job: what to embed.
+        :param job: the texts to embed.
         :returns: *Shape:* (n, width) float32
         """
         if self._engine is None:
@@ -163,7 +163,7 @@ def _ray() -> Any:
 
 
 def _plan(ray: Any, settings: EncoderSettings, workers: int | None) -> tuple[int, dict[str, Any]]:
-    """How many workers, and what each needs of its machine."""
+    """Choose the number of workers and the resources that each one needs."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = 0 if settings.device == "cpu" else int(sum(machine.get("GPU", 0) for machine in machines))
     if gpus:
@@ -173,7 +173,7 @@ def _plan(ray: Any, settings: EncoderSettings, workers: int | None) -> tuple[int
         return count, {"num_gpus": 1}
     cores = [int(machine.get("CPU", 0)) for machine in machines if machine.get("CPU", 0) >= 1]
     count = workers or len(cores)
-    # the workers of a machine share its cores; Ray tells PyTorch how many threads that makes
+    # the workers of a machine share its cores; Ray sets PyTorch's number of threads accordingly
     for each in range(max(cores, default=0), 0, -1):
         if sum(machine // each for machine in cores) >= count:
             return count, {"num_cpus": each}

@@ -1,4 +1,4 @@
-"""An array in memory that a worker of this machine writes into, found by a path; so that no vector is pickled."""
+"""Share an array between this process and a worker of this machine, so that no vector is pickled. A path identifies the array."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from bmretriever_integrations.encoder.vectors import Vectors
 @dataclass(frozen=True)
 class SharedRows:
     """
-    Where the array is. Both sides map it, and its memory lives as long as either does.
+    An array that two processes map. Its memory exists as long as one of the processes maps it.
 
-    On Linux it is anonymous memory (memfd): it needs no room in /dev/shm, of which containers have 64 MB by default, and it
-    is gone with its last user, however that ends. Elsewhere it is a temporary file.
+    On Linux it is anonymous memory (memfd). That takes no space in /dev/shm, of which containers have 64 MB by default, and the
+    kernel frees it when its last user ends, even if that user is killed. On other systems it is a temporary file.
     """
 
     path: str
+    """The path under which the array can be opened."""
     shape: tuple[int, int]
+    """Rows and width."""
 
     def map(self) -> Vectors:
         """
-        Reach the array.
+        Map the array into this process.
 
         :returns: *Shape:* :attr:`shape` float32
         """
@@ -39,10 +41,10 @@ class SharedRows:
 @contextmanager
 def shared_rows(rows: int, width: int) -> Iterator[SharedRows]:
     """
-    Make an array; its path is good inside the block only, what was mapped stays.
+    Create an array. Its path is valid inside the block only; an array that was mapped stays mapped.
 
-    :param rows: at least 1.
-    :param width: of a row.
+    :param rows: the number of rows, at least 1.
+    :param width: the width of a row.
     """
     handle, path = _open()
     try:

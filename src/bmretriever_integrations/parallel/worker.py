@@ -1,7 +1,7 @@
-"""A worker process: ``python -m bmretriever_integrations.parallel.worker``, started by :mod:`.process`, never by hand.
+"""Run a worker process: ``python -m bmretriever_integrations.parallel.worker``. Only :mod:`.process` starts it.
 
-The main thread only reads requests, so the process ends as soon as its parent does, whatever the engine is doing: the pipe closes
-however the parent ends, even by SIGKILL.
+The main thread only reads requests. When the parent process ends, even by SIGKILL, the pipe closes and the main thread ends the
+worker at once, also while the engine computes.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Does requests, several at a time, and replies to each under its number."""
+    """Handles requests, several at a time. A reply has the number of its request."""
 
     def __init__(self, replies: IO[bytes]) -> None:
         """
-        :param replies: stream to the parent process.
+        :param replies: the stream to the parent process.
         """
         self._replies, self._writing = replies, threading.Lock()
         self._engine: WorkerEngine | None = None
@@ -44,10 +44,10 @@ class Server:
 
     def handle(self, number: int, request: Request) -> None:
         """
-        Reply to one request, with its error if it raises one.
+        Handle one request and reply to it. If it raises an error, the reply contains the error.
 
-        :param number: of the request.
-        :param request: what to do.
+        :param number: the number of the request.
+        :param request: the request.
         """
         try:
             reply: Reply = self._load(request) if isinstance(request, Load) else self._work(number, request)
@@ -55,18 +55,18 @@ class Server:
             reply = Failed(portable(error, self._name))
         self._send(number, reply)
 
-    def _load(self, order: Load) -> Finished:
-        self._name = str(order.settings.device)
+    def _load(self, request: Load) -> Finished:
+        self._name = str(request.settings.device)
         import torch
 
         from bmretriever_integrations.device import keep_freed_memory, resolve_device
 
-        self._device = resolve_device(order.settings.device)
-        keep_freed_memory()  # this process is ours
-        if order.sharers:
-            torch.set_num_threads(max(1, torch.get_num_threads() // order.sharers))
+        self._device = resolve_device(request.settings.device)
+        keep_freed_memory()  # allowed here, because this process belongs to the package
+        if request.sharers:
+            torch.set_num_threads(max(1, torch.get_num_threads() // request.sharers))
         self._enter_device()
-        self._engine = WorkerEngine(order.settings)
+        self._engine = WorkerEngine(request.settings)
         return Finished(self._engine.facts)
 
     def _work(self, number: int, work: Work) -> Finished:
@@ -77,7 +77,7 @@ class Server:
         return Finished()
 
     def _enter_device(self) -> None:
-        """Make the device this thread's default; else code that names no device would start a CUDA context on the first GPU."""
+        """Make the device current in this thread; else code that names no device would create a CUDA context on the first GPU."""
         if self._device is not None and self._device.type == "cuda":
             import torch
 
@@ -92,13 +92,13 @@ class Server:
 def main() -> None:
     """Read requests until the parent closes the pipe."""
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the replies
+    os.dup2(2, 1)  # print goes to standard error, because a library's output must not mix with the replies
     server = Server(replies)
     threads = ThreadPoolExecutor(SLOTS)
     while True:
         try:
             number, request = pickle.load(sys.stdin.buffer)
-        except (EOFError, pickle.UnpicklingError):  # the parent is gone, perhaps in the middle of a message
+        except (EOFError, pickle.UnpicklingError):  # the parent has ended, perhaps in the middle of a message
             os._exit(0)
         threads.submit(server.handle, number, request)
 

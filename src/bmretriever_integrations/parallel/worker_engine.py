@@ -1,4 +1,4 @@
-"""The engine inside a worker, which does jobs of any token budget."""
+"""Run jobs of any token budget with the engine inside a worker."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class WorkerEngine:
-    """Holds one model, and for each token budget an engine that shares its weights; a budget that was too large stays halved."""
+    """Holds one model, and an engine with shared weights for each token budget. A budget that was too large stays reduced."""
 
     def __init__(self, settings: EncoderSettings) -> None:
         """
         Load the model.
 
-        :param settings: with the device.
+        :param settings: the settings of the engine, with the device.
         """
         from bmretriever_integrations.encoder import BMRetrieverEncoder
 
@@ -33,8 +33,8 @@ class WorkerEngine:
         """
         Do a job.
 
-        :param job: what to embed.
-        :param done: told as texts are embedded.
+        :param job: the texts to embed.
+        :param done: a function that is called with the number of embedded texts.
         :returns: *Shape:* (n, width) float32
         """
         return job.run(self._with_budget(job.batch_tokens), done)
@@ -43,6 +43,8 @@ class WorkerEngine:
         with self._lock:
             if batch_tokens not in self._by_budget:
                 same = self._encoder.view(progress=False, max_batch_tokens=batch_tokens)
-                same.max_batch_tokens = batch_tokens  # also above the first engine's own, which free memory decides
+                same.max_batch_tokens = (
+                    batch_tokens  # even above the first engine's budget, which depends on free memory
+                )
                 self._by_budget[batch_tokens] = same
             return self._by_budget[batch_tokens]

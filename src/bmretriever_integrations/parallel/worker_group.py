@@ -1,4 +1,4 @@
-"""Many engines used as one: what the pool of this machine and the workers of a Ray cluster have in common."""
+"""Use many workers as one engine. The pool of this machine and the workers of a Ray cluster have this base class."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
 
 class WorkerLostWarning(RuntimeWarning):
-    """A worker ended; the others do its jobs."""
+    """A worker ended; the other workers do its jobs."""
 
 
 class WorkerGroup:
     """
-    WorkerGroup that make the same vectors, each with a worker of its own.
+    A group of workers whose engines make the same vectors.
 
-    When a worker dies, the others do its jobs again, and a warning says so.
+    If a worker ends, the others do its jobs again, and a warning says so.
     """
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         """
-        Load all models, at the same time.
+        Load the model in all workers at the same time.
 
-        :param workers: at least one.
-        :raises Exception: the first error of a worker that could not load its model; no worker is left then.
-        :raises ValueError: if two of them would make different vectors, or one has other versions of packages than this process.
+        :param workers: the workers, at least one.
+        :raises Exception: the first error of a worker that could not load its model. All workers are closed then.
+        :raises ValueError: if two workers would make different vectors, or if one has other package versions than this process.
         :raises WorkersLost: if a worker ended while it loaded the model.
         """
         self._warned = 0
@@ -42,10 +42,11 @@ class WorkerGroup:
         self._facts = self._agree()
         self.width: int = self._facts.width
         self.batch_tokens: int = min(facts.batch_tokens for facts in self.dispatcher.facts)
-        self.slots: int = (SLOTS + 1) * len(workers)  # one more than each works on, so that none waits for the slowest
+        self.slots: int = (SLOTS + 1) * len(workers)
+        """The number of jobs to submit at a time: for each worker one more than it works on, so that it need not wait."""
 
     def _agree(self) -> Facts:
-        """Refuse workers that would make different vectors."""
+        """Check that all workers make the same vectors, and return the facts of the first one."""
         one, first = self.dispatcher.workers[0], self.dispatcher.facts[0]
         for worker, facts in zip(self.dispatcher.workers, self.dispatcher.facts, strict=True):
             for name, here in versions_of(OF_VECTORS).items():
@@ -67,12 +68,12 @@ class WorkerGroup:
 
     def submit_passages(self, calls: tuple[Call, ...], batch_tokens: int, done: Progress) -> Future[Vectors]:
         """
-        Begin to embed passages with one engine, as a single engine would, to the byte; for building an index.
+        Start to embed passages in one worker, for building an index. The bytes are the same as with a single engine.
 
-        :param calls: each a list of texts and a list of their titles; the engine makes one call of each.
+        :param calls: the arguments of each call: a list of texts and a list of their titles.
         :param batch_tokens: tokens of a batch.
-        :param done: told as texts are embedded, from any thread.
-        :returns: the vectors, in order. *Shape:* (n, width) float32
+        :param done: a function that is called with the number of embedded texts, from any thread.
+        :returns: the future vectors, in the same order. *Shape:* (n, width) float32
         :raises WorkersLost: if no worker is left.
         """
         self._warn_of_losses()
@@ -86,12 +87,12 @@ class WorkerGroup:
             warnings.warn(f"{loss}; the others do its part", WorkerLostWarning, stacklevel=5)
 
     def identity(self) -> dict[str, Any]:
-        """Everything that decides these engines' passage vectors, as plain values for a manifest; equal to one encoder's."""
+        """Return everything that decides the passage vectors, as plain values for a manifest; one encoder returns the same."""
         return dict(self._facts.identity)
 
     @property
     def at_work(self) -> str:
-        """How many workers there are, and how many are left."""
+        """The number of workers that have not ended and the number of all workers, e.g. "1 of 2", or "closed"."""
         return f"{self.dispatcher.alive} of {len(self.dispatcher.workers)}" if self._close.alive else "closed"
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The right metric and dimension for each vector store, and a check before anything is written.
+"""Know the right metric and dimension for each vector store, and check a store before anything is written to it.
 
-BMRetriever compares by dot product and its vectors are not of length 1, while most stores compare by cosine or Euclidean distance
-unless told otherwise; they then rank wrongly without any error.
+BMRetriever compares vectors by dot product, and its vectors do not have length 1. Most stores compare by cosine or Euclidean
+distance by default; they then rank wrongly without any error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A live store -> what it compares by and how wide its vectors are. Only reads; knows stores by the names of their classes."""
+"""Read the metric and the dimension of a live store, and change nothing in it. Stores are recognised by their class names."""
 
 from __future__ import annotations
 
@@ -12,31 +12,36 @@ from bmretriever_integrations.stores.settings import HALF_ABOVE, PGVECTOR_LIMIT,
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a live store told."""
+    """The metric and the dimension that were read from a live store."""
 
     store: str
-    """Key of :data:`~bmretriever_integrations.stores.STORES`."""
+    """The kind of store: a key of :data:`~bmretriever_integrations.stores.STORES`."""
     metric: Metric
+    """The metric in this package's words."""
     named: str
-    """The metric as the store names it."""
+    """The metric in the store's own words."""
     width: int | None
     """Dimension of the store's vectors; None where the first vector decides it."""
     scores_fall: bool = False
     """Whether the store returns distances as scores, so that the best hit has the smallest score."""
     width_limit: int | None = None
+    """The most dimensions that the store's index accepts; None if there is no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the check is about: where in the store, and which vectors."""
+    """What the caller wants to check: a part of the store, and the kind of vectors that will go into it."""
 
     unit: bool
-    """Whether the vectors are of length 1."""
+    """Whether the vectors have length 1."""
     collection: str | None = None
+    """Name of the collection in a Qdrant client."""
     vector_name: str | None = None
+    """Name of one vector in a Qdrant collection that has several."""
 
 
 Reader = Callable[[Any, Asked], Found]
+"""A function that reads one kind of store."""
 
 _METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -55,10 +60,10 @@ _METRICS: Mapping[str, Metric] = MappingProxyType(
 
 def ranks_rightly(metric: Metric, unit: bool) -> bool:
     """
-    Tell whether a metric gives the order that the dot product gives.
+    Tell whether a metric ranks vectors in the same order as the dot product.
 
-    :param metric: of the store.
-    :param unit: whether the vectors are of length 1.
+    :param metric: the metric of the store.
+    :param unit: whether the vectors have length 1.
     """
     return metric == "dot" or (unit and metric in ("cosine", "l2"))
 
@@ -68,7 +73,7 @@ def _metric(named: str) -> Metric:
 
 
 def read_faiss(index: Any, _asked: Asked, store: str = "faiss") -> Found:
-    """An index of FAISS itself; one that normalizes inside compares by cosine, whatever its metric says."""
+    """Read an index of FAISS. An index that normalizes its vectors compares by cosine, whatever its metric says."""
     named = {0: "ip", 1: "l2"}.get(index.metric_type, f"metric_type {index.metric_type}")
     falls = index.metric_type != 0
     if _normalizes(index) and index.metric_type in (0, 1):
@@ -90,7 +95,7 @@ def _normalizes(index: Any) -> bool:
 
 
 def read_chroma(collection: Any, _asked: Asked, store: str = "chroma") -> Found:
-    """A collection of chromadb; its dimension is that of a vector in it."""
+    """Read a collection of chromadb. Its dimension is that of the first vector in it."""
     configuration = collection.configuration
     index = configuration.get("hnsw") or configuration.get("spann") or {}
     named = index.get("space") or (collection.metadata or {}).get("hnsw:space") or "l2"
@@ -100,7 +105,7 @@ def read_chroma(collection: Any, _asked: Asked, store: str = "chroma") -> Found:
 
 
 def read_qdrant(client: Any, asked: Asked, store: str = "qdrant") -> Found:
-    """A client of Qdrant and the name of one of its collections."""
+    """Read one collection of a Qdrant client; the caller names the collection."""
     if asked.collection is None:
         raise ValueError("a Qdrant client holds many collections: name one, check_store(client, ..., collection='...')")
     if not client.collection_exists(asked.collection):
@@ -124,7 +129,7 @@ def _pick_vector(vectors: Mapping[str, Any], asked: Asked) -> Any:
 
 
 def read_haystack_memory(store: Any, _asked: Asked) -> Found:
-    """Haystack's InMemoryDocumentStore."""
+    """Read Haystack's InMemoryDocumentStore."""
     first = next((doc.embedding for doc in store.storage.values() if doc.embedding is not None), None)
     named = store.embedding_similarity_function
     width = None if first is None else len(first)
@@ -132,23 +137,23 @@ def read_haystack_memory(store: Any, _asked: Asked) -> Found:
 
 
 def read_haystack_chroma(store: Any, asked: Asked) -> Found:
-    """Haystack's ChromaDocumentStore: both what it was told and what an existing collection has, for that keeps its own."""
+    """Read Haystack's ChromaDocumentStore: its settings and its collection, because an existing collection keeps its metric."""
     told = store.to_dict()["init_parameters"]
     named = (told.get("metadata") or {}).get("hnsw:space", told["distance_function"])
     if not ranks_rightly(_metric(named), asked.unit) and store._collection is None:
         return Found(store="haystack-chroma", metric=_metric(named), named=named, width=None)
-    store.count_documents()  # opens the collection, or makes it with this metric
+    store.count_documents()  # opens the collection, or creates it with this metric
     return read_chroma(store._collection, asked, "haystack-chroma")
 
 
 def read_haystack_qdrant(store: Any, _asked: Asked) -> Found:
-    """Haystack's QdrantDocumentStore, by its settings."""
+    """Read the settings of Haystack's QdrantDocumentStore."""
     named = store.similarity
     return Found(store="haystack-qdrant", metric=_metric(named), named=named, width=store.embedding_dim)
 
 
 def read_haystack_pgvector(store: Any, _asked: Asked) -> Found:
-    """Haystack's PgvectorDocumentStore, by its settings; without an index it takes any width."""
+    """Read the settings of Haystack's PgvectorDocumentStore. Without an index it accepts vectors of any width."""
     limit = PGVECTOR_LIMIT if store.vector_type == "halfvec" else HALF_ABOVE
     return Found(
         store="haystack-pgvector",
@@ -160,36 +165,36 @@ def read_haystack_pgvector(store: Any, _asked: Asked) -> Found:
 
 
 def read_haystack_faiss(store: Any, _asked: Asked) -> Found:
-    """Haystack's FAISSDocumentStore: its scores rise with nearness for a "Flat" index only."""
+    """Read Haystack's FAISSDocumentStore. Only with a "Flat" index does a nearer document get a higher score."""
     falls = store.index_string != "Flat"
     return Found(store="haystack-faiss", metric="l2", named="l2", width=store.embedding_dim, scores_fall=falls)
 
 
 def read_llama_memory(store: Any, _asked: Asked) -> Found:
-    """LlamaIndex's SimpleVectorStore."""
+    """Read LlamaIndex's SimpleVectorStore."""
     first = next(iter(store.data.embedding_dict.values()), None)
     width = None if first is None else len(first)
     return Found(store="llama-index-memory", metric="cosine", named="cosine", width=width)
 
 
 def read_llama_faiss(store: Any, asked: Asked) -> Found:
-    """LlamaIndex's FaissVectorStore: the scores are what the index returns."""
+    """Read LlamaIndex's FaissVectorStore. It returns the values of its index as scores."""
     return read_faiss(store.client, asked, "llama-index-faiss")
 
 
 def read_llama_chroma(store: Any, asked: Asked) -> Found:
-    """LlamaIndex's ChromaVectorStore."""
+    """Read LlamaIndex's ChromaVectorStore."""
     return read_chroma(store.client, asked, "llama-index-chroma")
 
 
 def read_llama_qdrant(store: Any, asked: Asked) -> Found:
-    """LlamaIndex's QdrantVectorStore; a collection that it makes itself compares by cosine unless it has a dense_config."""
+    """Read LlamaIndex's QdrantVectorStore. Without a dense_config, the collection that it creates compares by cosine."""
     client, name = store.client, store.collection_name
     if client.collection_exists(name):
         vectors = client.get_collection(name).config.params.vectors
         named_vector = store.dense_vector_name if isinstance(vectors, Mapping) and len(vectors) > 1 else None
-        there = Asked(unit=asked.unit, collection=name, vector_name=named_vector)
-        return read_qdrant(client, there, "llama-index-qdrant")
+        existing = Asked(unit=asked.unit, collection=name, vector_name=named_vector)
+        return read_qdrant(client, existing, "llama-index-qdrant")
     planned = store._dense_config
     named = "cosine" if planned is None else planned.distance.value
     width = None if planned is None else planned.size
@@ -197,7 +202,7 @@ def read_llama_qdrant(store: Any, asked: Asked) -> Found:
 
 
 def read_llama_pgvector(store: Any, _asked: Asked) -> Found:
-    """LlamaIndex's PGVectorStore."""
+    """Read LlamaIndex's PGVectorStore."""
     limit = (PGVECTOR_LIMIT if store.use_halfvec else HALF_ABOVE) if store.hnsw_kwargs else None
     return Found(
         store="llama-index-pgvector", metric="cosine", named="cosine", width=store.embed_dim, width_limit=limit
@@ -221,7 +226,7 @@ READERS: Mapping[tuple[str, str], Reader] = MappingProxyType(
         ("llama_index", "PGVectorStore"): read_llama_pgvector,
     }
 )
-"""(top-level package, class name) of a class or of one that it inherits from -> function that reads it."""
+"""Maps the top-level package and the name of a class to the function that reads it; subclasses are read by the same function."""
 
 
 def find_reader(store: object) -> Reader | None:
@@ -229,7 +234,7 @@ def find_reader(store: object) -> Reader | None:
     Recognise a store without importing its package.
 
     :param store: any object.
-    :returns: who reads it, or None.
+    :returns: the function that reads it, or None if the store is not known.
     """
     keys = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(store).__mro__)
     return next((READERS[key] for key in keys if key in READERS), None)

@@ -1,4 +1,4 @@
-"""check_store: a wrong metric or dimension is an error before anything is written."""
+"""Check a store's metric and dimension before anything is written to it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def check_store(
     vector_name: str | None = None,
 ) -> None:
     """
-    Raise if a store would rank BMRetriever's vectors wrongly or refuse their width. Nothing is written to it.
+    Raise an error if a store would rank BMRetriever's vectors wrongly or refuse their width. Nothing is written to the store.
 
-    Vectors of length 1 are ranked alike by dot product, cosine and Euclidean distance; others by dot product only.
+    Dot product, cosine and Euclidean distance rank vectors of length 1 in the same order. Other vectors need the dot product.
 
     :param store: an index of FAISS, a collection of chromadb, a QdrantClient, or a store of Haystack or LlamaIndex (in memory,
-        FAISS, Chroma, Qdrant, pgvector). Stores on a server are judged by their settings where asking would make a table.
+        FAISS, Chroma, Qdrant, pgvector). Where a request to a server would create a table, only the store's settings are read.
     :param encoder_or_width: the engine or embedding, or the length of its vectors.
-    :param normalized: whether the vectors are scaled to length 1; an encoder that normalizes says so itself.
+    :param normalized: whether the vectors are scaled to length 1. It may be left out for an encoder that normalizes.
     :param collection: for a QdrantClient, the name of the collection.
-    :param vector_name: for a Qdrant collection of several vectors, the name of the one that is meant.
-    :raises TypeError: if the store is none that is known.
+    :param vector_name: for a Qdrant collection with several vectors, the name of the vector to check.
+    :raises TypeError: if this kind of store is not known.
     :raises ValueError: if its dimension or metric is wrong; the message says what to do.
     """
     read = find_reader(store)
@@ -65,7 +65,7 @@ def _check_metric(found: Found, unit: bool) -> None:
         )
     if found.scores_fall and found.store in ("llama-index-faiss", "haystack-faiss"):
         raise ValueError(
-            f"{found.store} hands out {found.named} distances as scores, so that the best hit has the smallest. Make a new "
+            f"{found.store} returns {found.named} distances as scores, so the best hit has the smallest score. Make a new "
             f"store, {_advice(found)}."
         )
 

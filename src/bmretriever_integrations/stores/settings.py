@@ -1,4 +1,4 @@
-"""One frozen record per store, and the constructor settings that follow from it."""
+"""Keep one frozen record for each vector store, and make the store's constructor settings from it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Literal, Protocol
 Metric = Literal["dot", "cosine", "l2", "other"]
 
 HALF_ABOVE = 2000
-"""README of pgvector 0.8, "HNSW", supported types: ``vector`` up to 2,000 dimensions."""
+"""The most dimensions of pgvector's ``vector`` in an index (README of pgvector 0.8, "HNSW", supported types)."""
 PGVECTOR_LIMIT = 4000
-"""The limit of ``halfvec``, 4,000 dimensions; from the same source."""
+"""The most dimensions of pgvector's ``halfvec`` in an index (the same source)."""
 
 
 class HasWidth(Protocol):
@@ -28,21 +28,24 @@ class HasWidth(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """What is known of one vector store."""
+    """The facts about one vector store."""
 
     name: str
+    """The key of the store in :data:`STORES`."""
     call: str
-    """The call that takes the settings."""
+    """The Python call to which the settings are passed."""
     source: str
     """Package and version in which the settings' names and the behaviour were read."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    """The settings, without the dimension."""
     width_key: str | None = None
-    """Setting that takes the dimension; None where the first vector decides it."""
+    """Name of the setting for the dimension; None where the first vector decides it."""
     half: Mapping[str, Any] | None = None
-    """The settings above :data:`HALF_ABOVE` dimensions, instead of the others."""
+    """The settings that replace ``settings`` above :data:`HALF_ABOVE` dimensions; None where there are no others."""
     width_limit: int | None = None
+    """The most dimensions that the store accepts; None if there is no limit."""
     needs_unit_vectors: str | None = None
-    """Why this store ranks only vectors of length 1 rightly; None where it ranks all."""
+    """The reason why this store ranks only vectors of length 1 correctly; None where it ranks all vectors correctly."""
 
 
 _CHROMA_COLLECTION = MappingProxyType({"configuration": {"hnsw": {"space": "ip"}}, "embedding_function": None})
@@ -146,24 +149,24 @@ _ALL = (
 )
 
 STORES: Mapping[str, Store] = MappingProxyType({store.name: store for store in _ALL})
-"""Name -> record of every store that is known here."""
+"""Maps the name of every known store to its record."""
 
 
 def store_settings(store: str, encoder_or_width: HasWidth | int, normalize: bool = False) -> dict[str, Any]:
     """
-    Give the settings with which a store ranks BMRetriever's vectors rightly.
+    Return the settings with which a store ranks BMRetriever's vectors correctly.
 
-    They go into the call that ``STORES[store].call`` spells out, e.g.
-    ``QdrantDocumentStore(**store_settings("haystack-qdrant", encoder))``. Where it says ``settings.values()``, the function
-    takes no names and the order of the dict is the order of its arguments. Stores without a dimension among their settings
-    take it from the first vector.
+    Pass them to the call that ``STORES[store].call`` shows, e.g.
+    ``QdrantDocumentStore(**store_settings("haystack-qdrant", encoder))``. Where the call contains ``settings.values()``, the
+    function has no keyword arguments, and the order of the dict is the order of its arguments. Stores without a dimension among
+    their settings take it from the first vector.
 
     :param store: a key of :data:`STORES`.
     :param encoder_or_width: the engine or embedding, or the length of its vectors.
-    :param normalize: whether the vectors are scaled to length 1; an encoder that normalizes says so itself.
-    :returns: keyword arguments; change and extend them as you like.
-    :raises ValueError: if the name is unknown, the store ranks only unit vectors rightly and these are none, or its index
-        cannot take vectors this long.
+    :param normalize: whether the vectors are scaled to length 1. It may be left out for an encoder that normalizes.
+    :returns: keyword arguments; the caller may change and extend them.
+    :raises ValueError: if the name is unknown, if the store needs vectors of length 1 and these are not, or if its index
+        does not accept vectors of this width.
     """
     if store not in STORES:
         raise ValueError(f"store must be one of {', '.join(STORES)}, got {store!r}")
@@ -180,12 +183,12 @@ def store_settings(store: str, encoder_or_width: HasWidth | int, normalize: bool
 
 def vectors_of(encoder_or_width: HasWidth | int, normalize: bool) -> tuple[int, bool]:
     """
-    Read width and length.
+    Find the width of vectors, and whether they have length 1.
 
-    :param encoder_or_width: an engine or embedding, or the length of its vectors.
-    :param normalize: whether the vectors are scaled to length 1.
-    :returns: (width, whether they are scaled).
-    :raises TypeError: if it is neither.
+    :param encoder_or_width: an engine or embedding, or the width of its vectors.
+    :param normalize: whether the caller says that the vectors are scaled to length 1.
+    :returns: the width, and whether the vectors are scaled to length 1.
+    :raises TypeError: if ``encoder_or_width`` is neither an encoder nor a number.
     :raises ValueError: if the width is not positive.
     """
     width = encoder_or_width if isinstance(encoder_or_width, int) else getattr(encoder_or_width, "width", None)
@@ -198,9 +201,9 @@ def vectors_of(encoder_or_width: HasWidth | int, normalize: bool) -> tuple[int, 
 
 def unit_vectors_message(store: Store) -> str:
     """
-    Say why a store needs unit vectors, and the ways out.
+    Explain why a store needs vectors of length 1, and what the user can do.
 
-    :param store: its record.
+    :param store: the record of the store.
     """
     return (
         f"{store.name} ranks BMRetriever's vectors wrongly ({store.source}): {store.needs_unit_vectors}. Encode with "
@@ -211,11 +214,11 @@ def unit_vectors_message(store: Store) -> str:
 
 def too_wide_message(store: Store, width: int, limit: int) -> str:
     """
-    Say that an index cannot take vectors this long, and the ways out.
+    Explain that an index does not accept vectors of this width, and what the user can do.
 
-    :param store: its record.
-    :param width: of the vectors.
-    :param limit: of the index.
+    :param store: the record of the store.
+    :param width: the width of the vectors.
+    :param limit: the limit of the index.
     """
     return (
         f"{store.name}: pgvector's indexes take {limit:,} dimensions at most, got {width:,}. Encode with "

@@ -71,7 +71,7 @@ def check_format(path: Path) -> None:
     """
     Refuse a name that says no format.
 
-    :param path: of the chart.
+    :param path: the path of the chart.
     :raises ValueError: if it ends in neither .png nor .svg.
     """
     if path.suffix.lower() not in FORMATS:

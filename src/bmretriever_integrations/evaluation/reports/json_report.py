@@ -27,7 +27,7 @@ def means_over_tasks(results: Sequence[Result], tasks: Sequence[AnyTask]) -> dic
     """
     Average over the tasks.
 
-    :param results: of any systems.
+    :param results: results of any systems.
     :param tasks: all that a system must have done; one that lacks a task has no mean.
     :returns: system -> measure -> mean of the tasks' means, for the measures that all tasks have; where the tasks count by
         different measures, :data:`MAIN_MEASURES` -> the mean of those.
@@ -54,7 +54,7 @@ def write_report(
     :param path: the JSON file; replaced if it is there.
     :param tasks: the run's tasks.
     :param results: what is measured so far.
-    :param pending: of an earlier run into the same file, not reached yet; kept until the run ends.
+    :param pending: results of an earlier run into the same file, not reached yet; kept until the run ends.
     """
     report = {
         "report": KIND,

@@ -55,7 +55,7 @@ class VectorChoice:
         Tell what is left of documents' vectors.
 
         :param vectors: *Shape:* (n, width) float32
-        :param ranges: of a sample, for int8.
+        :param ranges: the ranges of a sample, for int8.
         :returns: *Shape:* (n, width) float32
         """
         if self.precision == "float16":

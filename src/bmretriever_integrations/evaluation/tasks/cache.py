@@ -26,7 +26,7 @@ def find_task(task: str, split: str) -> Path:
     Find a task's folder; one of the paper's that the hub has is fetched the first time.
 
     :param task: a folder, which goes first, or a name of :data:`~bmretriever_integrations.evaluation.tasks.catalogue.TASKS`.
-    :param split: of the judgements, where it is fetched.
+    :param split: the split of the judgements, where it is fetched.
     :raises FileNotFoundError: if it is neither, or a named task that must be built first; says how.
     :raises ConnectionError: if the hub cannot be reached.
     """
@@ -53,7 +53,7 @@ def build_task(record: NamedTask, sources: Sequence[str], folder: Path, split: s
     :param record: the task.
     :param sources: its official files; or one hub id or clone of the data set that has it.
     :param folder: where; must not be there yet.
-    :param split: of the judgements, where they come from a hub data set.
+    :param split: the split of the judgements, where they come from a hub data set.
     :raises FileNotFoundError: if a source is missing.
     :raises FileExistsError: if the folder is there.
     :raises ValueError: if a source is malformed, with file and place, or the task is not made from such sources.

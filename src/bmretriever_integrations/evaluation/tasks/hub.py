@@ -28,7 +28,7 @@ def convert(hub: Hub, path: str, writer: TaskWriter, split: str) -> None:
     :param hub: its layout and commit.
     :param path: its hub id, or the folder of a clone.
     :param writer: takes the task.
-    :param split: of the judgements or pairs.
+    :param split: the split of the judgements or pairs.
     :raises ImportError: if ``datasets`` is missing; says how to install it.
     :raises ConnectionError: if it cannot be had; says how to go on without the hub.
     :raises ValueError: if it has another layout.

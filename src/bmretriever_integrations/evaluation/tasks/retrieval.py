@@ -59,7 +59,7 @@ class Task:
         """
         Give one query's candidates, as for a task of this query alone.
 
-        :param row: of the query.
+        :param row: the row of the query.
         """
         if self.candidates is None:
             return None

@@ -28,7 +28,7 @@ def add_answers(rows: Iterable[Any], writer: TaskWriter, name: str) -> None:
 
     :param rows: objects with ``input`` and ``answer_icliniq``.
     :param writer: takes the task.
-    :param name: of their source, for errors.
+    :param name: the name of their source, for errors.
     :raises ValueError: if a row is no such object, with its number from 1.
     """
     for number, row in enumerate(rows, 1):

@@ -1,4 +1,4 @@
-"""BMRetriever's embedders for Haystack."""
+"""Define BMRetriever's embedders for Haystack."""
 
 from haystack_integrations.components.embedders.bmretriever.document_embedder import BMRetrieverDocumentEmbedder
 from haystack_integrations.components.embedders.bmretriever.text_embedder import BMRetrieverTextEmbedder

@@ -1,4 +1,4 @@
-"""Between a component and the shared engine: what one call asks for."""
+"""Connect a component with the shared engine, and apply the options of one call."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from bmretriever_integrations.encoder.vectors import finish
 from bmretriever_integrations.precision import Precision, quantize
 from bmretriever_integrations.settings import EncoderSettings
 
-# Importing transformers takes seconds and makes hundreds of thousands of objects; a full garbage collection then stops every
-# thread for 0.2 s and more. Both are paid here, when the component's module is imported. The next full collection is due after
-# a quarter more objects, so loading a model on a worker thread (some 15,000 objects) does not stall an event loop.
+# Importing transformers takes seconds and creates hundreds of thousands of objects; a full garbage collection then stops every
+# thread for 0.2 s and more. Both happen here, when the component's module is imported. The next full collection comes only when
+# the number of objects has grown by a quarter, so loading a model on a worker thread (some 15,000 objects) does not block an
+# event loop.
 gc.collect()
 
 
 class _BMRetrieverEmbeddingBackendFactory:
-    """Makes backends; tests put their own in its place."""
+    """Makes backends. Tests replace it by their own factory."""
 
     @staticmethod
     def get_embedding_backend(
         settings: EncoderSettings, instruction: str | None = None
     ) -> _BMRetrieverEmbeddingBackend:
         """
-        Load the engine, or join those who already use it.
+        Make a backend. It loads the engine, or shares the engine of components with equal settings.
 
-        :param settings: of the engine.
-        :param instruction: what queries are for; None makes a backend for passages.
-        :raises FileNotFoundError: if the model is nowhere to be found.
+        :param settings: the settings of the engine.
+        :param instruction: the instruction of the queries; None makes a backend for passages.
+        :raises FileNotFoundError: if the model is not found.
         """
         return _BMRetrieverEmbeddingBackend(EngineLease(settings), instruction)
 
 
 class _BMRetrieverEmbeddingBackend:
-    """A share in an engine, for queries or for passages."""
+    """Embeds queries, or passages, with a shared engine."""
 
     def __init__(self, lease: EngineLease, instruction: str | None) -> None:
         self.lease = lease
@@ -60,12 +61,13 @@ class _BMRetrieverEmbeddingBackend:
         Embed texts.
 
         :param data: the texts, without template.
-        :param batch_size: a batch takes no more memory than this many texts of full length; shorter texts fit in more.
-        :param show_progress_bar: show a bar, for this call alone.
-        :param normalize_embeddings: scale to length 1.
+        :param batch_size: a batch has at most as many tokens as this number of texts of full length, so it may hold more short
+            texts.
+        :param show_progress_bar: show a progress bar for this call.
+        :param normalize_embeddings: scale the vectors to length 1.
         :param precision: see :func:`bmretriever_integrations.precision.quantize`.
-        :param quantization_ranges: see there.
-        :param instruction: of queries, instead of the backend's own.
+        :param quantization_ranges: the ``ranges`` of :func:`bmretriever_integrations.precision.quantize`.
+        :param instruction: the instruction of the queries, instead of the backend's own instruction.
         :returns: *Shape:* (n, width), see :func:`~bmretriever_integrations.precision.quantize`.
         """
         engine = self.lease.engine
@@ -75,20 +77,20 @@ class _BMRetrieverEmbeddingBackend:
             vectors = call.encode_passages(data)
         else:
             vectors = call.encode_queries(data, instruction or self.instruction)
-        if call.max_batch_tokens < budget:  # the device's memory ran out: spare the next call the same discovery
+        if call.max_batch_tokens < budget:  # the device had too little memory, so later calls get smaller batches, too
             engine.max_batch_tokens = min(engine.max_batch_tokens, call.max_batch_tokens)
         return quantize(finish(vectors, normalize_embeddings), precision, quantization_ranges)
 
     def close(self) -> None:
-        """Let the engine go; the last one to let go frees it."""
+        """Release the engine. It is freed when the last component releases it."""
         self.lease.release()
 
 
 def as_list(row: NDArray[Any] | list[float]) -> list[float]:
     """
-    Turn a row into what Haystack keeps on a document.
+    Convert a vector to the list that Haystack stores in a document.
 
-    :param row: an array, or a list from a backend that somebody else put in place.
+    :param row: an array, or a list from a backend that replaces this one, e.g. in a test.
     """
     values: list[float] = row.tolist() if isinstance(row, np.ndarray) else row
     return values

@@ -1,4 +1,4 @@
-"""Cold, warm, closed, copied, written down: what both embedders do alike."""
+"""Load, release, copy and serialize an embedder; both embedders share this code. An embedder without a loaded model is cold."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 _RESOURCES = ("embedding_backend", "executor", "async_executor", "_loading", "_choosing")
+"""Attributes that are not copied or pickled."""
 
 
 class Lifecycle(EmbedderSettings):
@@ -36,14 +37,14 @@ class Lifecycle(EmbedderSettings):
         self.embedding_backend = None
         self.executor = None
         self._loading = threading.Lock()
-        self._choosing = threading.Lock()  # never held for long: the event loop waits for it
+        self._choosing = threading.Lock()  # held for a short time only, because the event loop waits for it
 
     def warm_up(self) -> None:
         """
-        Load the model, or join a component of equal settings that has it; does nothing if that is done.
+        Load the model, or share the model of a component with equal settings. If it is already loaded, this does nothing.
 
-        :raises FileNotFoundError: if the model is neither on this machine nor to be had from the hub.
-        :raises ValueError: if a parameter asks for what this engine does not do; nothing is loaded then.
+        :raises FileNotFoundError: if the model is neither on this machine nor on the hub, or the hub cannot be reached.
+        :raises ValueError: if the engine does not support the value of a parameter; nothing is loaded then.
         """
         self._worker()
         with self._loading:
@@ -51,15 +52,15 @@ class Lifecycle(EmbedderSettings):
                 self.embedding_backend = self._open_backend()
 
     async def warm_up_async(self) -> None:
-        """Do as :meth:`warm_up`, on the worker thread: the event loop stays free."""
+        """Do the same as :meth:`warm_up` on the worker thread, so that the event loop is not blocked."""
         await self._on_worker(self.warm_up)
 
     def close(self) -> None:
         """
-        Let the model go; the last component that uses it frees its memory.
+        Release the model. Its memory is freed when the last component that uses it is closed.
 
-        Calls of ``run_async`` that have begun are finished first. An executor that was passed in is left running. A later call
-        warms up again.
+        Calls of ``run_async`` that have started are finished first. An executor that the user passed is not shut down. A later
+        call loads the model again.
         """
         with self._choosing:
             executor, self.executor = self.executor, None
@@ -71,7 +72,7 @@ class Lifecycle(EmbedderSettings):
             backend.close()
 
     async def close_async(self) -> None:
-        """Do as :meth:`close`; the event loop stays free."""
+        """Do the same as :meth:`close`, without blocking the event loop."""
         await asyncio.to_thread(self.close)
 
     def _warm_backend(self) -> _BMRetrieverEmbeddingBackend:
@@ -108,14 +109,16 @@ class Lifecycle(EmbedderSettings):
         """
         Serialize the component.
 
-        :returns: type and init parameters; without model, secrets and executor.
-        :raises ValueError: if the token is a plain string: ``Secret.from_env_var`` can be written down.
+        :returns: type and init parameters, without the loaded model, the token's value and the executor.
+        :raises ValueError: if the token is a plain string. A token of ``Secret.from_env_var`` can be serialized.
         """
         names = [
             name for name in inspect.signature(type(self).__init__).parameters if name not in ("self", "async_executor")
         ]
         parameters = {name: copy.deepcopy(getattr(self, name)) for name in names}
-        parameters["device"] = self.chosen_device  # None stays None: a file made beside a GPU loads on a laptop
+        parameters["device"] = (
+            self.chosen_device
+        )  # None stays None, so that a file from a machine with a GPU loads on others
         if self.model_kwargs:
             parameters["model_kwargs"] = {key: str(value) for key, value in self.model_kwargs.items()}
         return default_to_dict(self, **parameters)
@@ -123,10 +126,10 @@ class Lifecycle(EmbedderSettings):
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """
-        Make the component that :meth:`to_dict` wrote down.
+        Create a component from the result of :meth:`to_dict`.
 
-        :param data: what :meth:`to_dict` returned; it is not changed.
-        :returns: the component, cold.
+        :param data: the result of :meth:`to_dict`; it is not changed.
+        :returns: the component, without a loaded model.
         """
         data = copy.deepcopy(data)
         if data.get("init_parameters", {}).get("model_kwargs"):
@@ -146,10 +149,10 @@ class Lifecycle(EmbedderSettings):
         self._start_cold()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        twin.__setstate__(copy.deepcopy(self._cold_state(), memo))
-        return twin
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__setstate__(copy.deepcopy(self._cold_state(), memo))
+        return copied
 
     def _cold_state(self) -> dict[str, Any]:
         kept = {name: value for name, value in vars(self).items() if name not in _RESOURCES}

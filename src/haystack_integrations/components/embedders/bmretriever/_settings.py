@@ -1,4 +1,4 @@
-"""What the two embedders are told: checked once, the same for both, fixed afterwards."""
+"""Hold and check the parameters of the two embedders. They cannot change after the constructor."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 DEFAULT_TOKEN = Secret.from_env_var(["HF_API_TOKEN", "HF_TOKEN"], strict=False)
 DTYPE_KEYS = ("dtype", "torch_dtype")
 MODEL_KEYS = (*DTYPE_KEYS, "quantization")
+"""Keys that ``model_kwargs`` accepts."""
 TOKENIZER_KEYS = ("model_max_length",)
+"""Keys that ``tokenizer_kwargs`` accepts."""
 ADVICE = {
     "model_kwargs": "The engine chooses the attention and the device's layout itself.",
-    "tokenizer_kwargs": "EOS, BOS, padding and cutting are the engine's, whatever the tokenizer's own flags say.",
-    "config_kwargs": "The checkpoint's config is used as it is.",
-    "encode_kwargs": "What can be chosen has a parameter of its own, e.g. batch_size, truncate_dim or max_length.",
+    "tokenizer_kwargs": "The engine handles EOS, BOS, padding and cutting itself, whatever the tokenizer's flags are.",
+    "config_kwargs": "The checkpoint's config is used unchanged.",
+    "encode_kwargs": "Every option has its own parameter, e.g. batch_size, truncate_dim or max_length.",
 }
+"""Maps each parameter of keyword arguments to the advice in its error message."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EmbedderSettings:
-    """The parameters that both embedders have. Defaults are in their signatures, meanings in their docstrings."""
+    """The parameters that both embedders have. The embedders' constructors define the defaults and explain the parameters."""
 
     model: str
     device: ComponentDevice | None
@@ -52,7 +55,7 @@ class EmbedderSettings:
     max_length: int
     async_executor: ThreadPoolExecutor | None
     chosen_device: ComponentDevice | None = field(default=None, init=False)
-    """What was asked for; ``device`` is what that means on this machine."""
+    """The device that the user gave, or None; ``device`` is the device that is used on this machine."""
 
     def __post_init__(self) -> None:
         if isinstance(self.model, Path):
@@ -73,12 +76,13 @@ class EmbedderSettings:
 
     def engine_settings(self) -> EncoderSettings:
         """
-        Tell which engine is meant. The token's secret is read here, at warm-up, and nowhere else.
+        Make the settings of the engine. The token's value is read only here, at warm-up.
 
-        Normalising, precision, progress bar and batch size are not the engine's: components that differ in them share one.
+        Normalisation, precision, progress bar and batch size are no settings of the engine, so components that differ only in
+        them share an engine.
 
-        :raises ValueError: if a parameter asks for what this engine does not do. Haystack's constructors keep such parameters,
-            so that pipelines written for other embedders can be read and looked at; here nothing runs with them.
+        :raises ValueError: if the engine does not support the value of a parameter. The constructor accepts such values, so that
+            pipelines for other embedders can be loaded and inspected, but they cannot be run.
         """
         if self.trust_remote_code:
             raise ValueError("trust_remote_code must be False: the engine runs no code from a checkpoint")
@@ -148,11 +152,11 @@ class DocumentSettings(EmbedderSettings):
 
 def check_string(name: str, value: Any) -> None:
     """
-    Refuse what is no string.
+    Check that a value is a string.
 
-    :param name: what to call it in the message.
-    :param value: what was given.
-    :raises TypeError: if it is no str.
+    :param name: the name of the parameter, for the message.
+    :param value: the value.
+    :raises TypeError: if it is not a str.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, got {type(value).__name__}")

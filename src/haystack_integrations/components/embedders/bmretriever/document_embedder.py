@@ -1,4 +1,4 @@
-"""Documents -> documents with vectors, as a Haystack component."""
+"""Define the Haystack component that embeds documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
     """
     Embeds documents with BMRetriever, a biomedical retrieval model.
 
-    Scores are dot products: use a document store's ``dot_product`` or inner product.
+    Scores are dot products, so the document store must compare by ``dot_product`` or inner product.
 
     Usage example:
 
@@ -68,32 +68,34 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
         Create the component; nothing is loaded before :meth:`warm_up` or the first run.
 
         :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "mini"), or the folder of a checkpoint.
-        :param device: where to compute; None takes the best of the machine that runs it, at warm-up.
-        :param token: for the hub; read at warm-up.
-        :param prefix: put before the document's text.
-        :param suffix: put after the document's text.
-        :param batch_size: a batch takes no more memory than this many texts of ``max_length`` tokens; short ones share it.
-        :param progress_bar: show a bar.
-        :param normalize_embeddings: scale vectors to length 1. The model's authors do not.
-        :param meta_fields_to_embed: put these meta fields before the content, e.g. ["title"].
-        :param embedding_separator: between meta fields and content. The authors join title and text by one space.
-        :param trust_remote_code: must be False: checkpoints run no code here.
-        :param local_files_only: never ask the hub.
+        :param device: the device; None takes the fastest device of the machine, which is chosen at warm-up.
+        :param token: access token for the hub; it is read at warm-up.
+        :param prefix: a text that is put before the document's text.
+        :param suffix: a text that is put after the document's text.
+        :param batch_size: a batch has at most as many tokens as this number of texts of ``max_length`` tokens, so it may hold
+            more short texts.
+        :param progress_bar: show a progress bar.
+        :param normalize_embeddings: scale vectors to length 1. The model's authors do not normalise.
+        :param meta_fields_to_embed: the meta fields that are put before the content, e.g. ["title"].
+        :param embedding_separator: the text between meta fields and content. The authors join title and text by one space.
+        :param trust_remote_code: must be False, because no code from a checkpoint is run.
+        :param local_files_only: do not connect to the hub.
         :param truncate_dim: keep this many leading dimensions.
-        :param model_kwargs: ``dtype`` or ``torch_dtype``: "auto" (the default), "float32", "bfloat16" or "float16", or a
-            ``torch.dtype``; ``quantization``: "int8" or "fp8".
-        :param tokenizer_kwargs: ``model_max_length``: another way to write ``max_length``.
-        :param config_kwargs: takes no keys.
-        :param precision: "float32", "int8", "uint8", "binary" or "ubinary".
-        :param encode_kwargs: takes no keys.
+        :param model_kwargs: may contain ``dtype`` or ``torch_dtype``: "auto" (the default), "float32", "bfloat16" or "float16",
+            or a ``torch.dtype``; and ``quantization``: "int8" or "fp8".
+        :param tokenizer_kwargs: may contain ``model_max_length``, which means the same as ``max_length``.
+        :param config_kwargs: must have no keys.
+        :param precision: the number type of the returned vectors: "float32", "int8", "uint8", "binary" or "ubinary".
+        :param encode_kwargs: must have no keys.
         :param backend: must be "torch".
         :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
-        :param quantization_ranges: for int8 and uint8, from a sample of the model's vectors: smallest values, largest values.
+        :param quantization_ranges: the smallest and the largest values of a sample of the model's vectors, for int8 and uint8.
             *Shape:* (2, width)
         :param max_length: tokens of a text, special tokens included; longer texts are cut.
-        :param async_executor: runs ``run_async`` and ``warm_up_async``; None makes one of a single thread at warm-up.
+        :param async_executor: the executor for ``run_async`` and ``warm_up_async``; None creates one with a single thread at
+            warm-up.
         :raises ValueError: if a value is not allowed.
-        :raises TypeError: if a value is of the wrong kind.
+        :raises TypeError: if a value has the wrong type.
         """
         DocumentSettings.__init__(self, **{name: value for name, value in locals().items() if name != "self"})
         self._start_cold()
@@ -107,8 +109,8 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
         Embed documents.
 
         :param documents: the documents; they are not changed.
-        :returns: a dictionary with the key ``documents``: copies with their embedding, in the same order.
-        :raises TypeError: if it is no list of Documents.
+        :returns: a dictionary with the key ``documents``: copies with their embeddings, in the same order.
+        :raises TypeError: if ``documents`` is not a list of Documents.
         """
         _check_run(documents)
         if not documents:
@@ -120,11 +122,11 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
     @component.output_types(documents=list[Document])
     async def run_async(self, documents: list[Document]) -> dict[str, list[Document]]:
         """
-        Embed documents on the worker thread; the event loop stays free.
+        Embed documents on the worker thread, so that the event loop is not blocked.
 
         :param documents: the documents; they are not changed.
-        :returns: a dictionary with the key ``documents``: copies with their embedding, in the same order.
-        :raises TypeError: if it is no list of Documents.
+        :returns: a dictionary with the key ``documents``: copies with their embeddings, in the same order.
+        :raises TypeError: if ``documents`` is not a list of Documents.
         """
         _check_run(documents)
         if not documents:

@@ -1,4 +1,4 @@
-"""Query -> vector, as a Haystack component."""
+"""Define the Haystack component that embeds queries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BMRetrieverTextEmbedder(Lifecycle, TextSettings):
     """
     Embeds a query with BMRetriever, a biomedical retrieval model.
 
-    Scores are dot products: use a document store's ``dot_product`` or inner product.
+    Scores are dot products, so the document store must compare by ``dot_product`` or inner product.
 
     Usage example:
 
@@ -66,32 +66,33 @@ class BMRetrieverTextEmbedder(Lifecycle, TextSettings):
         Create the component; nothing is loaded before :meth:`warm_up` or the first run.
 
         :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "mini"), or the folder of a checkpoint.
-        :param device: where to compute; None takes the best of the machine that runs it, at warm-up.
-        :param token: for the hub; read at warm-up.
-        :param prefix: put before the query, after the instruction.
-        :param suffix: put after the query.
-        :param batch_size: a batch takes no more memory than this many texts of ``max_length`` tokens.
-        :param progress_bar: show a bar.
-        :param normalize_embeddings: scale vectors to length 1. The model's authors do not.
-        :param trust_remote_code: must be False: checkpoints run no code here.
-        :param local_files_only: never ask the hub.
+        :param device: the device; None takes the fastest device of the machine, which is chosen at warm-up.
+        :param token: access token for the hub; it is read at warm-up.
+        :param prefix: a text that is put before the query, after the instruction.
+        :param suffix: a text that is put after the query.
+        :param batch_size: a batch has at most as many tokens as this number of texts of ``max_length`` tokens.
+        :param progress_bar: show a progress bar.
+        :param normalize_embeddings: scale vectors to length 1. The model's authors do not normalise.
+        :param trust_remote_code: must be False, because no code from a checkpoint is run.
+        :param local_files_only: do not connect to the hub.
         :param truncate_dim: keep this many leading dimensions.
-        :param model_kwargs: ``dtype`` or ``torch_dtype``: "auto" (the default), "float32", "bfloat16" or "float16", or a
-            ``torch.dtype``; ``quantization``: "int8" or "fp8".
-        :param tokenizer_kwargs: ``model_max_length``: another way to write ``max_length``.
-        :param config_kwargs: takes no keys.
-        :param precision: "float32", "int8", "uint8", "binary" or "ubinary".
-        :param encode_kwargs: takes no keys.
+        :param model_kwargs: may contain ``dtype`` or ``torch_dtype``: "auto" (the default), "float32", "bfloat16" or "float16",
+            or a ``torch.dtype``; and ``quantization``: "int8" or "fp8".
+        :param tokenizer_kwargs: may contain ``model_max_length``, which means the same as ``max_length``.
+        :param config_kwargs: must have no keys.
+        :param precision: the number type of the returned vector: "float32", "int8", "uint8", "binary" or "ubinary".
+        :param encode_kwargs: must have no keys.
         :param backend: must be "torch".
         :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
-        :param quantization_ranges: for int8 and uint8, from a sample of the model's vectors: smallest values, largest values.
+        :param quantization_ranges: the smallest and the largest values of a sample of the model's vectors, for int8 and uint8.
             *Shape:* (2, width)
-        :param instruction: what queries are for: a task key (``bmretriever_integrations.TASK_INSTRUCTIONS``) or a sentence;
+        :param instruction: the task of the queries: a task key (``bmretriever_integrations.TASK_INSTRUCTIONS``) or a sentence;
             None takes the authors' instruction for biomedical questions.
         :param max_length: tokens of a text, special tokens included; longer texts are cut.
-        :param async_executor: runs ``run_async`` and ``warm_up_async``; None makes one of a single thread at warm-up.
+        :param async_executor: the executor for ``run_async`` and ``warm_up_async``; None creates one with a single thread at
+            warm-up.
         :raises ValueError: if a value is not allowed.
-        :raises TypeError: if a value is of the wrong kind.
+        :raises TypeError: if a value has the wrong type.
         """
         TextSettings.__init__(self, **{name: value for name, value in locals().items() if name != "self"})
         self._start_cold()
@@ -107,9 +108,9 @@ class BMRetrieverTextEmbedder(Lifecycle, TextSettings):
         Embed a query.
 
         :param text: the query.
-        :param instruction: what it is for, instead of the component's own instruction.
+        :param instruction: a task key or a sentence that replaces the component's own instruction for this query.
         :returns: a dictionary with the key ``embedding``, a list of numbers.
-        :raises TypeError: if ``text`` is no string.
+        :raises TypeError: if ``text`` is not a string.
         :raises ValueError: if the instruction is empty or a mistyped key.
         """
         chosen = _check_run(text, instruction)
@@ -119,12 +120,12 @@ class BMRetrieverTextEmbedder(Lifecycle, TextSettings):
     @component.output_types(embedding=list[float])
     async def run_async(self, text: str, instruction: str | None = None) -> dict[str, Any]:
         """
-        Embed a query on the worker thread; the event loop stays free.
+        Embed a query on the worker thread, so that the event loop is not blocked.
 
         :param text: the query.
-        :param instruction: what it is for, instead of the component's own instruction.
+        :param instruction: a task key or a sentence that replaces the component's own instruction for this query.
         :returns: a dictionary with the key ``embedding``, a list of numbers.
-        :raises TypeError: if ``text`` is no string.
+        :raises TypeError: if ``text`` is not a string.
         :raises ValueError: if the instruction is empty or a mistyped key.
         """
         _check_run(text, instruction)
