@@ -164,10 +164,9 @@ class BMRetrieverEncoder:
 
     def _encode(self, prompts: list[str], template: str, noun: str, out: Vectors | None) -> Vectors:
         """
-        Embed prompts, in windows of up to some thousand prompts.
+        Embed prompts window by window.
 
-        Three windows are in work at the same time: while the device computes one, the next is tokenized, and the vectors of the
-        previous one are copied from the device and written.
+        While the device computes a window, the next one is tokenized and the previous one's vectors are copied and written.
         """
         self.runner.check_open()
         output = Output(prompts, self.width, self.normalize, out)
@@ -178,7 +177,9 @@ class BMRetrieverEncoder:
                 shared = window.shared if self.runner.reuses_prefix else 0
                 batches = Batches(window.ids, shared, self.max_batch_tokens, self.runner.pads)
                 states = self.runner.run(batches, bar.update)
-                self.max_batch_tokens = batches.max_tokens  # smaller than before if the device had too little memory
+                self.max_batch_tokens = min(
+                    self.max_batch_tokens, batches.max_tokens
+                )  # less where memory was too small
                 started = np.array(batches.order) + window.first, Arriving(states, self.width)
                 if before is not None:  # its vectors are copied while the device computes the batches just started
                     output.write(before[0], before[1].array())
@@ -196,12 +197,9 @@ class BMRetrieverEncoder:
         The instruction's keys and values are computed. On CUDA, graphs for single queries are recorded, except with "mini" or
         ``forward="plain"``. Vectors stay the same within the tolerance of their number type.
 
-        :param instruction: the instruction of later queries, as in :meth:`encode_queries`. For several instructions, call the
-            method once for each.
-        :param compile_layers: let PyTorch compile the layers. This needs a C++ compiler, or Triton on CUDA, and takes half a
-            minute or more.
-        :param spans: the numbers of tokens, without the instruction, for which graphs are recorded, at least 2 each; None takes
-            :data:`~bmretriever_integrations.encoder.warm_up.SPANS`.
+        :param instruction: the instruction of later queries, as in :meth:`encode_queries`; call once for each instruction.
+        :param compile_layers: let PyTorch compile the layers: needs a C++ compiler, or Triton on CUDA, and half a minute or more.
+        :param spans: tokens of queries, without the instruction, for which graphs are recorded, at least 2; None: ``SPANS``.
         :returns: the steps and their seconds; ``print`` shows them.
         :raises ValueError: if a span is less than 2 or more than ``max_length`` allows.
         """
