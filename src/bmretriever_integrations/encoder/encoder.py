@@ -63,9 +63,8 @@ class BMRetrieverEncoder:
         :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
         :param device: e.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.
         :param dtype: "auto" (bfloat16 where the device computes with it, else float32), "float32", "bfloat16", "float16".
-        :param quantization: the number type of the linear layers: None for ``dtype``, "int8" (on the CPU and on CUDA) or "fp8"
-            (on CUDA of compute capability 8.9 or more, with torchao). 8 bits save time and memory and cost a little accuracy;
-            docs/precision.md has measurements.
+        :param quantization: the number type of the linear layers: None for ``dtype``, "int8" (CPU and CUDA) or "fp8" (CUDA of
+            compute capability 8.9 or more, with torchao). docs/precision.md says what 8 bits save and what they cost.
         :param max_length: tokens of a sequence, BOS and EOS included; longer texts are cut (paper and eval.py: 512).
         :param instruction: the task of the queries: a task key (:data:`TASK_INSTRUCTIONS`) or a sentence; None takes the
             authors' instruction for biomedical questions. :meth:`encode_queries` may override it.
@@ -163,11 +162,7 @@ class BMRetrieverEncoder:
         return self._encode(prompts, PASSAGE_PREFIX, "passages", out)
 
     def _encode(self, prompts: list[str], template: str, noun: str, out: Vectors | None) -> Vectors:
-        """
-        Embed prompts window by window.
-
-        While the device computes a window, the next one is tokenized and the previous one's vectors are copied and written.
-        """
+        """While the device computes a window, the next one is tokenized and the previous one's vectors are fetched."""
         self.runner.check_open()
         output = Output(prompts, self.width, self.normalize, out)
         before: tuple[NDArray[np.int64], Arriving] | None = None
@@ -192,10 +187,10 @@ class BMRetrieverEncoder:
         self, instruction: str | None = None, *, compile_layers: bool = False, spans: Sequence[int] | None = None
     ) -> WarmUp:
         """
-        Do the work now that the first query would otherwise wait for.
+        Do the work now that the first query would otherwise wait for: compute the instruction's keys and values.
 
-        The instruction's keys and values are computed. On CUDA, graphs for single queries are recorded, except with "mini" or
-        ``forward="plain"``. Vectors stay the same within the tolerance of their number type.
+        On CUDA, graphs for single queries are recorded, except with "mini" or ``forward="plain"``. Vectors stay the same within
+        the tolerance of their number type.
 
         :param instruction: the instruction of later queries, as in :meth:`encode_queries`; call once for each instruction.
         :param compile_layers: let PyTorch compile the layers: needs a C++ compiler, or Triton on CUDA, and half a minute or more.
