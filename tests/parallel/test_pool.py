@@ -112,7 +112,7 @@ def test_an_error_inside_a_worker_reaches_the_caller_and_the_pool_lives_on(pool)
     with pytest.raises(FloatingPointError, match="NaN or infinity") as caught:
         pool.encode_passages([*TEXTS, "bell \x07"])
     assert any("Raised in the worker on cpu" in note for note in caught.value.__notes__)
-    (names,) = (note for note in caught.value.__notes__ if "which in this call are rows" in note)
+    (names,) = (note for note in caught.value.__notes__ if "in this call, these texts are the rows" in note)
     assert f" {len(TEXTS)}" in names
     assert np.isfinite(pool.encode_passages(TEXTS[:9])).all()
 
