@@ -89,7 +89,7 @@ def test_what_cannot_be_is_refused_at_once(kind, wrong, message):
         ({"trust_remote_code": True}, "trust_remote_code must be False"),
         ({"backend": "onnx"}, "backend must be 'torch', got 'onnx'"),
         ({"model_kwargs": {"attn_implementation": "sdpa"}}, "holds 'attn_implementation', but it takes 'dtype'"),
-        ({"tokenizer_kwargs": {"add_eos_token": True}}, "it takes 'model_max_length'. EOS, BOS"),
+        ({"tokenizer_kwargs": {"add_eos_token": True}}, "it takes 'model_max_length'. The engine handles EOS, BOS"),
         ({"config_kwargs": {"hidden_size": 3}}, "config_kwargs holds 'hidden_size', but it takes no keys"),
         ({"encode_kwargs": {"batch_size": 3}}, "encode_kwargs holds 'batch_size', but it takes no keys"),
         ({"precision": "int4"}, "precision must be one of"),
