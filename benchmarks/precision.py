@@ -183,11 +183,10 @@ def weight_costs(task: Task, gguf: Path | None) -> list[dict[str, Any]]:
     from transformers import AutoModel, AutoTokenizer
 
     from bmretriever_integrations.checkpoints.loading import load
-    from bmretriever_integrations.settings import EncoderSettings
 
     prompts = [query_prompt(DEFAULT_INSTRUCTION, text) for text in islice(task.queries.values(), 15)]
     prompts += [passage_prompt(record.text, record.title) for record in islice(task.passages(), 15)]
-    mini = load(EncoderSettings(model="mini"), torch.float32)
+    mini = load("mini", torch.float32)
     rows = [[*mini.tokenizer(text)["input_ids"][:127], mini.tokenizer.eos_token_id] for text in prompts]
     costs = [weight_cost("mini, trained", mini.network, rows)]
     random = [torch.randint(0, 50254, (length,)).tolist() for length in (12, 35, 70, 128) * 10]
