@@ -40,14 +40,11 @@ def run(code):
 
 
 def test_import_is_light_and_reaches_no_framework():
-    heavy = (*FRAMEWORKS, "torch", "transformers", "numpy")
     code = (
-        "import sys, time; start = time.perf_counter(); import bmretriever_integrations; "
-        f"print(time.perf_counter() - start, [name for name in {heavy} if name in sys.modules])"
-    )
-    seconds, found = run(code).split(" ", 1)
-    assert float(seconds) < 0.3
-    assert found == "[]"
+        "import sys; before = set(sys.modules); import bmretriever_integrations; new = set(sys.modules) - before; "
+        "print(sorted(name for name in new if name.partition('.')[0] not in sys.stdlib_module_names))"
+    )  # nothing else is imported, so it is quick on any machine
+    assert run(code) == "['bmretriever_integrations', 'bmretriever_integrations.versions']"
 
 
 @pytest.mark.parametrize(

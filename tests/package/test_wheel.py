@@ -90,8 +90,8 @@ def test_wheel_in_a_fresh_environment(wheel, pytestconfig, tmp_path):
     ]
     run(*install, "torch==2.13.0", cwd=tmp_path)
     run(*install, str(wheel), cwd=tmp_path)
-    light = "import sys, time; s = time.perf_counter(); import bmretriever_integrations as b; print(time.perf_counter() - s)"
-    assert float(run(python, "-c", light, cwd=tmp_path)) < 0.3
+    light = "import sys, bmretriever_integrations; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    assert run(python, "-c", light, cwd=tmp_path) == "False False"
     assert "mini" in run(str(tmp_path / "fresh" / "bin" / "bmretriever"), "models", cwd=tmp_path)
     run(*install, f"{wheel}[haystack,llama-index]", cwd=tmp_path)
     assert run(python, "-c", HAYSTACK, cwd=tmp_path) == "Metformin lowers blood glucose."
