@@ -1,4 +1,4 @@
-"""BEIR-format tasks, BM25 beside the models, metrics, and the report: table, JSON, chart."""
+"""Measure BM25 and models on tasks in BEIR's format, and report the results as a table, as JSON and as a chart."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A BMRetriever model for ``mteb.evaluate``: the authors' templates, their EOS and cut, and the dot product.
+"""Adapt an engine to ``mteb.evaluate``, with the authors' templates, EOS and maximal length, and with the dot product.
 
-mteb's own wrapper of the four released models ranks by cosine, sets no 512-token cut, and loses the BOS of the 2B and 7B
-under transformers 5; this one hands mteb the vectors of :class:`~bmretriever_integrations.BMRetrieverEncoder`.
+mteb's own wrapper of the four released models ranks by cosine, does not cut texts to 512 tokens, and loses the BOS of the 2B and
+7B under transformers 5. This adapter gives mteb the vectors of :class:`~bmretriever_integrations.BMRetrieverEncoder`.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ TASK_KEYS: Mapping[str, str] = {
     "NQ": "nq",
     "QuoraRetrieval": "quora",
 }
-"""mteb's name of a task -> our key of its instruction."""
+"""Maps mteb's name of a task to this package's key of its instruction."""
 
 
 class MtebEncoder(AbsEncoder):
     """
-    An engine as mteb calls it.
+    An engine with mteb's interface.
 
-    Queries, and sentences of tasks without queries and documents, get an instruction; documents get the passage template.
-    The instruction is ours where :data:`TASK_KEYS` has the task, else the one in mteb's metadata, else the engine's own.
+    Documents get the passage template. Queries get an instruction, and so do sentences of tasks without queries and documents.
+    For a task in :data:`TASK_KEYS` it is this package's instruction; for others, the one in mteb's metadata; else the engine's.
     """
 
     def __init__(self, encoder: BMRetrieverEncoder, name: str | None = None) -> None:
         """
         :param encoder: the engine; the caller closes it.
-        :param name: organisation/model under which mteb files the results; None takes the hub id of a released checkpoint,
-            and ``bmretriever/...`` with the engine's model otherwise.
+        :param name: the name, organisation/model, under which mteb stores the results. None takes the hub id of a released
+            checkpoint, and ``bmretriever/`` followed by the model's name for others.
         """
         self._encoder = encoder
         self.mteb_model_meta = _meta(encoder, name)
@@ -67,9 +67,9 @@ class MtebEncoder(AbsEncoder):
         **kwargs: Any,  # noqa: ARG002  mteb's batch_size and bar: the engine forms its batches by tokens and has its own bar
     ) -> Vectors:
         """
-        Embed texts; mteb calls this.
+        Embed texts. mteb calls this method.
 
-        :param inputs: batches with ``text``: a list of queries, sentences, or documents with their titles joined.
+        :param inputs: batches; each has in ``text`` a list of queries, of sentences, or of documents with their titles.
         :param task_metadata: the metadata of mteb's task.
         :param hf_split: not used.
         :param hf_subset: not used.
@@ -85,7 +85,7 @@ class MtebEncoder(AbsEncoder):
 
     def instruction(self, task_metadata: Any) -> str:
         """
-        Choose the sentence for a task's queries.
+        Choose the instruction for a task's queries.
 
         :param task_metadata: the metadata of mteb's task.
         """
@@ -107,7 +107,7 @@ def _meta(encoder: BMRetrieverEncoder, name: str | None) -> ModelMeta:
     return ModelMeta.create_empty(
         {
             "name": name,
-            # with no commit, the weights' fingerprint: mteb's cache must not mix two trainings of one name
+            # without a commit, the weights' fingerprint, so that mteb's cache does not mix two trainings with one name
             "revision": encoder.revision or identity["files_sha256"],
             "languages": ["eng-Latn"],
             "embed_dim": encoder.width,
@@ -117,7 +117,7 @@ def _meta(encoder: BMRetrieverEncoder, name: str | None) -> ModelMeta:
             "use_instructions": True,
             "framework": ["PyTorch", "Transformers"],
             "model_type": ["dense"],
-            # named in mteb's own records of the released models; a local model's are not known
+            # mteb's own records of the released models name these data sets; those of other models are not known
             "training_datasets": {"FEVER", "MSMARCO", "NQ"} if checkpoint is not None and checkpoint.hub_id else None,
         }
     )

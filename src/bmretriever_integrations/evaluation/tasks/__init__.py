@@ -1,1 +1,1 @@
-"""What is asked: data sets, where they come from and how they are read."""
+"""Find, build and read the evaluation tasks: data sets with documents, queries and judgements."""

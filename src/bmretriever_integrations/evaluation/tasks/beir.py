@@ -1,4 +1,4 @@
-"""The JSON lines of a BEIR folder -> records, strictly: where an index may leave a bad record out, a score may not."""
+"""Read the JSON lines of a BEIR folder strictly: an index may leave a bad record out, but a score must not."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def read_records(path: Path) -> Iterator[Record]:
     """
     Stream the records of a .jsonl or .jsonl.gz file.
 
-    :param path: one JSON object a line: ``_id`` and ``text``, and for documents perhaps ``title``. Blank lines are skipped.
-    :raises ValueError: at the first line that is no such object, with file and line; if the compressed file is damaged.
+    :param path: the file. Each line is a JSON object with ``_id`` and ``text``, and perhaps ``title``. Blank lines are skipped.
+    :raises ValueError: at the first line that is not such an object, with file and line; or if the compressed file is damaged.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Name or folder of a task -> its folder; a named task is fetched or looked up in the cache."""
+"""Find the folder of a task by its name or path. A named task is in the cache or is fetched into it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from bmretriever_integrations.evaluation.tasks.named_task import NamedTask
 from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 CACHE_VARIABLE = "BMRETRIEVER_TASKS"
+"""Environment variable that names the folder of the cache."""
 
 
 def cache_folder() -> Path:
-    """Where named tasks are kept: the folder that ``BMRETRIEVER_TASKS`` names, or ``~/.cache/bmretriever/tasks``."""
+    """Return the folder of the cache: the one that ``BMRETRIEVER_TASKS`` names, or ``~/.cache/bmretriever/tasks``."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get(CACHE_VARIABLE) or f"{base}/bmretriever/tasks").expanduser()
 
 
 def find_task(task: str, split: str) -> Path:
     """
-    Find a task's folder; one of the paper's that the hub has is fetched the first time.
+    Find a task's folder. A named task that is on the hub is fetched the first time.
 
-    :param task: a folder, which goes first, or a name of :data:`~bmretriever_integrations.evaluation.tasks.catalogue.TASKS`.
-    :param split: the split of the judgements, where it is fetched.
-    :raises FileNotFoundError: if it is neither, or a named task that must be built first; says how.
+    :param task: a folder, or a name in :data:`~bmretriever_integrations.evaluation.tasks.catalogue.TASKS`. If both exist, the
+        folder is taken.
+    :param split: the split of the judgements, for a task that is fetched.
+    :raises FileNotFoundError: if there is no such folder or name, or if the task must be built first; the message says how.
     :raises ConnectionError: if the hub cannot be reached.
     """
     if Path(task).expanduser().is_dir():
@@ -48,15 +50,15 @@ def find_task(task: str, split: str) -> Path:
 
 def build_task(record: NamedTask, sources: Sequence[str], folder: Path, split: str = "test") -> None:
     """
-    Make a named task's folder.
+    Build a named task's folder.
 
     :param record: the task.
-    :param sources: its official files; or one hub id or clone of the data set that has it.
-    :param folder: where; must not be there yet.
-    :param split: the split of the judgements, where they come from a hub data set.
+    :param sources: the task's official files; or one element, the hub id of its data set or the folder of a clone.
+    :param folder: the folder to write; it must not exist.
+    :param split: the split of the judgements, if they come from a data set of the hub.
     :raises FileNotFoundError: if a source is missing.
-    :raises FileExistsError: if the folder is there.
-    :raises ValueError: if a source is malformed, with file and place, or the task is not made from such sources.
+    :raises FileExistsError: if the folder exists.
+    :raises ValueError: if a source is malformed (with file and place), or if the task is not built from such sources.
     """
     hub = record.hub
     with TaskWriter(folder, list(sources), split) as writer:
@@ -74,7 +76,7 @@ def build_task(record: NamedTask, sources: Sequence[str], folder: Path, split: s
 
 
 def _how_to_build(record: NamedTask) -> str:
-    assert record.files is not None  # a record has one source at least
+    assert record.files is not None  # a record has at least one source
     return (
         f"{record.title} is not on the hub. Fetch {record.files.what} from {record.files.address} "
         f"and run: bmretriever build {record.files.example}"

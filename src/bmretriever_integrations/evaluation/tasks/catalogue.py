@@ -1,4 +1,4 @@
-"""The paper's 5 tasks and 11 data sets: frozen records with the source of every number; what was not published is marked."""
+"""List the paper's 5 tasks and 11 data sets, with the source of every number. Notes say what was not published."""
 
 from __future__ import annotations
 
@@ -210,4 +210,4 @@ _RECORDS = (
 )
 
 TASKS: Mapping[str, NamedTask] = {record.name: record for record in _RECORDS}
-"""Name -> record, in the paper's order."""
+"""Maps the name of each task to its record, in the paper's order."""

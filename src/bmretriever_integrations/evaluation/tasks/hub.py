@@ -1,4 +1,4 @@
-"""A data set on the Hugging Face hub -> a task folder, through ``datasets``; a local clone of it works alike."""
+"""Convert a data set of the Hugging Face hub, or a local clone of it, to a task folder, with the package ``datasets``."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SCIREPEVAL_JUDGEMENTS = "_test"
-"""SciRepEval keeps the judgements of allenai/scirepeval in a second data set, allenai/scirepeval_test."""
+"""Suffix of the data set with the judgements: those of allenai/scirepeval are in allenai/scirepeval_test."""
 
 
 def convert(hub: Hub, path: str, writer: TaskWriter, split: str) -> None:
     """
     Read a data set and write it as a task.
 
-    :param hub: its layout and commit.
+    :param hub: the layout and the commit of the data set.
     :param path: its hub id, or the folder of a clone.
-    :param writer: takes the task.
+    :param writer: the writer of the task.
     :param split: the split of the judgements or pairs.
-    :raises ImportError: if ``datasets`` is missing; says how to install it.
-    :raises ConnectionError: if it cannot be had; says how to go on without the hub.
+    :raises ImportError: if ``datasets`` is missing; the message says how to install it.
+    :raises ConnectionError: if the data set cannot be read; the message says what to do without the hub.
     :raises ValueError: if it has another layout.
     """
-    revision = hub.revision if path == hub.path else None  # a clone is at whatever commit it is
+    revision = hub.revision if path == hub.path else None  # a clone has its own commit
     _LAYOUTS[hub.layout](path, revision, split, writer)
 
 
 def _retrieval(path: str, revision: str | None, split: str, writer: TaskWriter) -> None:
-    """As mteb lays retrieval sets out: configurations corpus and queries; the judgements are the default one."""
+    """Convert mteb's layout of retrieval sets: configurations ``corpus`` and ``queries``; ``default`` holds the judgements."""
     for number, row in enumerate(_rows(path, "corpus", revision, None), 1):
         where = f"{path}, corpus row {number}"
         writer.document(_id(row, where), row.get("title") or "", take(row, "text", str, where), where)
@@ -101,14 +101,14 @@ def _whole(grade: Any, where: str) -> int:
 
 
 def _id(row: dict[str, Any], where: str) -> str:
-    for key in ("_id", "id"):  # both are about
+    for key in ("_id", "id"):  # some data sets have the one, some the other
         if row.get(key) is not None:
             return str(row[key])
     raise ValueError(f"{where}: no '_id' and no 'id'; it has {', '.join(map(repr, row))}")
 
 
 def _rows(path: str, name: str | None, revision: str | None, split: str | None) -> Iterable[Any]:
-    """The rows of one configuration, of the split or of the only one that it has."""
+    """Return the rows of one configuration: of the wanted split, or of the only split."""
     try:
         import datasets
     except ImportError as error:
@@ -117,10 +117,10 @@ def _rows(path: str, name: str | None, revision: str | None, split: str | None) 
         loaded = datasets.load_dataset(path, name, revision=revision)
     except ValueError as error:
         raise ValueError(f"{path} has another layout than mteb's: {error}") from error
-    except Exception as error:  # datasets passes on what its many storage back ends raise
+    except Exception as error:  # datasets raises the errors of its many storage back ends unchanged
         raise ConnectionError(
-            f"cannot read {path} ({type(error).__name__}: {error}). Where the hub is out of reach, clone the data set "
-            "elsewhere and run: bmretriever build TASK CLONE"
+            f"cannot read {path} ({type(error).__name__}: {error}). If the hub cannot be reached, clone the data set on "
+            "another machine, copy the clone and run: bmretriever build TASK CLONE"
         ) from error
     if split not in loaded and len(loaded) > 1:
         raise ValueError(f"{path} has no split {split!r} in {name or 'default'}; it has {', '.join(loaded)}")

@@ -1,4 +1,4 @@
-"""The catalogue -> lines to read."""
+"""Describe the named tasks as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bmretriever_integrations.evaluation.tasks.named_task import NamedTask
 
 
 def describe_tasks() -> Iterator[str]:
-    """Describe each named task: how to score it, measures, instruction, sources, published numbers with theirs, notes."""
+    """Describe each named task: measures, instruction, sources of the data, published numbers with their source, and notes."""
     for record in TASKS.values():
         yield f"{record.name}: {record.title}, {record.group}; {', '.join(record.measures)}"
         yield f"  instruction: {record.instruction} (worded by {record.instruction_by})"

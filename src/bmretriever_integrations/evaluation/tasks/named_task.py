@@ -1,4 +1,4 @@
-"""What is recorded of a data set of the paper: where it comes from, its counts, measures and published numbers."""
+"""Define the record of a data set of the paper: its sources, counts, measures and published numbers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, Simila
 from bmretriever_integrations.prompts import PAPER_INSTRUCTIONS, TASK_INSTRUCTIONS
 
 Published = Mapping[str, Mapping[str, float]]
-"""Short name of a checkpoint, or BM25 -> measure -> value, 0 to 1."""
+"""Maps the short name of a checkpoint, or BM25, to its measures, each with its value, 0 to 1."""
 
 
 ROUNDED = 0.1
-"""By which share a count may differ where the published one is rounded and of an unknown release: a year of MeSH adds
-about one concept in a hundred, and a builder may leave out what the paper kept. Chosen here."""
+"""The largest share by which a count may differ from a published count that is rounded and belongs to an unknown release. Each
+year, MeSH grows by about one concept in a hundred, and a builder may leave out records that the paper kept. This project chose
+the number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Hub:
     """A data set on the Hugging Face hub, read through ``datasets``."""
 
     path: str
+    """Hub id of the data set."""
     layout: str
     """"retrieval" (configurations corpus, queries, and judgements), "pairs", "answers" or "scirepeval"; see hub.py."""
     revision: str | None = None
@@ -30,10 +32,12 @@ class Hub:
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """Official files that the user fetches and ``bmretriever build`` turns into a task."""
+    """Official files that the user downloads and from which ``bmretriever build`` builds a task."""
 
     what: str
+    """Description of the files."""
     address: str
+    """Address of the page from which they are downloaded."""
     example: str
     """Example arguments of ``bmretriever build``."""
 
@@ -43,42 +47,47 @@ class NamedTask:
     """One data set of the paper."""
 
     name: str
-    """What ``bmretriever evaluate`` calls it; also the key of its instruction."""
+    """The name in ``bmretriever evaluate``, and the key of the instruction."""
     title: str
+    """The name in print."""
     group: str
-    """The paper's task that it belongs to."""
+    """The paper's task to which the data set belongs."""
     measures: tuple[str, ...]
-    """The paper's measures; the first is the one that is averaged."""
+    """The paper's measures; means over tasks are computed from the first one."""
     hub: Hub | None = None
+    """The data set on the hub, or None."""
     files: Files | None = None
+    """The official files, or None."""
     documents: int | None = None
     """Number of documents of the published set, or of pairs of a similarity task; None where it is not known."""
     queries: int | None = None
+    """Number of queries of the published set; None where it is not known."""
     rounded: bool = False
-    """The counts are the rounded ones of the paper's set, whose release is not known; see :data:`ROUNDED`."""
+    """Whether the counts are rounded numbers from the paper, for an unknown release; see :data:`ROUNDED`."""
     judged_only: bool = False
-    """A query ranks only the documents judged for it."""
+    """Whether a query ranks only the documents that were judged for it."""
     published: Published = field(default_factory=dict)
+    """The published numbers."""
     source: str = ""
-    """Where the published numbers are printed."""
+    """The publication that contains the published numbers."""
     notes: tuple[str, ...] = ()
-    """What a reader of a number must know, above all what was never published."""
+    """Facts that a reader of the numbers must know, above all what was never published."""
 
     @property
     def instruction(self) -> str:
-        """The sentence that goes before its queries."""
+        """The instruction before its queries, a sentence."""
         return TASK_INSTRUCTIONS[self.name]
 
     @property
     def instruction_by(self) -> str:
-        """Who worded it."""
+        """The author of the instruction."""
         return "the authors" if self.name in PAPER_INSTRUCTIONS else "this project"
 
     def fits(self, task: AnyTask) -> bool:
         """
-        Tell whether a task has the published set's counts, so that its numbers may stand beside the published ones.
+        Tell whether a task has the published set's counts, so that its numbers may be compared with the published ones.
 
-        :param task: what was loaded under this name. Where a count is not known, any fits.
+        :param task: the task that was loaded under this name. A count that is not known is not compared.
         """
         if isinstance(task, SimilarityTask):
             return task.measures == self.measures and self.documents in (None, len(task.left))

@@ -1,4 +1,4 @@
-"""A BEIR folder -> a task: which queries to run, on which documents, and what people judged."""
+"""Read a task from a BEIR folder: the documents, the queries, and the judgements (qrels)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.evaluation.tasks.beir import read_records
 
 Judgements = dict[str, dict[str, int]]
+"""Maps each query id to the ids of its judged documents, each with its grade."""
 NO_DOCUMENT = -1
+"""The position that means no document."""
 DEFAULT_MEASURES = ("nDCG@10", "Recall@100", "MRR@10")
 
 
@@ -25,25 +27,28 @@ class Task:
     name: str
     """The folder's name."""
     split: str
+    """Name of the qrels file."""
     corpus: Path
+    """The file with the documents."""
     document_ids: list[str]
+    """Ids of the documents, in the file's order."""
     queries: dict[str, str]
-    """Query id -> text, for the judged queries only, in the file's order."""
+    """Maps each query id to its text; only judged queries, in the file's order."""
     judgements: Judgements
-    """Query id -> document id -> grade; a grade above 0 is relevant."""
+    """The judgements of ``queries``; a grade above 0 is relevant."""
     own_documents: NDArray[np.int64]
-    """*Shape:* (queries,) position of the document that has the query's own id and is left out of its ranking, or -1."""
+    """*Shape:* (queries,) position of the document with the query's own id, which is left out of the query's ranking, or -1."""
     unknown_queries: int
-    """Queries that the judgements name and queries.jsonl lacks; they are not run."""
+    """Number of queries in the judgements that queries.jsonl does not contain; they are not run."""
     unknown_documents: int
-    """Relevant judgements of documents that the corpus lacks; they count as never found."""
+    """Number of relevant judgements whose document is not in the corpus; they count as not found."""
     sha256: str
     """SHA-256 of the three files' bytes."""
     measures: tuple[str, ...] = DEFAULT_MEASURES
     """Names of measures; the first is the main one."""
     candidates: NDArray[np.int64] | None = None
-    """*Shape:* (2, pairs) row of a query and position of a document that people judged for it, ordered by position, where a
-    query ranks these alone; None where it ranks the whole corpus."""
+    """*Shape:* (2, pairs) row of a query and position of a document that was judged for it, ordered by position, if each query
+    ranks only these documents; None if it ranks the whole corpus."""
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -52,12 +57,12 @@ class Task:
 
     @property
     def most_candidates(self) -> int:
-        """The most documents that one query ranks where it ranks judged ones alone, else 0."""
+        """The largest number of candidates of a query; 0 if queries rank the whole corpus."""
         return 0 if self.candidates is None else int(np.bincount(self.candidates[0], minlength=1).max())
 
     def candidates_of(self, row: int) -> NDArray[np.int64] | None:
         """
-        Give one query's candidates, as for a task of this query alone.
+        Return one query's candidates, in the form for a task with this query alone.
 
         :param row: the row of the query.
         """
@@ -73,7 +78,7 @@ class Task:
 
     @property
     def relevant(self) -> int:
-        """How many pairs of a query and a document are judged relevant."""
+        """The number of pairs of a query and a document that are judged relevant."""
         return sum(grade > 0 for grades in self.judgements.values() for grade in grades.values())
 
 
@@ -83,14 +88,14 @@ def load_task(
     """
     Read a BEIR folder: corpus.jsonl, queries.jsonl (either may end in .gz) and qrels/<split>.tsv.
 
-    A document whose id equals a query's id is taken for the query itself and left out of that query's ranking, as BEIR's
-    ``ignore_identical_ids`` does, unless the judgements call it relevant to that query.
+    A document whose id equals a query's id is considered to be the query itself. It is left out of that query's ranking, as by
+    BEIR's ``ignore_identical_ids``, unless it is judged relevant to that query.
 
-    :param folder: the task's folder; its name names the task.
-    :param split: which qrels file.
-    :param measures: what to report, by the names of ``metrics.MEASURES``, the one that counts first.
-    :param judged_only: let each query rank only the documents that people judged for it, those of grade 0 included.
-    :raises FileNotFoundError: if a file is missing; lists the splits that are there.
+    :param folder: the task's folder; its name is the name of the task.
+    :param split: the name of the qrels file.
+    :param measures: the measures to report, by their names in ``metrics.MEASURES``; the main measure comes first.
+    :param judged_only: let each query rank only the documents that were judged for it, also with grade 0.
+    :raises FileNotFoundError: if a file is missing; for a missing split, the message lists the existing splits.
     :raises ValueError: if a line is malformed (with file and line), an id comes twice, or no query has a judgement.
     """
     root = Path(folder).expanduser().resolve()
@@ -144,7 +149,7 @@ def read_qrels(path: Path) -> Judgements:
     Read judgements: tab-separated query id, document id, grade, with or without BEIR's header line.
 
     :param path: the .tsv file.
-    :returns: query id -> document id -> grade; grades below 0 become 0, for neither is relevant.
+    :returns: the judgements. Grades below 0 become 0, because neither is relevant.
     :raises ValueError: if a line is malformed or judges a pair again with another grade, with file and line.
     """
     judgements: Judgements = {}
@@ -198,7 +203,7 @@ def find_qrels(root: Path, split: str) -> Path:
 
     :param root: a BEIR folder.
     :param split: e.g. ``test``.
-    :raises FileNotFoundError: if they are missing; lists the splits that are there.
+    :raises FileNotFoundError: if they are missing; the message lists the existing splits.
     """
     path = root / "qrels" / f"{split}.tsv"
     if not path.is_file():
@@ -232,7 +237,7 @@ def files_sha256(*paths: Path) -> str:
     """
     Fingerprint a task's files.
 
-    :param paths: in a fixed order.
+    :param paths: the files, in a fixed order.
     :returns: SHA-256 in hexadecimal.
     """
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Sentence pairs -> a similarity task; and whichever kind of task a folder holds."""
+"""Read a similarity task from sentence pairs, and read a task folder of any kind."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from bmretriever_integrations.corpus.json_lines import NotJson, read_values
 from bmretriever_integrations.evaluation.tasks.retrieval import DEFAULT_MEASURES, Task, files_sha256, load_task
 
 PAIRS = "pairs.jsonl"
-"""The file that makes a folder a similarity task."""
+"""Name of the file by which a folder is recognised as a similarity task."""
 
 
 @dataclass(frozen=True, eq=False)
 class SimilarityTask:
-    """Pairs of sentences that people scored for how much they mean the same."""
+    """Pairs of sentences, each with a human score of how similar their meanings are."""
 
     name: str
     """The folder's name."""
     split: str
+    """The name of these pairs in the report."""
     left: list[str]
+    """The first sentence of each pair."""
     right: list[str]
+    """The second sentence of each pair."""
     scores: NDArray[np.float64]
-    """*Shape:* (pairs,) the scores that people gave; only their order counts."""
+    """*Shape:* (pairs,) the human scores; only their order counts."""
     sha256: str
+    """SHA-256 of the file's bytes."""
     measures: tuple[str, ...] = ("Spearman",)
 
     @property
@@ -42,11 +46,11 @@ def load_any(
     folder: str | Path, split: str = "test", measures: tuple[str, ...] | None = None, judged_only: bool = False
 ) -> AnyTask:
     """
-    Read a task folder, whatever its kind: one that holds pairs.jsonl is a similarity task, any other a BEIR folder.
+    Read a task folder of any kind. A folder with pairs.jsonl is a similarity task; any other is a BEIR folder.
 
     :param folder: the task's folder.
     :param split: as in :func:`load_task`.
-    :param measures: as in :func:`load_task`; a similarity task has its own.
+    :param measures: as in :func:`load_task`; a similarity task always has its own measure.
     :param judged_only: as in :func:`load_task`.
     :raises FileNotFoundError: as :func:`load_task` does.
     :raises ValueError: as :func:`load_task` and :func:`load_pairs` do.
@@ -63,9 +67,9 @@ def load_pairs(folder: Path, split: str) -> SimilarityTask:
     """
     Read a similarity task: pairs.jsonl, each line an object with ``sentence1``, ``sentence2`` and ``score``.
 
-    :param folder: the task's folder; its name names the task.
-    :param split: what the report calls these pairs.
-    :raises ValueError: if a line is malformed, with file and line, or there are fewer than two scores to put in order.
+    :param folder: the task's folder; its name is the name of the task.
+    :param split: the name of these pairs in the report.
+    :raises ValueError: if a line is malformed, with file and line, or if there are fewer than two different scores.
     """
     path = folder / PAIRS
     left, right, scores = [], [], []

@@ -1,4 +1,4 @@
-"""A task folder, written as a stream under a temporary name and renamed when it is whole."""
+"""Write a task folder as a stream, under a temporary name. The folder gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from bmretriever_integrations.prompts import lone_surrogate
 from bmretriever_integrations.versions import MADE_BY
 
 ORIGIN = "origin.json"
-"""Where a folder's records came from, and what was left out of them."""
+"""Name of the file that records the sources of a task and the records that were left out."""
 
 
 class TaskWriter:
     """
     Writes a BEIR folder, or a folder of sentence pairs.
 
-    A context manager: the folder appears when the block ends well; if it raises, nothing is left behind.
+    It is a context manager. The folder appears when the block ends without an error; after an error, no files are left.
     """
 
     def __init__(self, folder: Path, origin: list[str], split: str = "test") -> None:
         """
-        :param folder: where; must not be there yet, its parents are made.
-        :param origin: what the records come from, for ``origin.json``.
-        :param split: name of the judgements' file.
-        :raises FileExistsError: if the folder is there.
+        :param folder: the folder to write. It must not exist; missing parent folders are created.
+        :param origin: the sources of the records, for ``origin.json``.
+        :param split: the name of the qrels file.
+        :raises FileExistsError: if the folder exists.
         """
         if folder.exists():
             raise FileExistsError(f"{folder} is there already; remove it to make it anew")
         self.left_out: Counter[str] = Counter()
-        """Reason -> records that the builder left out."""
+        """Maps each reason to the number of records that the builder left out."""
         self._folder, self._origin, self._split = folder, origin, split
         self._stack = ExitStack()
         self._files: dict[str, IO[str]] = {}
@@ -56,7 +56,7 @@ class TaskWriter:
         :param title: its title, or "".
         :param text: its text.
         :param where: file and place, for the error.
-        :raises ValueError: if the id was there before, or it or a text cannot be written.
+        :raises ValueError: if the id was already added, or if the id or a text cannot be written.
         """
         self._new("corpus", document, where, title, text)
         self._line("corpus.jsonl", {"_id": document, "title": title, "text": text})
@@ -68,19 +68,19 @@ class TaskWriter:
         :param query: its id.
         :param text: its text.
         :param where: file and place, for the error.
-        :raises ValueError: if the id was there before, or it or the text cannot be written.
+        :raises ValueError: if the id was already added, or if the id or the text cannot be written.
         """
         self._new("queries", query, where, text)
         self._line("queries.jsonl", {"_id": query, "text": text})
 
     def judge(self, query: str, document: str, grade: int) -> None:
         """
-        Say how relevant a document is to a query.
+        Add a judgement of how relevant a document is to a query. A judgement that is added twice is written once.
 
         :param query: the query's id.
         :param document: the document's id.
-        :param grade: 0 is not relevant.
-        :raises ValueError: if it was judged otherwise before; the same judgement again is not written again.
+        :param grade: the relevance; 0 means not relevant.
+        :raises ValueError: if the pair was already added with another grade.
         """
         known = self._judged.setdefault((query, document), grade)
         if known != grade:
@@ -97,15 +97,15 @@ class TaskWriter:
         """
         Add a pair of sentences to a similarity task.
 
-        :param left: one.
-        :param right: the other.
-        :param score: what people said.
+        :param left: the first sentence.
+        :param right: the second sentence.
+        :param score: the human score.
         """
         self._line(PAIRS, {"sentence1": left, "sentence2": right, "score": score})
 
     def has(self, document: str) -> bool:
         """
-        Tell whether a document is in the corpus so far.
+        Tell whether a document was already added.
 
         :param document: its id.
         """
@@ -117,7 +117,7 @@ class TaskWriter:
         self._stack.__exit__(kind, error, trace)
 
     def _finish(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """When all files are closed, and before the folder takes its name."""
+        """Write ``origin.json``. It runs when all files are closed, before the folder gets its name."""
         if error is not None:
             return
         if not self._counts:

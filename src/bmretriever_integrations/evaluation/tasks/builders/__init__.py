@@ -1,4 +1,4 @@
-"""Official files -> task folders, for the data sets that are not published ready to use; one module a format."""
+"""Build task folders from official files, for data sets that are not published in a ready form. Each format has a module."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ BUILDERS: Mapping[str, Callable[[Sequence[Path], TaskWriter], None]] = {
     "drugbank": build_drugbank,
     "relish": build_relish,
 }
-"""Name of a task -> what makes it from its official files."""
+"""Maps the name of a task to the function that builds it from its official files."""

@@ -1,4 +1,4 @@
-"""BioASQ's golden sets -> question to the PubMed articles that its experts took snippets from."""
+"""Build the BioASQ task from golden sets: the relevant documents are the articles from which the experts took snippets."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 def build_bioasq(sources: Sequence[Path], writer: TaskWriter) -> None:
     """
-    Make the BioASQ task from one or more golden sets.
+    Build the BioASQ task from one or more golden sets.
 
-    A document is one PMID: all its snippets over all questions, each once, in the files' order; the sets carry no abstracts.
-    A question's relevant documents are those that it has snippets of. One without a text or a snippet is left out.
+    The golden sets contain no abstracts. So the document of a PMID consists of all its snippets from all questions, each once, in
+    the order of the files. The documents from which a question has snippets are relevant to it. A question without a text or a
+    snippet is left out.
 
-    :param sources: JSON files with ``questions``: ``id``, ``body``, ``snippets`` (``document``, an address that ends in the
-        PMID, and ``text``).
-    :param writer: takes the task.
-    :raises ValueError: if a file is another, with file and question.
+    :param sources: JSON files with a list ``questions``. A question has ``id``, ``body`` and ``snippets``; a snippet has
+        ``document``, an address that ends in the PMID, and ``text``.
+    :param writer: the writer of the task.
+    :raises ValueError: if a file has another form; the message names the file and the question.
     """
-    texts: dict[str, dict[str, None]] = {}  # PMID -> its snippets, each once, in order
+    texts: dict[str, dict[str, None]] = {}  # the snippets of each PMID, each once, in order
     for path in sources:
         for number, question in enumerate(take(read_json(path, dict), "questions", list, str(path)), 1):
             where = f"{path}, question {number}"

@@ -1,4 +1,4 @@
-"""DrugBank's XML and vocabulary -> drug name to its description."""
+"""Build the DrugBank task from its XML file and its vocabulary: a drug's name is the query for its description."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 NAMESPACE = "{http://www.drugbank.ca}"
 COLUMNS = ("DrugBank ID", "Common name")
-"""The two columns of ``drugbank vocabulary.csv`` that are needed."""
+"""The two columns of ``drugbank vocabulary.csv`` that are read."""
 
 
 def build_drugbank(sources: Sequence[Path], writer: TaskWriter) -> None:
     """
-    Make the DrugBank task: a query is a drug's name, its one relevant passage that drug's description.
+    Build the DrugBank task: a query is a drug's name, and its only relevant passage is the drug's description.
 
-    :param sources: "full database.xml" (may be gzipped), and perhaps "drugbank vocabulary.csv": then only its drugs are
-        taken, under its common names.
-    :param writer: takes the task.
-    :raises ValueError: if a file is another, with file and place, or there is not one XML file.
+    :param sources: "full database.xml", which may be gzipped, and perhaps "drugbank vocabulary.csv". With a vocabulary, only
+        its drugs are used, under its common names.
+    :param writer: the writer of the task.
+    :raises ValueError: if a file has another form; the message names the file and the place. Also if there is not one XML file.
     """
     tables = [path for path in sources if path.suffix.lower() == ".csv"]
     databases = [path for path in sources if path not in tables]

@@ -1,4 +1,4 @@
-"""ChatDoctor's iCliniq.json -> patient's question to the doctor's response."""
+"""Build the iCliniq task from ChatDoctor's iCliniq.json: a patient's question is the query for the doctor's response."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 def build_icliniq(sources: Sequence[Path], writer: TaskWriter) -> None:
     """
-    Make the iCliniq task: a query is a patient's question, its one relevant passage the response on iCliniq.
+    Build the iCliniq task: a query is a patient's question, and its only relevant passage is the response on iCliniq.
 
-    :param sources: one iCliniq.json: a list of objects with ``input`` and ``answer_icliniq``.
-    :param writer: takes the task.
-    :raises ValueError: if the file is another, with file and place.
+    :param sources: one file iCliniq.json, a list of objects with ``input`` and ``answer_icliniq``.
+    :param writer: the writer of the task.
+    :raises ValueError: if the file has another form; the message names the file and the place.
     """
     path = only_file(sources, "iCliniq.json")
     add_answers(read_json(path, list), writer, str(path))
@@ -24,12 +24,12 @@ def build_icliniq(sources: Sequence[Path], writer: TaskWriter) -> None:
 
 def add_answers(rows: Iterable[Any], writer: TaskWriter, name: str) -> None:
     """
-    Add questions and their responses; an exchange that lacks one is left out.
+    Add questions and their responses. A row without a question or without a response is left out.
 
     :param rows: objects with ``input`` and ``answer_icliniq``.
-    :param writer: takes the task.
+    :param writer: the writer of the task.
     :param name: the name of their source, for errors.
-    :raises ValueError: if a row is no such object, with its number from 1.
+    :raises ValueError: if a row is not such an object; the message contains its number, from 1.
     """
     for number, row in enumerate(rows, 1):
         where = f"{name}, item {number}"

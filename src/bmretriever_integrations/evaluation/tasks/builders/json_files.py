@@ -1,4 +1,4 @@
-"""JSON files of known shape, with errors that name the file and the place."""
+"""Read JSON files of a known form, with error messages that name the file and the place."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ def read_json(path: Path, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
     Read a whole JSON file.
 
     :param path: the file.
-    :param kind: list or dict, what its outermost value must be.
-    :raises ValueError: if it is no JSON, with line and column, or another value, or an object has a key twice.
+    :param kind: the type that its outermost value must have, list or dict.
+    :raises ValueError: if the file is not JSON (with line and column), if its value has another type, or if an object has a key
+        twice.
     """
     try:
         content = json.loads(path.read_bytes(), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:  # of the JSON, of its encoding, or brackets without end
+    except (ValueError, RecursionError) as error:  # wrong JSON, a wrong encoding, or thousands of nested brackets
         raise ValueError(f"{path} is no sound JSON: {error}") from error
     if not isinstance(content, kind):
         raise ValueError(f"{path} must hold a JSON {_name(kind)}, got {_name(type(content))}")
@@ -28,13 +29,13 @@ def read_json(path: Path, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
 
 def take(fields: Any, key: str, kind: type[Any] | tuple[type[Any], ...], where: str) -> Any:
     """
-    Take one value out of a JSON object.
+    Return one value of a JSON object.
 
     :param fields: the object.
-    :param key: the value's name.
-    :param kind: the type that it must have, or several.
+    :param key: the value's key.
+    :param kind: the type that the value must have, or several types.
     :param where: file and place, for the error.
-    :raises ValueError: if there is no such value, or it has another type.
+    :raises ValueError: if the value is missing or has another type.
     """
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: expected an object with {key!r}, got {_name(type(fields))}")
@@ -48,11 +49,11 @@ def take(fields: Any, key: str, kind: type[Any] | tuple[type[Any], ...], where: 
 
 def only_file(sources: Sequence[Path], what: str) -> Path:
     """
-    Check that there is one file.
+    Check that the user named exactly one file, and return it.
 
-    :param sources: what the user named.
-    :param what: what the one should be, for the error.
-    :raises ValueError: if there are more.
+    :param sources: the files that the user named.
+    :param what: the name of the expected file, for the error.
+    :raises ValueError: if there is not exactly one file.
     """
     if len(sources) != 1:
         raise ValueError(f"expected one file, {what}; got {len(sources)}")
@@ -61,7 +62,7 @@ def only_file(sources: Sequence[Path], what: str) -> Path:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
-    if len(fields) < len(pairs):  # json keeps the last of them, and a record would be lost without a word
+    if len(fields) < len(pairs):  # json would keep the last value only, and a record would be lost without a message
         (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"the key {key!r} comes a second time")
     return fields

@@ -1,4 +1,4 @@
-"""MeSH descriptors in XML -> concept name to its definition."""
+"""Build the MeSH task from descriptors in XML: a concept's name is the query for its definition."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 def build_mesh(sources: Sequence[Path], writer: TaskWriter) -> None:
     """
-    Make the MeSH task: a query is a concept's name, its one relevant passage that concept's scope note.
+    Build the MeSH task: a query is a concept's name, and its only relevant passage is the concept's scope note.
 
-    The passage is the definition alone, without the name, as in REPAIR's evaluation, which follows the paper. Format:
-    NLM's desc20XX.dtd (DescriptorRecordSet, DescriptorRecord, ConceptList, Concept, ScopeNote).
+    The passage is the definition without the name, as in REPAIR's evaluation, which follows the paper. NLM's desc20XX.dtd
+    defines the format (DescriptorRecordSet, DescriptorRecord, ConceptList, Concept, ScopeNote).
 
-    :param sources: one desc20XX.xml, or gzipped with a name that ends in .gz.
-    :param writer: takes the task.
-    :raises ValueError: if the file is not MeSH's descriptors, with file and place.
+    :param sources: one file desc20XX.xml, or a gzipped file whose name ends in .gz.
+    :param writer: the writer of the task.
+    :raises ValueError: if the file does not contain MeSH's descriptors; the message names the file and the place.
     """
     path = only_file(sources, "MeSH's desc20XX.xml")
     for record in read_elements(path, "DescriptorRecordSet", "DescriptorRecord", "descriptors"):
@@ -33,7 +33,6 @@ def build_mesh(sources: Sequence[Path], writer: TaskWriter) -> None:
                 writer.left_out["no scope note"] += 1
                 continue
             writer.document(ui, "", definition, where)
-            writer.query(
-                f"name-{ui}", name, where
-            )  # another id than the passage's, which would be left out as the query itself
+            # the query needs another id than the passage: a document with the query's id is left out of its ranking
+            writer.query(f"name-{ui}", name, where)
             writer.judge(f"name-{ui}", ui, 1)

@@ -1,4 +1,4 @@
-"""PubMedQA's ori_pqal.json -> question to the abstract's conclusion."""
+"""Build the PubMedQA task from ori_pqal.json: an article's question is the query for its abstract's conclusion."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 def build_pubmedqa(sources: Sequence[Path], writer: TaskWriter) -> None:
     """
-    Make the PubMedQA task: a query is an article's question, its one relevant passage the conclusion of its abstract.
+    Build the PubMedQA task: a query is an article's question, and its only relevant passage is the conclusion of the abstract.
 
-    An article that lacks one of them is left out.
+    An article without a question or without a conclusion is left out.
 
-    :param sources: one ori_pqal.json: an object, PMID to ``QUESTION`` and ``LONG_ANSWER``, the conclusion.
-    :param writer: takes the task.
-    :raises ValueError: if the file is another, with file and PMID.
+    :param sources: one file ori_pqal.json. It maps each PMID to an object with ``QUESTION`` and ``LONG_ANSWER``, the conclusion.
+    :param writer: the writer of the task.
+    :raises ValueError: if the file has another form; the message names the file and the PMID.
     """
     path = only_file(sources, "ori_pqal.json")
     for pmid, article in read_json(path, dict).items():

@@ -1,4 +1,4 @@
-"""RELISH's JSON and the papers' texts -> paper to the papers that its readers judged."""
+"""Build the RELISH task from its JSON file and the papers' texts: a paper is the query for the papers that people judged."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ GRADES = {"relevant": 2, "partial": 1, "irrelevant": 0}
 
 def build_relish(sources: Sequence[Path], writer: TaskWriter) -> None:
     """
-    Make the RELISH task: a query is a paper's title and abstract, its documents the papers judged for it.
+    Build the RELISH task: a query is a paper's title and abstract, and its documents are the papers that were judged for it.
 
-    A paper judged more than once for the same paper keeps its highest grade. A judgement goes where either paper has no
-    text; how many do is written into the task's ``origin.json``, as is what could not be read of the texts.
+    If a paper was judged several times for the same query, its highest grade counts. A judgement is left out if the text of
+    either paper is missing. The task's ``origin.json`` records the number of these judgements, and of texts that could not be
+    read.
 
-    :param sources: RELISH_v1.json (a list of ``pmid`` and ``response``: ``relevant``, ``partial``, ``irrelevant``, lists of
-        PMIDs), and the papers' texts: PubMed XML or BEIR JSONL with PMIDs as ids, plain or gzipped.
-    :param writer: takes the task.
-    :raises ValueError: if a file is another, with file and place, or there are no texts.
+    :param sources: RELISH_v1.json and the papers' texts. RELISH_v1.json is a list of objects with ``pmid`` and ``response``; a
+        response has the lists of PMIDs ``relevant``, ``partial`` and ``irrelevant``. The texts are PubMed XML or BEIR JSONL with
+        PMIDs as ids, plain or gzipped.
+    :param writer: the writer of the task.
+    :raises ValueError: if a file has another form; the message names the file and the place. Also if there are no texts.
     """
     judged_files = [path for path in sources if path.suffix.lower() == ".json"]
     text_files = [path for path in sources if path not in judged_files]
@@ -48,15 +50,15 @@ def build_relish(sources: Sequence[Path], writer: TaskWriter) -> None:
 
 def add_judged_paper(query: str, grades: dict[str, int], texts: dict[str, Record], writer: TaskWriter) -> None:
     """
-    Add one paper as a query, and those judged for it as documents.
+    Add one paper as a query, and the papers that were judged for it as documents.
 
     :param query: id of the paper.
-    :param grades: id of a judged paper -> grade.
-    :param texts: the papers by id.
-    :param writer: takes the task.
+    :param grades: maps the id of each judged paper to its grade.
+    :param texts: maps the id of each paper to the paper.
+    :param writer: the writer of the task.
     """
     own = texts[query]
-    # another id than the document's: a paper may be judged for others, and is left out of its own ranking by its grade alone
+    # The query needs another id than the paper as a document, because a document with the query's id is left out of its ranking.
     writer.query(f"q{query}", f"{own.title} {own.text}".strip(), f"paper {query}")
     for document, grade in grades.items():
         if not writer.has(document):

@@ -1,4 +1,4 @@
-"""Big XML files -> their records, one in memory at a time."""
+"""Read the records of large XML files, with one record in memory at a time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bmretriever_integrations.corpus.pubmed import SAFE
 
 def read_elements(path: Path, root: str, tag: str, noun: str) -> Iterator[Any]:
     """
-    Stream the children of the root that have one tag; each is emptied when the next is asked for.
+    Stream the root's children with a given tag. An element is emptied when the next one is requested.
 
-    :param path: .xml, or gzipped with a name that ends in .gz.
-    :param root: tag of the root element, with its namespace in braces.
-    :param tag: tag of the children, likewise.
-    :param noun: what the progress bar counts; it shows on a terminal only.
-    :raises ValueError: if the file is no such XML or is damaged, with line and column.
+    :param path: an XML file, or a gzipped one whose name ends in .gz.
+    :param root: the tag of the root element, with its namespace in braces.
+    :param tag: the tag of the children, with its namespace in braces.
+    :param noun: the unit of the progress bar, which is shown on a terminal only.
+    :raises ValueError: if the file is not such XML or is damaged; the message contains line and column.
     """
     with (
         gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file,
@@ -38,7 +38,7 @@ def read_elements(path: Path, root: str, tag: str, noun: str) -> Iterator[Any]:
                     yield element
                     bar.update()
                     element.clear()
-                    while element.getprevious() is not None:  # else emptied elements pile up under the root
+                    while element.getprevious() is not None:  # else the root would keep all emptied elements in memory
                         del parent[0]
         except etree.XMLSyntaxError as error:
             raise ValueError(f"{path} is no well-formed XML: {error}") from error
@@ -48,8 +48,8 @@ def read_elements(path: Path, root: str, tag: str, noun: str) -> Iterator[Any]:
 
 def text_of(element: Any) -> str:
     """
-    Give an element's text, its markup fallen away and its white space collapsed.
+    Return an element's text without markup. Each run of white space becomes one space.
 
-    :param element: an element, or None for "".
+    :param element: an element; for None the text is "".
     """
     return "" if element is None else " ".join("".join(element.itertext()).split())
