@@ -1,1 +1,1 @@
-"""What is shown: JSON, tables, Markdown, a chart."""
+"""Report results as JSON, as tables, as Markdown and as a chart."""

@@ -1,4 +1,4 @@
-"""Results -> a bar chart, one group of bars a task."""
+"""Draw results as a bar chart, with one group of bars for each task."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from bmretriever_integrations.files import write_whole
 FORMATS = (".png", ".svg")
 BASELINE = "BM25"
 GREY = "#9a9a9a"
-# Okabe and Ito's palette, which colour-blind readers tell apart; its yellow is left out, too pale on white.
+# Okabe and Ito's palette, which colour-blind readers can distinguish, without its yellow, which is too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 
 WIDTH_INCHES = 8.0
 BAR_INCHES = 0.24
 GAP_INCHES = 0.22
 MARGIN_INCHES = 1.2
-"""Height of the title and the axis, above and below the bars."""
+"""Height of the title above the bars and of the axis below them."""
 
 
 def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) -> None:
@@ -37,7 +37,7 @@ def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) 
     :param path: a .png or .svg file; replaced if it is there.
     :param tasks: the tasks, drawn from the top.
     :param results: what was measured.
-    :raises ValueError: if the file's name ends in neither.
+    :raises ValueError: if the file's name does not end in .png or .svg.
     """
     check_format(path)
     mixed = len({task.measures[0] for task in tasks}) > 1
@@ -54,10 +54,10 @@ def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) 
     systems = list(dict.fromkeys(result.system for result in results))
     with matplotlib.rc_context(
         {
-            "svg.hashsalt": "bmretriever",  # the same ids, and so the same bytes, in every run
+            "svg.hashsalt": "bmretriever",  # gives the same ids, and so the same bytes, in every run
             "svg.fonttype": "none",
             "font.family": "sans-serif",
-            "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
+            "font.sans-serif": ["DejaVu Sans"],  # matplotlib contains this font
         }
     ):
         figure = _draw(groups, systems, measure)
@@ -69,10 +69,10 @@ def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) 
 
 def check_format(path: Path) -> None:
     """
-    Refuse a name that says no format.
+    Check that a file name ends in the suffix of a known format.
 
     :param path: the path of the chart.
-    :raises ValueError: if it ends in neither .png nor .svg.
+    :raises ValueError: if it does not end in .png or .svg.
     """
     if path.suffix.lower() not in FORMATS:
         raise ValueError(f"the chart's name must end in {' or '.join(FORMATS)}, got {path.name!r}")
@@ -82,7 +82,7 @@ def _draw(groups: dict[str, dict[str, float]], systems: list[str], measure: str)
     group_inches = len(systems) * BAR_INCHES + GAP_INCHES
     columns = max(
         1, int(WIDTH_INCHES / (0.75 + 0.085 * max(map(len, systems))))
-    )  # a letter of the legend is 0.085 wide
+    )  # a letter in the legend has 0.085 inches
     height = MARGIN_INCHES + len(groups) * group_inches + 0.2 * -(-len(systems) // columns)
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches around the whole
     figure = Figure(figsize=(WIDTH_INCHES, height), layout=layout)
@@ -101,7 +101,7 @@ def _draw(groups: dict[str, dict[str, float]], systems: list[str], measure: str)
     if len(groups) > 1:
         _set_mean_apart(axes, (middles[-1] + middles[-2]) / 2)
     _dress(axes, measure)
-    figure.legend(  # the title is the legend's own, so that neither can cover the other
+    figure.legend(  # the legend contains the title, so that the two cannot overlap
         loc="outside upper left",
         ncols=min(len(systems), columns),
         frameon=False,

@@ -1,4 +1,4 @@
-"""Results -> a JSON file that is whole at every moment, and from which a cut-off run goes on."""
+"""Write results to a JSON file. The file is always complete, and an interrupted run continues from it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.versions import NAME, OF_VECTORS, versions_of
 
 KIND = "bmretriever evaluate"
+"""Marks a JSON file as a report of this command."""
 SCHEMA = 2
+"""Version of the report's form."""
 PACKAGES = (NAME, "bm25s", "ir-measures", "numpy", *OF_VECTORS)
+"""Packages whose versions a report contains."""
 MAIN_MEASURES = "Main measures"
-"""Name of the mean over tasks with different main measures: each task counts by its own."""
+"""Name of the mean over tasks with different main measures; of each task, its own main measure is averaged."""
 
 
 def means_over_tasks(results: Sequence[Result], tasks: Sequence[AnyTask]) -> dict[str, dict[str, float]]:
@@ -28,9 +31,9 @@ def means_over_tasks(results: Sequence[Result], tasks: Sequence[AnyTask]) -> dic
     Average over the tasks.
 
     :param results: results of any systems.
-    :param tasks: all that a system must have done; one that lacks a task has no mean.
-    :returns: system -> measure -> mean of the tasks' means, for the measures that all tasks have; where the tasks count by
-        different measures, :data:`MAIN_MEASURES` -> the mean of those.
+    :param tasks: the tasks. A system without a result for each task has no mean.
+    :returns: a dict of systems. Each has a dict of the measures that all tasks have, with the mean of the tasks' means; and,
+        where the tasks have different main measures, the mean of these under :data:`MAIN_MEASURES`.
     """
     shared = [measure for measure in tasks[0].measures if all(measure in task.measures for task in tasks)]
     mixed = len({task.measures[0] for task in tasks}) > 1
@@ -49,12 +52,12 @@ def write_report(
     path: Path, tasks: Sequence[AnyTask], results: Sequence[Result], pending: Sequence[Result] = ()
 ) -> None:
     """
-    Write the report, all or nothing.
+    Write the report. The file has either its old or its new content, even after an error.
 
-    :param path: the JSON file; replaced if it is there.
+    :param path: the JSON file; it is replaced if it exists.
     :param tasks: the run's tasks.
-    :param results: what is measured so far.
-    :param pending: results of an earlier run into the same file, not reached yet; kept until the run ends.
+    :param results: the results so far.
+    :param pending: results of an earlier run that this run has not reached yet; the file keeps them until the run ends.
     """
     report = {
         "report": KIND,
@@ -70,7 +73,7 @@ def write_report(
 
 
 def describe(task: AnyTask) -> dict[str, Any]:
-    """A task's measures, the one of ``per_query`` first, and its counts, as plain values."""
+    """Return a task's measures, with the measure of ``per_query`` first, and its counts, as plain values."""
     same = {"name": task.name, "split": task.split, "measures": list(task.measures), "sha256": task.sha256}
     if isinstance(task, SimilarityTask):
         return {**same, "pairs": len(task.left)}
@@ -90,8 +93,8 @@ def read_results(path: Path) -> list[Result]:
     """
     Read the results of an earlier run.
 
-    :param path: the JSON file; if it is not there, there are none.
-    :raises ValueError: if the file is something else, which must not be overwritten.
+    :param path: the JSON file; if it does not exist, there are no results.
+    :raises ValueError: if the file is not such a report and so must not be overwritten.
     """
     if not path.exists():
         return []
@@ -102,5 +105,5 @@ def read_results(path: Path) -> list[Result]:
         return [Result(**fields) for fields in (*report["results"], *report["pending"])]
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{path} is there and is no report of this command ({error}); name another file, or remove it"
+            f"{path} exists and is no report of this command ({error}); name another file, or remove it"
         ) from error

@@ -1,4 +1,4 @@
-"""Results -> a Markdown page: a table for each set of measures, the published numbers, and what a reader must know."""
+"""Write results as a Markdown page: a table for each set of measures, the published numbers, and notes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bmretriever_integrations.markdown import markdown_table
 
 def write_markdown(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) -> None:
     """
-    Write the page, all or nothing.
+    Write the page. The file has either its old or its new content, even after an error.
 
-    :param path: the file; replaced if it is there.
-    :param tasks: the tasks, in the order to show them.
-    :param results: what was measured.
+    :param path: the file; it is replaced if it exists.
+    :param tasks: the tasks, in the order in which they are shown.
+    :param results: the results.
     """
     groups = grouped(tasks)
     blocks = [_group(group, results) for group in groups]

@@ -1,4 +1,4 @@
-"""Results -> our number beside the published one, where the checkpoint and the data are the same."""
+"""Compare results with published numbers, where the checkpoint and the data are the same."""
 
 from __future__ import annotations
 
@@ -14,27 +14,33 @@ from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One published number, and what came out here."""
+    """One published number and the result of this run."""
 
     task: str
+    """Name of the task."""
     system: str
     """Name of the system in this run."""
     of: str
-    """Name of the system in the source: a checkpoint's short name, or BM25."""
+    """Name of the system in the publication: a checkpoint's short name, or BM25."""
     measure: str
+    """Name of the measure."""
     here: float
+    """The result of this run."""
     published: float
+    """The published number."""
     difference: float
     """``here`` minus ``published``."""
     source: str
+    """The publication."""
 
 
 def differences(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[Difference]:
     """
-    Set results beside the published numbers of the same checkpoint on the same data.
+    Compare results with the published numbers of the same checkpoint on the same data.
 
-    :param tasks: the run's; one without a record, or with other counts than the published set, has no published number.
-    :param results: what was measured.
+    :param tasks: the run's tasks. There are no published numbers for tasks without a record and tasks with other counts than the
+        published set.
+    :param results: the results.
     """
     found = []
     for task in tasks:
@@ -63,7 +69,7 @@ def differences(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[Dif
 
 
 def _published_name(result: Result) -> str | None:
-    """BM25 or a checkpoint's short name; a folder counts as the checkpoint that its name says."""
+    """Return "BM25" or a checkpoint's short name, or None. A folder is recognised as a checkpoint by its name."""
     if result.system == "BM25":
         return "BM25"
     model = str(result.settings.get("model", ""))

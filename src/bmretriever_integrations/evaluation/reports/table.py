@@ -1,4 +1,4 @@
-"""Results -> the tables that a reader sees first."""
+"""Make the tables of results that the command prints."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 
 def grouped(tasks: Sequence[AnyTask]) -> list[list[AnyTask]]:
     """
-    Put tasks together that have the same measures, and so fit into one table.
+    Group the tasks that have the same measures, because each group is shown in one table.
 
-    :param tasks: in the order to show them.
+    :param tasks: the tasks, in the order in which they are shown.
     """
     groups: dict[tuple[str, ...], list[AnyTask]] = {}
     for task in tasks:
@@ -30,10 +30,10 @@ def grouped(tasks: Sequence[AnyTask]) -> list[list[AnyTask]]:
 
 def results_tables(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[Table]:
     """
-    Lay results out, a table for each set of measures, and the means over all tasks at the end.
+    Make a table for each set of measures, and a last one with the means over all tasks.
 
-    :param tasks: the tasks, in the order to show them.
-    :param results: what was measured.
+    :param tasks: the tasks, in the order in which they are shown.
+    :param results: the results.
     """
     groups = grouped(tasks)
     tables = [_group_table(group, results) for group in groups]
@@ -52,9 +52,9 @@ def results_tables(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[
 
 def published_table(differences: Sequence[Difference]) -> Table:
     """
-    Lay our numbers out beside the published ones.
+    Make the table of results and published numbers.
 
-    :param differences: at least one.
+    :param differences: the comparisons, at least one.
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("Task", "System", "Measure"):
@@ -69,11 +69,10 @@ def published_table(differences: Sequence[Difference]) -> Table:
 
 def notes(tasks: Iterable[AnyTask], results: Sequence[Result]) -> list[str]:
     """
-    What a reader must know beside the numbers: instructions, judgements that the files do not bear out, and what was never
-    published.
+    Write the notes to the numbers: the instructions, judgements of missing queries and documents, and what was never published.
 
     :param tasks: the tasks.
-    :param results: what was measured.
+    :param results: the results.
     """
     lines = []
     for task in tasks:
@@ -94,9 +93,9 @@ def _gaps(task: AnyTask) -> list[str]:
         )
     if task.unknown_queries:
         lines.append(f"{task.unknown_queries:,} judged queries are not in queries.jsonl; they were not run")
-    hopeless = sum(all(grade <= 0 for grade in grades.values()) for grades in task.judgements.values())
-    if hopeless:
-        lines.append(f"{hopeless:,} of {len(task.queries):,} queries have no relevant document; they count as 0")
+    unanswerable = sum(all(grade <= 0 for grade in grades.values()) for grades in task.judgements.values())
+    if unanswerable:
+        lines.append(f"{unanswerable:,} of {len(task.queries):,} queries have no relevant document; they count as 0")
     return lines
 
 
@@ -108,7 +107,7 @@ def _of_record(task: AnyTask) -> list[str]:
         about = "about " if record.rounded else ""
         known = [f"{about}{count:,}" for count in (record.documents, record.queries) if count is not None]
         return [
-            f"{' and '.join(task.facts)} here, {' and '.join(known)} in the published set: no published number is set beside it"
+            f"{' and '.join(task.facts)} here, {' and '.join(known)} in the published set: published numbers are not comparable"
         ]
     return list(record.notes)
 
@@ -143,7 +142,7 @@ def _add_block(
     means: Mapping[str, Mapping[str, float]],
     speed: Mapping[str, tuple[str, str]],
 ) -> None:
-    """A task's lines: its facts, a system a line, the best value of each measure in bold."""
+    """Add a task's rows: its facts, one row for each system, and the best value of each measure in bold."""
     best = {measure: max(of[measure] for of in means.values()) for measure in measures} if means else {}
     for line in range(max(len(facts), len(means))):
         name = list(means)[line] if line < len(means) else None

@@ -1,1 +1,1 @@
-"""Who answers: BM25, dense retrieval, other models; and how a ranking is scored."""
+"""Rank documents with BM25, BMRetriever and other models, and score the rankings."""

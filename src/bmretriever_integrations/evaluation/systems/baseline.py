@@ -1,4 +1,4 @@
-"""Any sentence-transformers model as a baseline in the same run."""
+"""Measure any sentence-transformers model as a baseline in the same run."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SIMILARITIES = ("cosine", "dot")
 
 def check_installed() -> None:
     """
-    Refuse a baseline before anything is measured where it cannot be loaded.
+    Check that baselines can be loaded, before anything is measured.
 
-    :raises ImportError: if sentence-transformers is missing; says how to install it.
+    :raises ImportError: if sentence-transformers is missing; the message says how to install it.
     """
     if find_spec("sentence_transformers") is None:
         raise ImportError('a baseline needs sentence-transformers: pip install "sentence-transformers>=5.6"')
 
 
 class SentenceTransformerBaseline:
-    """Exact search over one sentence-transformers model's vectors, with the prompts and the similarity that it asks for."""
+    """Exact search over the vectors of one sentence-transformers model, with the prompts and the similarity in its settings."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class SentenceTransformerBaseline:
         """
         Load the model.
 
-        :param name: what the report calls it.
+        :param name: the name of the system in the report.
         :param model: folder or hub id.
-        :param query_prompt: goes before each query; None takes the model's own, which may be none.
-        :param passage_prompt: goes before each passage; None takes the model's own.
-        :param device: e.g. "cuda:1"; None takes the fastest there is.
-        :param progress: show a bar while encoding.
-        :raises ImportError: if sentence-transformers is missing; says how to install it.
+        :param query_prompt: the text before each query; None takes the model's own prompt, if it has one.
+        :param passage_prompt: the text before each passage; None takes the model's own prompt, if it has one.
+        :param device: e.g. "cuda:1"; None takes the fastest device of the machine.
+        :param progress: show a progress bar while encoding.
+        :raises ImportError: if sentence-transformers is missing; the message says how to install it.
         :raises ValueError: if the model's similarity is neither cosine nor dot product.
         """
         check_installed()
@@ -78,15 +78,15 @@ class SentenceTransformerBaseline:
         }
 
     def settings(self, task: AnyTask) -> dict[str, Any]:  # noqa: ARG002  the same for every task
-        """Everything that decides the ranking, and where it was computed."""
+        """Return everything that decides the ranking, and the device."""
         return self._settings
 
     def rank(self, task: Task, depth: int) -> Ranked:
         """
-        Embed the task's queries and documents and rank.
+        Embed the task's queries and documents, and rank the documents.
 
         :param task: the task.
-        :param depth: how many documents to keep for a query.
+        :param depth: the number of documents to keep for each query.
         """
         queries = self._encode(list(task.queries.values()), passages=False)
 

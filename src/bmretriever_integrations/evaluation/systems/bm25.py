@@ -1,4 +1,4 @@
-"""BM25, the baseline that stands beside every model in the same run."""
+"""Rank documents with BM25, the baseline in every run."""
 
 from __future__ import annotations
 
@@ -21,44 +21,48 @@ from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 
 K1 = 0.9
 B = 0.4
-# Anserini's defaults, which the BEIR board's BM25 uses as well.
+# K1 and B are Anserini's defaults, with which BEIR's leaderboard computes BM25.
 
 WORD = r"(?u)\b\w+\b"
-"""Words of one letter count: vitamin C, factor V, hepatitis B."""
+"""Pattern of a word. Words of one letter count, because of vitamin C, factor V and hepatitis B."""
 STOP_WORDS: tuple[str, ...] = STOPWORDS_EN_PLUS
-"""bm25s' "english_plus", NLTK's list of 179: with Lucene's 33 alone, "what" and "how" cost questions up to 0.04 nDCG@10."""
+"""bm25s' "english_plus", NLTK's list of 179 words. Lucene's 33 words do not contain "what" and "how", which costs up to 0.04
+nDCG@10 on questions."""
 
 
 @dataclass(frozen=True)
 class Analyzer:
-    """How text becomes words."""
+    """The rules by which text is split into words."""
 
     name: str
+    """The name in a report's settings."""
     split: Callable[[str], list[str]]
+    """The function that splits a text into words."""
     stop_words: tuple[str, ...]
+    """Words that are removed."""
 
     def tokenizer(self) -> Tokenizer:
-        """Make a new tokenizer with an empty vocabulary: lower case, these words, Porter stems."""
+        """Make a new tokenizer with an empty vocabulary. It lowers the case, removes the stop words, and takes Porter stems."""
         return Tokenizer(splitter=self.split, stopwords=list(self.stop_words), stemmer=Stemmer.Stemmer("porter"))
 
 
 ENGLISH = Analyzer("english", re.compile(WORD).findall, STOP_WORDS)
-"""The default tokens: words without English stop words, stemmed."""
+"""The default analyzer, with English stop words."""
 
 
 class Bm25:
-    """Lucene's variant of BM25 over title and text, English stop words, Porter stems."""
+    """Lucene's variant of BM25 over title and text, with English stop words and Porter stems."""
 
     name = "BM25"
 
     def __init__(self, analyzer: Analyzer = ENGLISH) -> None:
         """
-        :param analyzer: how text becomes words; another one is for comparisons with other programs.
+        :param analyzer: the rules for words; analyzers other than the default are for comparisons with other programs.
         """
         self._analyzer = analyzer
 
-    def settings(self, task: AnyTask) -> dict[str, Any]:  # noqa: ARG002  a system answers for each task; this one's never differ
-        """Everything that decides the ranking."""
+    def settings(self, task: AnyTask) -> dict[str, Any]:  # noqa: ARG002  the same for every task
+        """Return everything that decides the ranking."""
         return {
             "k1": K1,
             "b": B,
@@ -74,7 +78,7 @@ class Bm25:
         Index the task's documents and run its queries.
 
         :param task: the task.
-        :param depth: how many documents to keep for a query; those that share no word with it are not found.
+        :param depth: the number of documents to keep for each query. Documents that share no word with the query are not found.
         """
         started = time.perf_counter()
         tokenizer = self._analyzer.tokenizer()

@@ -1,4 +1,4 @@
-"""Systems x tasks -> results, one after another, each handed over as soon as it is there."""
+"""Measure systems on tasks, one pair after another, and return each result as soon as it is computed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from bmretriever_integrations.versions import VERSION
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """What a system found."""
+    """The ranking that a system made for a task."""
 
     ranking: list[Positions]
-    """For each query of the task, in its order, positions of documents, best first."""
+    """The positions of the best documents for each query, best first; the queries are in the task's order."""
     passage_seconds: float
     """Seconds that embedding or indexing the documents took."""
 
 
 class System(Protocol):
-    """Something that ranks documents: BM25 or a model."""
+    """A system that ranks documents: BM25 or a model."""
 
     name: str
+    """The name in the report."""
 
     def settings(self, task: AnyTask) -> dict[str, Any]:
-        """Everything that decides the ranking, as plain values."""
+        """Return everything that decides the ranking, as plain values."""
         ...
 
     def rank(self, task: Task, depth: int) -> Ranked:
@@ -43,39 +44,42 @@ class System(Protocol):
 
 @runtime_checkable
 class Compares(Protocol):
-    """A system that also says how alike two sentences are; BM25, which needs a corpus, does not."""
+    """A system that also computes the similarity of two sentences. BM25 does not, because it needs a corpus."""
 
     def similarities(self, task: SimilarityTask) -> Vectors:
-        """*Shape:* (pairs,) float32, the cosine of each pair's vectors."""
+        """Compute the cosine of each pair's vectors. *Shape:* (pairs,) float32"""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One system on one task."""
+    """The result of one system on one task."""
 
     task: str
+    """Name of the task."""
     system: str
+    """Name of the system."""
     means: dict[str, float]
-    """The task's measures -> mean over its queries, 0 to 1; of a similarity task Spearman's correlation, -1 to 1."""
+    """Maps each measure to its mean over the queries, 0 to 1; in a similarity task, Spearman's correlation, -1 to 1."""
     seconds: float
-    """Seconds from the first text to the last score, without loading."""
+    """Seconds from the first text to the last score, without loading the model."""
     passages_per_second: float
     """Passages embedded in a second; sentences in a similarity task."""
     settings: dict[str, Any]
+    """The settings of the system."""
     per_query: dict[str, float]
-    """Query id -> value of the task's first measure."""
+    """Maps each query id to the value of the task's first measure."""
     key: str
-    """Hash of all that decides the numbers: equal keys, equal numbers."""
+    """Hash of everything that decides the numbers: results with equal keys have equal numbers."""
 
 
 def compare(systems: Iterable[System], tasks: Sequence[AnyTask], known: Mapping[str, Result]) -> Iterator[Result]:
     """
     Measure every system on every task.
 
-    :param systems: taken one at a time, so that a generator can close each model before it opens the next.
+    :param systems: the systems. They are taken one at a time, so that a generator can close each model before it opens the next.
     :param tasks: the tasks.
-    :param known: key -> result of an earlier run; what is there is not measured again.
+    :param known: maps keys to the results of an earlier run, which are not measured again.
     :returns: an iterator over the results, system by system.
     """
     for system in systems:
@@ -90,7 +94,7 @@ def compare(systems: Iterable[System], tasks: Sequence[AnyTask], known: Mapping[
 def _measure(system: System, task: AnyTask, settings: dict[str, Any], key: str) -> Result:
     started = time.perf_counter()
     if isinstance(task, SimilarityTask):
-        assert isinstance(system, Compares)  # compare() left the others out
+        assert isinstance(system, Compares)  # compare() skips the others
         means = {task.measures[0]: correlation(task, system.similarities(task))}
         seconds = time.perf_counter() - started
         texts, text_seconds, per_query = 2 * len(task.left), seconds, {}

@@ -1,4 +1,4 @@
-"""A BMRetriever model as a system to be measured: embed the documents chunk by chunk, rank by dot product."""
+"""Measure a BMRetriever model: embed the documents chunk by chunk, and rank them by dot product."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, Simila
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, resolve_instruction
 
 PASSAGES_AT_ONCE = 32_768
-"""How many passages are in memory with their vectors: half a gigabyte at width 4096. Most tasks are one chunk, with one
-progress bar."""
+"""The number of passages that are in memory with their vectors: half a gigabyte at width 4096. Most tasks have one chunk and so
+one progress bar."""
 
 
 def rank_in_chunks(
@@ -36,9 +36,9 @@ def rank_in_chunks(
 
     :param task: the task.
     :param queries: vectors of its queries, in their order. *Shape:* (queries, width) float32
-    :param embed: documents -> vectors. *Shape:* (documents, width) float32
-    :param depth: how many documents to keep for a query.
-    :param choice: what is stored of the documents' vectors; None: all.
+    :param embed: a function that embeds documents. *Shape:* (documents, width) float32
+    :param depth: the number of documents to keep for each query.
+    :param choice: the form in which the documents' vectors are stored; None means float32.
     """
     seconds = 0.0
 
@@ -51,16 +51,16 @@ def rank_in_chunks(
             seconds += time.perf_counter() - started
             yield vectors
 
-    where = depth, task.own_documents, task.candidates
+    limits = depth, task.own_documents, task.candidates
     if choice is None or choice == VectorChoice():
-        ranking = rank_by_dot_product(queries, blocks(), *where)
+        ranking = rank_by_dot_product(queries, blocks(), *limits)
     else:
-        ranking = rank_stored(queries, blocks(), *where, choice=choice)
+        ranking = rank_stored(queries, blocks(), *limits, choice=choice)
     return Ranked(ranking, seconds)
 
 
 class DenseRetriever:
-    """Exact search over one engine's vectors; the vectors are forgotten once they are scored."""
+    """Exact search over one engine's vectors. The vectors are not kept after they are scored."""
 
     def __init__(
         self,
@@ -70,11 +70,11 @@ class DenseRetriever:
         choice: VectorChoice | None = None,
     ) -> None:
         """
-        :param name: what the report calls it.
+        :param name: the name of the system in the report.
         :param encoder: the engine; the caller closes it.
-        :param instruction: task key or sentence for every task; None takes the one of the task's name where the instruction
-            table has it, else the engine's own.
-        :param choice: what is stored of the documents' vectors; None: all.
+        :param instruction: a task key or a sentence for all tasks. None takes the instruction whose key is the task's name, else
+            the engine's own instruction.
+        :param choice: the form in which the documents' vectors are stored; None means float32.
         :raises ValueError: if the instruction is neither a key nor a sentence.
         """
         self.name = name
@@ -84,20 +84,20 @@ class DenseRetriever:
         self._choice = choice or VectorChoice()
 
     def instruction(self, task: AnyTask) -> str:
-        """The sentence that goes before this task's queries."""
+        """Return the instruction for this task's queries, a sentence."""
         return self._instruction or TASK_INSTRUCTIONS.get(task.name) or self._encoder.instruction
 
     def settings(self, task: AnyTask) -> dict[str, Any]:
-        """Everything that decides the ranking, and where it was computed."""
+        """Return everything that decides the ranking, and the device."""
         where = {"device": str(self._encoder.device), "instruction": self.instruction(task)}
         return {**self._identity, **where, **self._choice.settings}
 
     def rank(self, task: Task, depth: int) -> Ranked:
         """
-        Embed the task's queries and documents and rank.
+        Embed the task's queries and documents, and rank the documents.
 
         :param task: the task.
-        :param depth: how many documents to keep for a query.
+        :param depth: the number of documents to keep for each query.
         """
         queries = self._encoder.encode_queries(list(task.queries.values()), self.instruction(task))
 
@@ -108,7 +108,7 @@ class DenseRetriever:
 
     def similarities(self, task: SimilarityTask) -> Vectors:
         """
-        Embed both sentences of each pair as queries, as mteb does, for neither is a passage; compare what is stored of them.
+        Embed both sentences of each pair as queries, as mteb does, because neither is a passage. Compare them in the stored form.
 
         :param task: the task.
         :returns: *Shape:* (pairs,) float32 cosine of each pair's vectors.

@@ -1,4 +1,4 @@
-"""Rankings and judgements -> nDCG, recall, reciprocal rank, average precision; similarities -> Spearman's correlation."""
+"""Compute nDCG, recall, reciprocal rank and average precision of rankings, and Spearman's correlation of similarities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from bmretriever_integrations.evaluation.systems.ranking import Positions
 from bmretriever_integrations.evaluation.tasks.retrieval import Task
 from bmretriever_integrations.evaluation.tasks.similarity import SimilarityTask
 
-# nDCG with linear gains, recall and AP by trec_eval's code; reciprocal rank with a cut by MS MARCO's (trec_eval has no cut).
+# ir-measures computes nDCG with linear gains, recall and AP with trec_eval's code, and reciprocal rank with MS MARCO's code,
+# because trec_eval cannot cut the ranking for it.
 MEASURES = {
     "nDCG@10": ir_measures.nDCG @ 10,
     "nDCG@20": ir_measures.nDCG @ 20,
@@ -25,9 +26,9 @@ MEASURES = {
     "MRR@10": ir_measures.RR @ 10,
     "MAP": ir_measures.AP,
 }
-"""Name in a task's ``measures`` -> measure of a ranking."""
+"""Maps each name in a task's ``measures`` to the measure in ir-measures."""
 DEPTH = 100
-"""How many documents a ranking must hold for all measures; more where a query has more candidates."""
+"""The number of documents that a ranking needs for all measures. It must be longer where a query has more candidates."""
 
 
 def score(task: Task, ranking: Sequence[Positions]) -> dict[str, dict[str, float]]:
@@ -35,10 +36,10 @@ def score(task: Task, ranking: Sequence[Positions]) -> dict[str, dict[str, float
     Score a ranking.
 
     :param task: the task with its judgements.
-    :param ranking: for each query of the task, in its order, positions of documents, best first.
-    :returns: measure -> query id -> value between 0 and 1, for the task's measures. A query that found nothing has 0.
+    :param ranking: the positions of the documents for each query, best first; the queries are in the task's order.
+    :returns: a dict of the task's measures, each with the value of every query id, 0 to 1. A query without hits has 0.
     """
-    # Metrics libraries sort by score and break ties by document id; scores made from ranks keep the order as it is.
+    # ir-measures sorts by score and breaks ties by document id, so the ranks are used as scores to keep the order.
     run = {
         query: {task.document_ids[position]: float(-rank) for rank, position in enumerate(found)}
         for query, found in zip(task.queries, ranking, strict=True)
@@ -52,12 +53,12 @@ def score(task: Task, ranking: Sequence[Positions]) -> dict[str, dict[str, float
 
 def correlation(task: SimilarityTask, similarities: Vectors) -> float:
     """
-    Compare the order of similarities with the order of people's scores.
+    Compare the order of similarities with the order of the human scores.
 
     :param task: the task with its scores.
-    :param similarities: *Shape:* (pairs,) of the two sentences of each pair.
+    :param similarities: the similarity of each pair's sentences. *Shape:* (pairs,)
     :returns: Spearman's rank correlation, -1 to 1; 0 if all similarities are equal.
     """
-    if len(set(similarities.tolist())) == 1:  # no order, so no correlation is defined
+    if len(set(similarities.tolist())) == 1:  # without an order, the correlation is not defined
         return 0.0
     return float(spearmanr(similarities, task.scores).statistic)

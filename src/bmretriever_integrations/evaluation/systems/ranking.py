@@ -1,4 +1,4 @@
-"""Vectors -> the best documents of each query, exactly, block by block."""
+"""Find the best documents of each query by exact search, block by block."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from numpy.typing import NDArray
 from bmretriever_integrations.encoder.vectors import Vectors
 
 Positions = NDArray[np.int64]
+"""Positions of documents in the corpus, from 0."""
 
 SCORES_AT_ONCE = 4_194_304
-"""How many scores are in memory at a time: 16 MB of float32, and 32 MB for each copy of their sort keys."""
+"""The number of scores in memory at a time: 16 MB of float32, and 32 MB for each copy of their sort keys."""
 
 _LEFT_OUT = np.iinfo(np.int64).min
 
 
 class TopDocuments:
     """
-    The best documents so far, while scores come in blocks of documents.
+    Keeps the best documents of each query while scores are added, one block of documents after another.
 
-    Score and position share one 64-bit key, the score's bits above, so that no two keys are equal: among equal scores the
-    document that comes first in the corpus is the better one, wherever the blocks are cut.
+    A 64-bit key contains the score's bits and, below them, the document's position. So no two keys are equal: of documents with
+    equal scores, the earlier one in the corpus is better, and the size of the blocks does not matter.
     """
 
     def __init__(self, depth: int, left_out: Positions, candidates: Positions | None = None) -> None:
         """
-        :param depth: how many documents to keep for a query.
+        :param depth: the number of documents to keep for each query.
         :param left_out: *Shape:* (queries,) position of a document that a query must not find, or -1.
-        :param candidates: *Shape:* (2, pairs) row of a query and position of a document that it may find, ordered by position;
-            None lets every query find every document.
+        :param candidates: *Shape:* (2, pairs) row of a query and position of a document that it may find, ordered by position.
+            With None, every query may find every document.
         """
         self._depth = depth
         self._left_out = left_out
@@ -40,11 +41,12 @@ class TopDocuments:
 
     def add(self, scores: Vectors, first: int, better: Vectors | None = None) -> None:
         """
-        Take in the scores of some documents.
+        Add the scores of some documents.
 
-        :param scores: *Shape:* (queries, documents) float32; -inf is a document that does not match at all.
+        :param scores: *Shape:* (queries, documents) float32; a document with -inf is never found.
         :param first: position of the first of these documents in the corpus.
-        :param better: scores that rank the best ones anew in the end; given for all documents or for none. The same shape.
+        :param better: more exact scores, by which the best documents are ranked again at the end. They must be given in all calls
+            or in none. *Shape:* as ``scores``
         """
         keys = _keys(scores, first)
         rows = np.flatnonzero((self._left_out >= first) & (self._left_out < first + scores.shape[1]))
@@ -69,9 +71,9 @@ class TopDocuments:
 
     def best(self, rescored: int = 0) -> list[Positions]:
         """
-        Give for each query the positions of its best documents, best first.
+        Return the positions of the best documents of each query, best first.
 
-        :param rescored: how many of the best are put in the order of their better scores; the others stay behind them.
+        :param rescored: the number of best documents that are ranked again by their better scores; the others follow unchanged.
         """
         if rescored:
             return [self._rescored(*row, rescored) for row in zip(self._keys, self._better, strict=True)]
@@ -81,8 +83,8 @@ class TopDocuments:
     def _rescored(self, keys: Positions, better: Vectors, count: int) -> Positions:
         order = np.argsort(keys)[::-1][: np.count_nonzero(keys != _LEFT_OUT)]
         positions = 0xFFFF_FFFF - (keys[order] & 0xFFFF_FFFF)
-        anew = np.lexsort((positions[:count], -better[order[:count]]))
-        return np.concatenate([positions[:count][anew], positions[count:]])
+        new_order = np.lexsort((positions[:count], -better[order[:count]]))
+        return np.concatenate([positions[:count][new_order], positions[count:]])
 
 
 def rank_by_dot_product(
@@ -93,14 +95,14 @@ def rank_by_dot_product(
     candidates: Positions | None = None,
 ) -> list[Positions]:
     """
-    Rank documents by the dot product of their vectors with a query's, exactly; a block is forgotten once it is scored.
+    Rank documents by the dot product of their vectors with a query's, exactly. A block is not kept after it is scored.
 
-    :param queries: *Shape:* (queries, width) float32.
-    :param blocks: the documents' vectors, *Shape:* (any, width) float32, in corpus order.
-    :param depth: how many documents to keep for a query.
+    :param queries: the queries' vectors. *Shape:* (queries, width) float32
+    :param blocks: the documents' vectors, in corpus order. *Shape:* (any, width) float32 each
+    :param depth: the number of documents to keep for each query.
     :param left_out: *Shape:* (queries,) position of a document that a query must not find, or -1.
     :param candidates: as in :class:`TopDocuments`.
-    :returns: for each query the positions of its best documents, best first; ties go to the earlier document.
+    :returns: the positions of the best documents of each query, best first; of equal scores, the earlier document is better.
     """
     top = TopDocuments(depth, left_out, candidates)
     step = max(1, SCORES_AT_ONCE // max(1, len(queries)))
@@ -115,10 +117,10 @@ def rank_by_dot_product(
 
 def cosines(left: Vectors, right: Vectors) -> Vectors:
     """
-    Compare vectors row by row.
+    Compute the cosines of two lists of vectors, row by row.
 
-    :param left: *Shape:* (n, width) float32, no row all zeros.
-    :param right: the same shape.
+    :param left: the first vectors; no row may be all zeros. *Shape:* (n, width) float32
+    :param right: the second vectors; no row may be all zeros. *Shape:* (n, width) float32
     :returns: *Shape:* (n,) float32, cosine of each row's two vectors.
     """
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
@@ -127,10 +129,10 @@ def cosines(left: Vectors, right: Vectors) -> Vectors:
 
 
 def _keys(scores: Vectors, first: int) -> Positions:
-    bits = (scores.astype(np.float32, copy=False) + np.float32(0)).view(
-        np.int32
-    )  # + 0 turns -0.0 into 0.0: they are equal
-    in_order = (bits ^ ((bits >> 31) & 0x7FFF_FFFF)).astype(np.int64)  # negative floats sort backwards by their bits
+    # adding 0 changes -0.0 to 0.0, because the two are equal but have different bits
+    bits = (scores.astype(np.float32, copy=False) + np.float32(0)).view(np.int32)
+    # the bits of negative floats are in reverse order
+    in_order = (bits ^ ((bits >> 31) & 0x7FFF_FFFF)).astype(np.int64)
     positions = np.arange(first, first + scores.shape[1], dtype=np.int64)
     keys: Positions = (in_order << 32) | (0xFFFF_FFFF - positions)
     keys[np.isneginf(scores)] = _LEFT_OUT

@@ -1,4 +1,4 @@
-"""In which form the document vectors are searched, and how many of those found are scored again with the full ones."""
+"""Search document vectors in a stored form of fewer bits, and score the best documents again with the full vectors."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ STORED: tuple[Stored, ...] = get_args(Stored)
 @dataclass(frozen=True, kw_only=True)
 class VectorChoice:
     """
-    How a store would hold the documents' vectors.
+    The form in which a store would keep the documents' vectors.
 
-    float16 and int8 documents meet the full query, binary ones its signs, as stores do. int8 takes the ranges of the first block
-    of documents (32,768 of them, or the whole task), as a user takes those of a sample.
+    As in stores, float16 and int8 documents are compared with the full query, and binary documents with the query's signs. int8
+    uses the ranges of the first block of documents (32,768 documents, or the whole task), as a user would take those of a sample.
     """
 
     precision: Stored = "float32"
+    """The number type of the stored vectors."""
     rescore: int = 0
-    """How many documents of the first search are ranked again by the full vectors; the others follow in their order."""
+    """The number of best documents that are ranked again by the full vectors; the others follow unchanged."""
 
     def __post_init__(self) -> None:
         if self.precision not in STORED:
@@ -39,20 +40,20 @@ class VectorChoice:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a report says of it: nothing of the plain case."""
+        """The settings for a report; nothing if the vectors are stored as float32."""
         return {} if self == VectorChoice() else {"vectors": self.precision, "rescored": self.rescore}
 
     def ranges(self, sample: Vectors) -> list[list[float]] | None:
         """
-        Take what int8 needs to know of the vectors.
+        Compute the ranges that int8 needs; None for other precisions.
 
-        :param sample: *Shape:* (n, width) float32
+        :param sample: a sample of vectors. *Shape:* (n, width) float32
         """
         return ranges_of(sample) if self.precision == "int8" else None
 
     def stored(self, vectors: Vectors, ranges: list[list[float]] | None) -> Vectors:
         """
-        Tell what is left of documents' vectors.
+        Convert documents' vectors to the stored form and back to float32.
 
         :param vectors: *Shape:* (n, width) float32
         :param ranges: the ranges of a sample, for int8.
@@ -64,7 +65,7 @@ class VectorChoice:
 
     def asked(self, queries: Vectors) -> Vectors:
         """
-        Tell what is left of queries' vectors in the first search.
+        Convert queries' vectors to the form for the first search: the signs for binary, else the vectors themselves.
 
         :param queries: *Shape:* (n, width) float32
         """
@@ -81,15 +82,15 @@ def rank_stored(
     choice: VectorChoice,
 ) -> list[Positions]:
     """
-    Rank documents by what is stored of their vectors, then the best ones anew; a block is forgotten once it is scored.
+    Rank documents by their stored vectors, then the best ones again by the full vectors. A block is not kept after it is scored.
 
-    :param queries: *Shape:* (queries, width) float32
-    :param blocks: the documents' full vectors, *Shape:* (any, width) float32, in corpus order.
-    :param depth: how many documents to keep for a query.
+    :param queries: the queries' full vectors. *Shape:* (queries, width) float32
+    :param blocks: the documents' full vectors, in corpus order. *Shape:* (any, width) float32 each
+    :param depth: the number of documents to keep for each query.
     :param left_out: as in :class:`~bmretriever_integrations.evaluation.systems.ranking.TopDocuments`.
-    :param candidates: the same.
-    :param choice: what is stored, and how many are scored again.
-    :returns: for each query the positions of its best documents, best first; ties go to the earlier document.
+    :param candidates: as in :class:`~bmretriever_integrations.evaluation.systems.ranking.TopDocuments`.
+    :param choice: the stored form, and the number of documents that are ranked again.
+    :returns: the positions of the best documents of each query, best first; of equal scores, the earlier document is better.
     """
     top = TopDocuments(max(depth, choice.rescore), left_out, candidates)
     asked = choice.asked(queries)
