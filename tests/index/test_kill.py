@@ -82,7 +82,7 @@ def test_ctrl_c_says_what_is_safe_and_how_to_go_on(tmp_path: Path, tiny, write_j
     safe = sum(shard["records"] for shard in json.loads((folder / "manifest.json").read_text())["shards"])
     assert process.returncode == 130
     assert out == ""
-    assert err == f"interrupted: {safe:,} records are safe in {folder}; run the same command to go on\n"
+    assert err == f"interrupted: {safe:,} records are safe in {folder}; run the same command to continue\n"
 
 
 def test_of_two_writers_at_once_one_goes_on_and_one_is_told(tmp_path: Path, undisturbed, contents) -> None:

@@ -1,1 +1,1 @@
-"""One module for each command: its arguments, and what it runs."""
+"""Define the commands. Each command has a module with its arguments and the function that runs it."""

@@ -1,4 +1,4 @@
-"""How words of the command line are read."""
+"""Read arguments of the command line."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def positive(word: str) -> int:
     """
     Read a whole number above 0.
 
-    :param word: what the user wrote.
-    :raises argparse.ArgumentTypeError: if it is none.
+    :param word: the argument.
+    :raises argparse.ArgumentTypeError: if it is not such a number.
     """
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {word!r}")
@@ -22,9 +22,9 @@ def positive(word: str) -> int:
 
 def absolute(model: str) -> str:
     """
-    Write a model's folder so that a search from another folder finds it.
+    Make the path of a model's folder absolute, so that a later search finds it from another working folder.
 
-    :param model: what the user wrote.
+    :param model: the argument. A hub id or a short name is returned unchanged.
     """
     folder = Path(model).expanduser()
     return str(folder.resolve()) if find_checkpoint(model) is None and folder.is_dir() else model

@@ -1,4 +1,4 @@
-"""``bmretriever build``: an evaluation task from its official files."""
+"""Run ``bmretriever build``, which builds an evaluation task from its official files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 NOUNS = {"corpus.jsonl": "documents", "queries.jsonl": "queries", "pairs.jsonl": "pairs"}
-"""File of a task -> what the command calls its lines."""
+"""Maps each file of a task to the noun for its lines in the output."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,26 +16,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: the parser of this command.
     """
     add = parser.add_argument
-    add("task", metavar="TASK", help="name of a task; bmretriever evaluate --list tells names and sources")
+    add("task", metavar="TASK", help="name of a task; bmretriever evaluate --list shows names and sources")
     add(
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="its official files, or its hub id, or the folder of a clone of that",
+        help="the task's official files, or the hub id of its data set, or the folder of a clone of the data set",
     )
-    add("--to", type=Path, metavar="DIR", help="folder to make (default: where bmretriever evaluate TASK looks for it)")
+    add("--to", type=Path, metavar="DIR", help="folder to write (default: where bmretriever evaluate TASK finds it)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Make the task's folder.
+    Build the task's folder.
 
-    :param arguments: what :func:`add_arguments` declared.
+    :param arguments: the values of the arguments that :func:`add_arguments` declares.
     :returns: exit status.
-    :raises FileExistsError: if the folder is there.
+    :raises FileExistsError: if the folder exists.
     :raises FileNotFoundError: if a source is missing.
-    :raises ImportError: if the packages for evaluation are missing; says how to install them.
-    :raises ValueError: if the task is not known, or a source is malformed, with file and place.
+    :raises ImportError: if the packages for evaluation are missing; the message says how to install them.
+    :raises ValueError: if the task is not known, or if a source is malformed, with file and place.
     """
     import json
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     record = TASKS.get(arguments.task)
     if record is None:
-        raise ValueError(f"{arguments.task!r} is no named task; there are {', '.join(TASKS)}")
+        raise ValueError(f"{arguments.task!r} is no named task; the names are {', '.join(TASKS)}")
     folder = arguments.to or cache_folder() / record.name
     silence_libraries()
     build_task(record, arguments.sources, folder)

@@ -1,4 +1,4 @@
-"""``bmretriever demo``: real PubMed records, one index, three questions through two frameworks."""
+"""Run ``bmretriever demo``, which indexes real PubMed records and asks three questions through two frameworks."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from bmretriever_integrations.index import Hit, SearchIndex
 
 LIMIT = 1000
-"""Records that are indexed: at most two minutes of work on two CPU cores."""
+"""The number of records to index, which takes at most two minutes on two CPU cores."""
 SHARD_SIZE = 250
-"""Records of a shard; little is lost when the demo is stopped and run again."""
+"""The number of records of a shard. It is small, so that little work is lost if the demo is stopped."""
 TOP_K = 3
+"""The number of hits for each question."""
 QUESTIONS = (
     "How did the COVID-19 pandemic affect mental health?",
     "Does mindfulness-based therapy help adults with ADHD?",
     "Why do older adults with cancer fall, and how often?",
 )
-"""Questions that have an answer among the file's first 1,000 citations."""
+"""Questions that the file's first 1,000 citations answer."""
 NEEDED = ("haystack", "llama_index.core", "llama_index.vector_stores.faiss", "faiss")
+"""Modules that must be installed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,19 +39,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     :param parser: the parser of this command.
     """
-    parser.add_argument("--to", default="demo-index", metavar="DIR", help="the index (default: %(default)s)")
-    parser.add_argument("--limit", type=positive, default=LIMIT, metavar="N", help="citations (default: %(default)s)")
+    parser.add_argument("--to", default="demo-index", metavar="DIR", help="folder of the index (default: %(default)s)")
     parser.add_argument(
-        "--source", metavar="FILE", help=f"other records (default: {PUBMED_SAMPLE.member} of {PUBMED_SAMPLE.package})"
+        "--limit", type=positive, default=LIMIT, metavar="N", help="number of citations to index (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--source",
+        metavar="FILE",
+        help=f"file with other records (default: {PUBMED_SAMPLE.member} of {PUBMED_SAMPLE.package})",
     )
     parser.add_argument("--model", default="mini", help="short name, hub id or folder (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Index, or take the index that is there; ask through Haystack and through LlamaIndex; compare.
+    Build the index, or use an existing one; ask the questions through Haystack and LlamaIndex; compare the answers.
 
-    :param arguments: as declared.
+    :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
     os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")  # read when haystack is imported
     _check_frameworks()
@@ -57,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.corpus import read_corpus
 
-    read_corpus([source])  # complains of a missing or wrong file before the model is loaded
+    read_corpus([source])  # raises an error for a missing or wrong file before the model is loaded
     silence_libraries()
     index = _index(source, arguments)
     from bmretriever_integrations.commands.screen import open_console, print_hits
@@ -76,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     sys.stdout.write(
         f"\nHaystack and LlamaIndex agree: the same {TOP_K} records, order and scores for each question.\n"
     )
-    sys.stdout.write(f'Ask your own: bmretriever search {arguments.to} "..."\n')
+    sys.stdout.write(f'Ask your own question: bmretriever search {arguments.to} "..."\n')
     return 0
 
 
@@ -89,7 +95,7 @@ def _check_frameworks() -> None:
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even its parent package is there
+    except ModuleNotFoundError:  # its parent package is missing, too
         return False
 
 
@@ -111,10 +117,10 @@ def _index(source: str, arguments: argparse.Namespace) -> SearchIndex:
 
 def agree(one: list[Hit], two: list[Hit]) -> bool:
     """
-    Compare two rankings: the same records in the same order, scores equal to five digits.
+    Tell whether two rankings have the same records in the same order, with scores that are equal to five digits.
 
-    :param one: by one framework.
-    :param two: by the other.
+    :param one: the hits of one framework.
+    :param two: the hits of the other framework.
     """
     pairs = list(zip(one, two, strict=True)) if len(one) == len(two) else [(None, None)]
     return all(a and b and a.id == b.id and abs(a.score - b.score) <= 1e-5 * max(1.0, abs(a.score)) for a, b in pairs)
@@ -122,11 +128,11 @@ def agree(one: list[Hit], two: list[Hit]) -> bool:
 
 def ask_haystack(index: SearchIndex, questions: Sequence[str], top_k: int) -> list[list[Hit]]:
     """
-    Ask through a query pipeline: text embedder, then in-memory retriever by dot product.
+    Ask questions through a Haystack pipeline with a text embedder and an in-memory retriever by dot product.
 
-    :param index: supplies documents, vectors and the model's name.
-    :param questions: one run each.
-    :param top_k: hits a question.
+    :param index: the index with documents, vectors and the model's name.
+    :param questions: the questions; the pipeline runs once for each.
+    :param top_k: the number of hits for each question.
     """
     from haystack import Document, Pipeline
     from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
@@ -161,11 +167,11 @@ def ask_haystack(index: SearchIndex, questions: Sequence[str], top_k: int) -> li
 
 def ask_llama_index(index: SearchIndex, questions: Sequence[str], top_k: int) -> list[list[Hit]]:
     """
-    Ask through a VectorStoreIndex over a FAISS inner-product index.
+    Ask questions through LlamaIndex's VectorStoreIndex with a FAISS inner-product index.
 
-    :param index: supplies nodes, vectors and the model's name.
-    :param questions: one retrieval each.
-    :param top_k: hits a question.
+    :param index: the index with documents, vectors and the model's name.
+    :param questions: the questions; the retriever runs once for each.
+    :param top_k: the number of hits for each question.
     """
     import faiss
     from llama_index.core import StorageContext, VectorStoreIndex

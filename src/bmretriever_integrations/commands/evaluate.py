@@ -1,4 +1,4 @@
-"""``bmretriever evaluate``: models beside BM25 and baselines, on the paper's data sets or any BEIR folder."""
+"""Run ``bmretriever evaluate``, which measures models, BM25 and baselines on the paper's data sets or on any BEIR folder."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 
 TABLE_COLUMNS = 100
-"""Columns of the table where there is no terminal whose width could be read."""
+"""Columns of the table where the output is not a terminal."""
 
 
 RULES = """\
 BM25 (k1 0.9, b 0.4, title and text, Porter stems, English stop words) is measured in the same run.
 A named task is fetched once and kept in $BMRETRIEVER_TASKS (default: ~/.cache/bmretriever/tasks).
-A document whose id equals a query's id is taken for the query itself and left out of that query's
-ranking, unless the judgements call it relevant."""
+A document whose id equals a query's id is considered to be the query itself and left out of that
+query's ranking, unless it is judged relevant."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--list",
         action="store_true",
-        help="show the names of the paper's data sets: measures, sources, published numbers",
+        help="show the paper's data sets: names, measures, sources, published numbers",
     )
     add(
         "--model",
@@ -61,57 +61,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="B",
         help="sentence-transformers model to measure in the same run, folder or hub id; repeatable",
     )
-    add("--query-prompt", action=SetPrompt, metavar="TEXT", help="goes before queries of the --baseline before it")
-    add("--passage-prompt", action=SetPrompt, metavar="TEXT", help="goes before passages of the --baseline before it")
-    add("--split", default="test", help="which qrels file (default: test)")
+    add("--query-prompt", action=SetPrompt, metavar="TEXT", help="text before the queries of the preceding --baseline")
+    add("--passage-prompt", action=SetPrompt, metavar="TEXT", help="text before the passages of that --baseline")
+    add("--split", default="test", help="name of the qrels file (default: test)")
     add(
         "--instruction",
         metavar="KEY_OR_SENTENCE",
-        help="before every --model's queries, of every task (default: the one of the task's name, else the general one)",
+        help="instruction for the queries of all tasks and models (default: the task's instruction, else the general one)",
     )
-    add("--json", type=Path, metavar="FILE", help="write all numbers here after each task; a rerun goes on from there")
-    add("--markdown", type=Path, metavar="FILE", help="write the tables here, as Markdown")
-    add("--chart", type=Path, metavar="FILE", help="draw a bar chart here, .png or .svg")
+    add(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write all numbers to this file after each task; the same command continues from it",
+    )
+    add("--markdown", type=Path, metavar="FILE", help="write the tables to this file, as Markdown")
+    add("--chart", type=Path, metavar="FILE", help="draw a bar chart to this file, .png or .svg")
     add(
         "--max-length",
         type=int,
         default=MAX_LENGTH,
         metavar="N",
-        help=f"tokens of a text, of every --model (default: {MAX_LENGTH})",
+        help=f"the most tokens of a text, for every --model (default: {MAX_LENGTH})",
     )
     add("--dtype", choices=DTYPES, default="auto", help="number type of every --model's weights (default: auto)")
-    add("--quantization", choices=QUANTIZATIONS, help="put every --model's linear layers into this (default: none)")
+    add(
+        "--quantization",
+        choices=QUANTIZATIONS,
+        help="number type of every --model's linear layers (default: no quantization)",
+    )
     add("--truncate-dim", type=int, metavar="D", help="keep the first D dimensions of every --model's vectors")
     add(
         "--precision",
         choices=("float32", "float16", "int8", "binary"),
         default="float32",
-        help="what is stored of every --model's document vectors (default: float32)",
+        help="number type in which every --model's document vectors are stored (default: float32)",
     )
     add(
         "--rescore",
         type=int,
         default=0,
         metavar="N",
-        help="rank the N documents that the stored vectors put first anew, by the full vectors (default: 0)",
+        help="rank the N best documents of the stored vectors again by the full vectors (default: 0)",
     )
-    add("--device", help="e.g. cuda:1 (default: the fastest there is)")
+    add("--device", help="e.g. cuda:1 (default: the fastest device)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Measure, and report.
+    Measure the systems on the tasks, and report the results.
 
-    :param arguments: what :func:`add_arguments` declared.
+    :param arguments: the values of the arguments that :func:`add_arguments` declares.
     :returns: exit status.
-    :raises ConnectionError: if a named task must be fetched and cannot be.
+    :raises ConnectionError: if a named task cannot be fetched.
     :raises FileNotFoundError: if a task, one of its files or a model is missing.
-    :raises ImportError: if the packages for evaluation are missing; says how to install them.
-    :raises ValueError: if a task is malformed or an option out of range.
+    :raises ImportError: if the packages for evaluation are missing; the message says how to install them.
+    :raises ValueError: if a task is malformed or an option is out of range.
     """
     if arguments.list:
         return _show_tasks()
-    # all that can be wrong with the command is found before the first model is loaded
+    # all arguments are checked before the first model is loaded
     if not arguments.tasks:
         raise ValueError("name a task: a BEIR folder, or one of the names that bmretriever evaluate --list shows")
     resolve_instruction(arguments.instruction)
@@ -135,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_installed()
     earlier = read_results(arguments.json) if arguments.json is not None else []
     silence_libraries()
-    keep_freed_memory()  # this process is ours
+    keep_freed_memory()  # allowed here, because a command owns its process
     tasks = _load_tasks(arguments.tasks, arguments.split)
     systems = open_systems(models, baselines, arguments.instruction, arguments.device, choice)
     _show(tasks, _measure(tasks, systems, earlier, arguments.json), arguments.markdown, arguments.chart)
@@ -223,6 +232,6 @@ def _load_tasks(given: Sequence[str], split: str) -> list[AnyTask]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
-            f"two task folders are named {twice[0]!r}; the report tells tasks apart by their folders' names"
+            f"two task folders are named {twice[0]!r}; the report distinguishes tasks by their folders' names"
         )
     return tasks

@@ -1,4 +1,4 @@
-"""``bmretriever export``: a checkpoint as a folder for stock sentence-transformers."""
+"""Run ``bmretriever export``, which writes a checkpoint as a folder for plain sentence-transformers."""
 
 from __future__ import annotations
 
@@ -22,19 +22,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add = parser.add_argument
     add("model", metavar="MODEL", help="short name, hub id or folder; a LoRA adapter is merged into its base")
-    add("--to", required=True, type=Path, metavar="DIR", help="the folder to make")
+    add("--to", required=True, type=Path, metavar="DIR", help="folder to write")
     add("--dtype", choices=DTYPES[1:], default="float32", help="number type of the weights (default: %(default)s)")
-    add("--revision", metavar="R", help="commit, branch or tag on the hub (default: the pinned one, or the newest)")
-    add("--max-length", type=positive, default=MAX_LENGTH, metavar="N", help="tokens of a text (default: %(default)s)")
-    add("--normalize", action="store_true", help="scale vectors to length 1; the authors do not")
+    add("--revision", metavar="R", help="commit, branch or tag on the hub (default: the pinned commit, or the newest)")
+    add(
+        "--max-length",
+        type=positive,
+        default=MAX_LENGTH,
+        metavar="N",
+        help="the most tokens of a text (default: %(default)s)",
+    )
+    add("--normalize", action="store_true", help="scale vectors to length 1; the authors do not normalise")
     add("--overwrite", action="store_true", help="replace an earlier export")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Write the folder, and say how far its vectors are from the source's.
+    Write the folder, and print how far its vectors are from the source's.
 
-    :param arguments: as declared.
+    :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
     from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.export import export_checkpoint
@@ -55,11 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def summary(done: Exported, folder: Path) -> str:
     """
-    Say what was written.
+    Describe a written export.
 
-    :param done: by the export.
-    :param folder: as the user wrote it.
-    :returns: lines.
+    :param done: the facts about the export.
+    :param folder: the folder, as the user gave it.
+    :returns: lines of text.
     """
     origin = done.origin
     revision = f" at revision {origin.revision}" if origin.revision else ""

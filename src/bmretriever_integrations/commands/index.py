@@ -1,4 +1,4 @@
-"""``bmretriever index``: files -> a folder that can be searched."""
+"""Run ``bmretriever index``, which embeds files into a folder that can be searched."""
 
 from __future__ import annotations
 
@@ -30,61 +30,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from bmretriever_integrations.index.build import SHARD_SIZE
 
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="PubMed .xml(.gz) or BEIR .jsonl(.gz)")
-    parser.add_argument("--to", required=True, metavar="DIR", help="output folder; an unfinished index is resumed")
+    parser.add_argument(
+        "--to", required=True, metavar="DIR", help="output folder; an unfinished index in it is continued"
+    )
     parser.add_argument("--model", default=DEFAULT_MODEL, help="short name, hub id or folder (default: %(default)s)")
     parser.add_argument("--limit", type=positive, metavar="N", help="index the first N records only")
     parser.add_argument(
-        "--max-length", type=positive, default=MAX_LENGTH, help="tokens of a passage (default: %(default)s)"
+        "--max-length", type=positive, default=MAX_LENGTH, help="the most tokens of a passage (default: %(default)s)"
     )
     parser.add_argument(
         "--dtype", choices=DTYPES, default="auto", help="number type of the model (default: %(default)s)"
     )
-    parser.add_argument("--quantization", choices=QUANTIZATIONS, help="put the linear layers into this (default: none)")
-    parser.add_argument("--device", help="e.g. cuda:1 or cpu (default: the best that is there)")
+    parser.add_argument(
+        "--quantization", choices=QUANTIZATIONS, help="number type of the linear layers (default: no quantization)"
+    )
+    parser.add_argument("--device", help="e.g. cuda:1 or cpu (default: the fastest device)")
     parser.add_argument(
         "--devices",
         metavar="D,D",
-        help="several devices of this machine at once, e.g. cuda:0,cuda:1; same bytes as with one of their kind",
+        help="several devices of this machine, e.g. cuda:0,cuda:1; the index has the same bytes as with one such device",
     )
     parser.add_argument(
         "--engine",
         choices=("local", "ray"),
         default="local",
-        help="this machine, or a Ray cluster (default: %(default)s)",
+        help="run on this machine, or on a Ray cluster (default: %(default)s)",
     )
     parser.add_argument(
-        "--workers", type=positive, metavar="N", help="engines on the cluster (default: one a GPU, or one a machine)"
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="number of engines on the cluster (default: one for each GPU, or for each machine if it has no GPUs)",
     )
     parser.add_argument(
         "--ray-address",
         metavar="A",
-        help="of the cluster (default: RAY_ADDRESS, or this machine's, or a new one on it)",
+        help="address of the cluster (default: RAY_ADDRESS, else this machine's cluster, else a new one on this machine)",
     )
     parser.add_argument(
         "--shard-size",
         type=positive,
         default=SHARD_SIZE,
-        help="records of a shard; a stop costs one shard at most, three for each of several engines (default: %(default)s)",
+        help="records of a shard; an interruption loses at most one shard, or three for each engine if there are several "
+        "(default: %(default)s)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Build the index, or go on with it.
+    Build the index, or continue it.
 
-    :param arguments: as declared.
+    :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
     from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.corpus import read_corpus
 
     _check_engine(arguments)
-    read_corpus(arguments.source)  # complains of missing and wrong files before the model is loaded
+    read_corpus(arguments.source)  # raises an error for missing and wrong files before the model is loaded
     silence_libraries()
     from bmretriever_integrations.device import keep_freed_memory
     from bmretriever_integrations.index import build_index
     from bmretriever_integrations.index.manifest import read_manifest
 
-    keep_freed_memory()  # this process is ours
+    keep_freed_memory()  # allowed here, because a command owns its process
     try:
         with _plain_warnings(), _open_engines(arguments) as engines:
             report = build_index(
@@ -98,14 +106,16 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         manifest = read_manifest(Path(arguments.to))
         safe = manifest.records if manifest else 0
-        sys.stderr.write(f"interrupted: {safe:,} records are safe in {arguments.to}; run the same command to go on\n")
+        sys.stderr.write(
+            f"interrupted: {safe:,} records are safe in {arguments.to}; run the same command to continue\n"
+        )
         return 130
     sys.stdout.write(summary(report, arguments.to))
     return 0
 
 
 def _check_engine(arguments: argparse.Namespace) -> None:
-    """Refuse what would be passed over without a word."""
+    """Raise an error for options that would otherwise be ignored."""
     on_ray = arguments.engine == "ray"
     if arguments.devices is not None and (on_ray or arguments.device is not None):
         other = "--engine ray" if on_ray else "--device"
@@ -146,7 +156,7 @@ def _open_engines(arguments: argparse.Namespace) -> BMRetrieverEncoder | Encoder
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Say that a worker was lost in one line, beside the bar."""
+    """Print the warning that a worker was lost as one line, without breaking the progress bar."""
     from tqdm import tqdm
 
     from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
@@ -155,7 +165,7 @@ def _plain_warnings() -> Iterator[None]:
         warnings.simplefilter("always", WorkerLostWarning)
         shown = warnings.showwarning
 
-        def show(  # noqa: PLR0917  the signature is the module's
+        def show(  # noqa: PLR0917  the module warnings requires this signature
             message: Warning | str,
             category: type[Warning],
             filename: str,
@@ -174,11 +184,11 @@ def _plain_warnings() -> Iterator[None]:
 
 def summary(report: BuildReport, folder: str) -> str:
     """
-    Say what a run did, and name what it left out.
+    Describe what a run did and which records it left out.
 
     :param report: the report of the run.
-    :param folder: the index, as the user wrote it.
-    :returns: lines.
+    :param folder: the folder of the index, as the user gave it.
+    :returns: lines of text.
     """
     skipped = report.corpus.skipped
     lines = [f"{folder}: {report.records:,} records, {report.embedded:,} of them embedded now"]

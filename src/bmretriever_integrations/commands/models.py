@@ -1,4 +1,4 @@
-"""``bmretriever models``: what is known of each checkpoint, and what is on this machine."""
+"""Run ``bmretriever models``, which lists the checkpoints, their facts, and which of them are on this machine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import argparse
 from bmretriever_integrations.checkpoints import CHECKPOINTS, Checkpoint
 
 TABLE_COLUMNS = 150
-"""Columns of the table where the output is no terminal."""
+"""Columns of the table where the output is not a terminal."""
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments: none."""
+    """Declare no arguments, because the command has none."""
 
 
 def run(_arguments: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def is_here(checkpoint: Checkpoint) -> bool:
     """
     Tell whether a checkpoint can be loaded without the hub.
 
-    :param checkpoint: its facts.
+    :param checkpoint: the record of the checkpoint.
     """
     from huggingface_hub import try_to_load_from_cache
 

@@ -1,4 +1,4 @@
-"""Hits -> a list on the screen."""
+"""Print hits as a list."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from rich.text import Text
 from bmretriever_integrations.index import Hit
 
 SNIPPET_CHARACTERS = 240
+"""The most characters of a snippet."""
 PIPE_COLUMNS = 120
-"""Columns of the list where the output is no terminal."""
+"""Columns of the list where the output is not a terminal."""
 
 
 def open_console() -> Console:
-    """Open standard output for tables."""
+    """Open a console that prints tables to standard output."""
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = PIPE_COLUMNS
@@ -29,16 +30,16 @@ def print_hits(console: Console, hits: Sequence[Hit], question: str) -> None:
     """
     Print a ranked list: rank, score, id, title, and the part of the text that shares most words with the question.
 
-    :param console: where to.
-    :param hits: best first.
-    :param question: what was asked.
+    :param console: the console to which the list is printed.
+    :param hits: the hits, best first.
+    :param question: the question of the user.
     """
     table = Table(box=None, pad_edge=False, show_header=False)
     for justify in ("right", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)
     table.add_column(overflow="fold")
     for hit in hits:
-        # Text takes "[Article in French]" as it stands; a plain string would be read as markup
+        # Text prints "[Article in French]" unchanged; in a plain string it would be read as markup
         table.add_row(str(hit.rank), f"{hit.score:.2f}", Text(hit.id), Text(hit.title or "(no title)", style="bold"))
         if hit.text:
             table.add_row("", "", "", Text(snippet(hit.text, question), style="dim"))
@@ -47,12 +48,12 @@ def print_hits(console: Console, hits: Sequence[Hit], question: str) -> None:
 
 def snippet(text: str, question: str, characters: int = SNIPPET_CHARACTERS) -> str:
     """
-    Cut the part out of a text that shares most words with a question.
+    Find the part of a text that shares most words with a question.
 
     :param text: the text of a record.
-    :param question: what was asked.
-    :param characters: at most this many, but for the dots.
-    :returns: whole words, with "..." where something was left out.
+    :param question: the question of the user.
+    :param characters: the most characters of the part, without the dots.
+    :returns: whole words, with "..." where text was left out.
     """
     flat = " ".join(text.split())
     if len(flat) <= characters:
@@ -72,7 +73,7 @@ def snippet(text: str, question: str, characters: int = SNIPPET_CHARACTERS) -> s
 
 
 def silence_libraries() -> None:
-    """Leave errors only; a download keeps its bar, as it can take minutes."""
+    """Let transformers print errors only. Downloads still show a progress bar, because they can take minutes."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # else forking after tokenizing prints a warning
     from transformers.utils import logging
 

@@ -1,4 +1,4 @@
-"""``bmretriever search``: a question -> the records that fit it best."""
+"""Run ``bmretriever search``, which finds the records that fit a question best."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: the parser of this command.
     """
     parser.add_argument("index", metavar="DIR", help="an index that `bmretriever index` made")
-    parser.add_argument("question")
-    parser.add_argument("--top-k", type=int, default=5, metavar="K", help="records to show (default: %(default)s)")
+    parser.add_argument("question", help="the question, in quotation marks")
     parser.add_argument(
-        "--instruction", metavar="KEY", help="what the question is for: a task key such as scifact, or a sentence"
+        "--top-k", type=int, default=5, metavar="K", help="number of records to show (default: %(default)s)"
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON list: rank, score, id, title, text")
-    parser.add_argument("--verify", action="store_true", help="compare the checksums of an index above 500 MB, too")
+    parser.add_argument(
+        "--instruction", metavar="KEY", help="the task of the question: a task key such as scifact, or a sentence"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON list with rank, score, id, title and text")
+    parser.add_argument(
+        "--verify", action="store_true", help="check the checksums even if the index is larger than 500 MB"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Search and print.
+    Search the index and print the hits.
 
-    :param arguments: as declared.
+    :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
     from bmretriever_integrations.index import SearchIndex
 

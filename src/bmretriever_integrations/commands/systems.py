@@ -1,4 +1,4 @@
-"""What ``bmretriever evaluate`` measures: BM25, models, baselines; one after another, each closed before the next."""
+"""Open the systems that ``bmretriever evaluate`` measures: BM25, models and baselines, each closed before the next is opened."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Baseline:
-    """One ``--baseline``, with the prompts that followed it."""
+    """One ``--baseline``, with the prompts that follow it on the command line."""
 
     model: str
+    """Folder or hub id."""
     query_prompt: str | None = None
     passage_prompt: str | None = None
 
 
 class SetPrompt(argparse.Action):
-    """Gives a prompt to the baseline before it."""
+    """An action of argparse that adds a prompt to the preceding baseline."""
 
     def __call__(  # noqa: D102  argparse's own
         self,
@@ -44,10 +45,11 @@ class SetPrompt(argparse.Action):
 
 def named_models(arguments: argparse.Namespace) -> tuple[dict[str, EncoderSettings], dict[str, Baseline]]:
     """
-    Give each model and baseline a name: its folder's where that tells them all apart, else what the user wrote.
+    Give each model and baseline a name: the name of its folder if that is unique, else the argument of the user.
 
     :param arguments: the arguments of the command.
-    :returns: name -> settings of each model, and name -> each baseline; the same model twice counts once.
+    :returns: a dict of names and settings of the models, and a dict of names and baselines. A model that is given twice is
+        measured once.
     """
     models = list(dict.fromkeys(arguments.model or [DEFAULT_MODEL]))
     baselines = list(dict.fromkeys(arguments.baseline or []))
@@ -82,13 +84,13 @@ def open_systems(
     choice: VectorChoice,
 ) -> Iterator[System]:
     """
-    Open BM25, then each model, then each baseline; a model is closed before the next is loaded.
+    Open BM25, then each model, then each baseline. A model is closed before the next one is loaded.
 
-    :param models: name -> settings.
-    :param baselines: name -> baseline.
-    :param instruction: for the queries of every task, or None.
+    :param models: maps the name of each model to its settings.
+    :param baselines: maps the name of each baseline to the baseline.
+    :param instruction: the instruction for the queries of all tasks, or None for each task's own.
     :param device: the device of the baselines.
-    :param choice: what is stored of the models' vectors.
+    :param choice: the form in which the models' document vectors are stored.
     """
     from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.evaluation.systems.bm25 import Bm25
