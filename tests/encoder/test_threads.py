@@ -131,3 +131,18 @@ def test_networks_are_read_one_at_a_time(tiny, monkeypatch, second):
         for load in loads:
             assert str(load.result().dtype) == "torch.bfloat16"
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_a_lease_that_is_dropped_lets_the_engine_go(tiny):
+    settings = EncoderSettings(model=str(tiny("llama")), max_length=48)
+    before = engines_open()
+    lease, same = EngineLease(settings), EngineLease(settings)
+    assert engines_open() == before + 1
+    del lease
+    same.engine.encode_queries(["still there"])
+    del same
+    gc.collect()
+    for thread in threading.enumerate():
+        if thread.name == "bmretriever-release":
+            thread.join(10)
+    assert engines_open() == before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,9 +17,8 @@ TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
 
 
 @pytest.fixture
-def opened():
+def opened(without_garbage):
     """A function: how many engines this test has opened."""
-    gc.collect()  # an engine of another test that goes in the middle of this one would count
     before = engines_open()
     return lambda: engines_open() - before
 

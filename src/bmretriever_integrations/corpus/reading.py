@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +15,7 @@ __all__ = ["CorpusReport", "DamagedSource", "Record", "read_corpus"]
 KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
 
 
-def read_corpus(sources: Sequence[str | Path], report: CorpusReport | None = None) -> Iterator[Record]:
+def read_corpus(sources: Sequence[str | Path], report: CorpusReport | None = None) -> Generator[Record, None, None]:
     """
     Read records one after another; memory does not grow with the corpus.
 
@@ -24,7 +24,7 @@ def read_corpus(sources: Sequence[str | Path], report: CorpusReport | None = Non
 
     :param sources: PubMed files (.xml, .xml.gz) and BEIR files (.jsonl, .jsonl.gz; keys ``_id``, ``title``, ``text``).
     :param report: a report that is updated while records are read; None means that no report is wanted.
-    :returns: an iterator. It raises :class:`DamagedSource` where a file is damaged.
+    :returns: a generator, whose ``close`` closes the file. It raises :class:`DamagedSource` where a file is damaged.
     :raises FileNotFoundError: if a source is missing.
     :raises ValueError: if a source is empty, a folder, of another kind, or given twice. All sources are checked before the
         first record is read.
@@ -67,7 +67,7 @@ def _is_xml(path: Path) -> bool:
     return path.name.lower().endswith((".xml", ".xml.gz"))
 
 
-def _read(paths: list[Path], report: CorpusReport) -> Iterator[Record]:
+def _read(paths: list[Path], report: CorpusReport) -> Generator[Record, None, None]:
     total = sum(path.stat().st_size for path in paths)
     before = 0
     for path in paths:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -25,7 +25,11 @@ class _Entry:
 
 
 class EngineLease:
-    """One caller's use of a shared engine. Threads with the same settings wait for one load; other threads do not wait."""
+    """
+    One caller's use of a shared engine, until it is released or collected as garbage.
+
+    Threads with the same settings wait for one load; other threads do not wait.
+    """
 
     def __init__(self, settings: EncoderSettings) -> None:
         """
@@ -35,10 +39,11 @@ class EngineLease:
         :raises FileNotFoundError: as the engine's constructor does. After an error, the lease is released.
         """
         self.settings = settings
-        self._held = True
         with _lock:
             entry = _engines.setdefault(settings, _Entry())
             entry.holders += 1
+        self._at_end = weakref.finalize(self, _release_on_a_thread, settings)
+        self._at_end.atexit = False  # the end of the process frees all memory
         try:
             with entry.loading:
                 if entry.engine is None:
@@ -52,17 +57,24 @@ class EngineLease:
 
     def release(self) -> None:
         """Release the engine; the last caller to do so closes it. Releasing twice does nothing."""
-        with _lock:
-            if not self._held:
-                return
-            self._held = False
-            entry = _engines[self.settings]
-            entry.holders -= 1
-            last = entry.holders == 0
-            if last:
-                del _engines[self.settings]
-        if last and entry.engine is not None:
-            entry.engine.close()
+        if self._at_end.detach() is not None:
+            _release(self.settings)
+
+
+def _release(settings: EncoderSettings) -> None:
+    with _lock:
+        entry = _engines[settings]
+        entry.holders -= 1
+        last = entry.holders == 0
+        if last:
+            del _engines[settings]
+    if last and entry.engine is not None:
+        entry.engine.close()
+
+
+def _release_on_a_thread(settings: EncoderSettings) -> None:
+    # The garbage collector may run while this very thread holds the lock that _release() needs.
+    threading.Thread(target=_release, args=(settings,), name="bmretriever-release").start()
 
 
 def engines_open() -> int:
@@ -77,7 +89,6 @@ class LazyEngine:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lease: EngineLease | None = None
-        self._at_end: Any = None
 
     def get(self, settings: EncoderSettings) -> BMRetrieverEncoder:
         """
@@ -91,8 +102,6 @@ class LazyEngine:
             if self._lease is None or self._lease.settings != settings:
                 self._release()
                 self._lease = EngineLease(settings)
-                self._at_end = weakref.finalize(self, _release_elsewhere, self._lease)
-                self._at_end.atexit = False  # the end of the process frees all memory
             return self._lease.engine
 
     def release(self) -> None:
@@ -102,14 +111,8 @@ class LazyEngine:
 
     def _release(self) -> None:
         if self._lease is not None:
-            self._at_end.detach()
             self._lease.release()
             self._lease = None
 
     def __reduce__(self) -> tuple[type[LazyEngine], tuple[()]]:
         return LazyEngine, ()
-
-
-def _release_elsewhere(lease: EngineLease) -> None:
-    # The garbage collector may run while this thread holds the lock that release() needs, so another thread calls it.
-    threading.Thread(target=lease.release, name="bmretriever-release").start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,9 +60,9 @@ def build_index(
             raise ValueError(f"{name} must be at least 1, got {value}")
     engines = encoder if isinstance(encoder, PassageEngines) else OneEngine(encoder)
     corpus = CorpusReport()
-    records = islice(read_corpus(sources, corpus), limit)
+    records = read_corpus(sources, corpus)
     target = open_folder(Path(folder))
-    with only_writer(target):
+    with only_writer(target), closing(records):  # an error must not leave a source open
         fresh = _begin(engines, sources, shard_size)
         manifest = read_manifest(target) or fresh
         manifest.check_same(fresh, target)
@@ -71,7 +72,7 @@ def build_index(
         try:
             return Builder(
                 engines=engines, folder=target, manifest=manifest, sources=fresh.sources, corpus=corpus, bar=bar
-            ).run(records)
+            ).run(islice(records, limit))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
