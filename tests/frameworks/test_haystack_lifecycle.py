@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,17 @@ from bmretriever_integrations.encoder.sharing import engines_open
 from bmretriever_integrations.haystack import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
 
 TEXTS = [f"case {number} " * (number % 25 + 1) for number in range(200)]
+
+
+@pytest.fixture
+def tiny(tiny, tmp_path):
+    """A function: architecture -> a checkpoint of this test alone, whose engine no other test can hold and share."""
+
+    def copied(architecture):
+        folder = tmp_path / architecture
+        return folder if folder.exists() else shutil.copytree(tiny(architecture), folder)
+
+    return copied
 
 
 @pytest.fixture
