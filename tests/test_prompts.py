@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bmretriever_integrations.prompts import (
     DEFAULT_INSTRUCTION,
     TASK_INSTRUCTIONS,
+    is_missing,
     lone_surrogate,
     passage_prompt,
     query_prompt,
@@ -51,3 +53,29 @@ def test_half_a_character_is_found_by_its_place():
     assert lone_surrogate("übung 😀 \x00") is None
     assert lone_surrogate("😀ab\ud83d\ud83d") == 3
     assert lone_surrogate("\ude00") == 0
+
+
+def test_values_that_stand_for_none_are_missing():
+    values = [None, float("nan"), np.float32("nan"), np.datetime64("NaT")]
+    assert [is_missing(value) for value in values] == [True] * len(values)
+    values = [
+        "",
+        "nan",
+        "a title",
+        0,
+        False,
+        1.5,
+        [],
+        ["a"],
+        np.array([np.nan, 1.0]),
+        np.float32(0),
+        np.datetime64(1, "D"),
+    ]
+    assert [is_missing(value) for value in values] == [False] * len(values)
+
+
+def test_missing_values_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    assert is_missing(pandas.NA)
+    assert is_missing(pandas.NaT)
+    assert not is_missing(pandas.Timestamp("2024-05-01"))

@@ -135,6 +135,25 @@ def passage_prompt(text: str, title: str | None = None) -> str:
     return PASSAGE_PREFIX + joined.strip()
 
 
+def is_missing(value: object) -> bool:
+    """
+    Tell whether a value stands for "there is none": None, NaN, ``pandas.NA``, ``NaT``.
+
+    Tables and JSON written by pandas hold such values where a record has no title. Made into text they would be embedded as
+    "nan".
+
+    :param value: any value; a text is never missing, an empty one neither.
+    """
+    if value is None:
+        return True
+    try:
+        return bool(value != value)  # noqa: PLR0124  NaN and NaT differ from themselves
+    except TypeError:  # pandas.NA is neither equal nor different
+        return True
+    except ValueError:  # an array is compared element by element
+        return False
+
+
 def lone_surrogate(text: str) -> int | None:
     r"""
     Find a lone surrogate: half of a character, which JSON can contain (``\ud83d``) and no tokenizer accepts.

@@ -27,6 +27,14 @@ def test_reads_plain_and_gzipped_in_order_and_byte_exact(tmp_path: Path) -> None
     assert (report.records, report.share_read, report.skipped.total()) == (3, 1.0, 0)
 
 
+def test_a_title_that_pandas_left_empty_is_no_title(tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"_id": "1", "title": NaN, "text": "a"}\n{"_id": "2", "title": null, "text": "b"}\n')
+    report = CorpusReport()
+    assert list(read_corpus([source], report)) == [Record("1", "", "a"), Record("2", "", "b")]
+    assert report.skipped.total() == 0
+
+
 BAD_LINES = {
     b'{"_id": "x", "text": "cut': "not JSON",
     b"[" * 100_000: "not JSON",

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
+from bmretriever_integrations.prompts import is_missing
 
 __all__ = ["CorpusReport", "DamagedSource", "Record", "read_corpus"]
 
@@ -108,7 +109,8 @@ def _record(entry: Any) -> tuple[Record | None, str]:
     """Make the record of one line, or return None and the reason why there is none."""
     if not isinstance(entry, dict):
         return None, "not a JSON object"
-    entry["title"] = "" if entry.get("title") is None else entry["title"]
+    if is_missing(entry.get("title")):
+        entry["title"] = ""
     for key in ("_id", "title", "text"):
         if key not in entry:
             return None, f"no {key}"

@@ -50,6 +50,13 @@ def test_pubmed_rows_carry_the_pmid(tmp_path):
     assert (where, row["id"], row["title"], row["text"]) == ("p.xml:12", "12", "Salt", "It is eaten.")
 
 
+def test_a_title_that_pandas_left_empty_is_no_title(tmp_path):
+    nan = float("nan")
+    assert rows_of(lines(tmp_path / "a.jsonl", {"title": nan, "text": TEXT}))[0][1]["title"] == ""
+    labelled = {"query": "Why?", "positive": {"title": nan, "text": "B"}, "instruction": "Given a question, answer"}
+    assert rows_of(lines(tmp_path / "b.jsonl", labelled))[0][1]["positive"] == "B"
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bmretriever_integrations.prompts import lone_surrogate, resolve_instruction
+from bmretriever_integrations.prompts import is_missing, lone_surrogate, resolve_instruction
 from bmretriever_integrations.training.pairs.settings import Source
 
 CANDIDATES: Mapping[str, tuple[str, ...]] = {
@@ -112,9 +112,10 @@ def _text(value: Any, is_id: bool) -> str | None:
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, Mapping):
-        title, text = value.get("title") or "", value.get("text")
+        title, text = value.get("title"), value.get("text")
+        title = "" if is_missing(title) else title
         return f"{title} {text}".strip() if isinstance(title, str) and isinstance(text, str) else None
-    if value is None:
+    if is_missing(value):
         return ""
     if is_id and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
