@@ -21,7 +21,9 @@ class Docstrings(griffe.Extension):
         :param obj: a module, class, function or attribute.
         """
         if obj.docstring is not None:
-            obj.docstring.value = CODE_BLOCK.sub("", ROLE.sub(r"`\1`", obj.docstring.value))
+            obj.docstring.value = CODE_BLOCK.sub(
+                "", ROLE.sub(r"`\1`", obj.docstring.value)
+            )
 
     def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
         """
@@ -29,7 +31,11 @@ class Docstrings(griffe.Extension):
 
         :param cls: any class.
         """
-        fields = {name: _arguments(member) for name, member in cls.attributes.items() if _is_field(member)}
+        fields = {
+            name: _arguments(member)
+            for name, member in cls.attributes.items()
+            if _is_field(member)
+        }
         if not fields:
             return
         parameters = [
@@ -41,20 +47,34 @@ class Docstrings(griffe.Extension):
             )
             for name, given in fields.items()
         ]
-        constructor = griffe.Function("__init__", parameters=griffe.Parameters(*parameters), parent=cls)
-        lines = [f":param {name}: {_text(given.get('description'))}" for name, given in fields.items()]
-        constructor.docstring = griffe.Docstring("\n".join(lines), parent=constructor, parser="sphinx")
+        constructor = griffe.Function(
+            "__init__", parameters=griffe.Parameters(*parameters), parent=cls
+        )
+        lines = [
+            f":param {name}: {_text(given.get('description'))}"
+            for name, given in fields.items()
+        ]
+        constructor.docstring = griffe.Docstring(
+            "\n".join(lines), parent=constructor, parser="sphinx"
+        )
         cls.set_member("__init__", constructor)
 
 
 def _is_field(member: griffe.Attribute) -> bool:
-    return isinstance(member.value, griffe.ExprCall) and str(member.value.function) == "Field"
+    return (
+        isinstance(member.value, griffe.ExprCall)
+        and str(member.value.function) == "Field"
+    )
 
 
 def _arguments(member: griffe.Attribute) -> dict[str, Any]:
     call = member.value
     assert isinstance(call, griffe.ExprCall)
-    return {given.name: given.value for given in call.arguments if isinstance(given, griffe.ExprKeyword)}
+    return {
+        given.name: given.value
+        for given in call.arguments
+        if isinstance(given, griffe.ExprKeyword)
+    }
 
 
 def _text(expression: Any) -> str:

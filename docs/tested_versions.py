@@ -27,7 +27,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "tested-versions.md"
 OURS = "bmretriever-integrations"
 NOT_RUN = "-"
-ROW = re.compile(r"^\| ([\w.-]+) \| ([^|]+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
+ROW = re.compile(
+    r"^\| ([\w.-]+) \| ([^|]+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE
+)
 LOWEST = (".ci/lowest.txt", ".ci/lowest-train.txt")
 TEXT = """\
 # Tested versions
@@ -47,15 +49,23 @@ without a GPU; [Speed](speed.md#what-was-run-and-what-was-not) says what ran on 
 
 def requirements() -> dict[str, tuple[str, set[str]]]:
     """What users install: name -> range, and the extras that bring it; those of developers alone are left out."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    found: dict[str, tuple[str, set[str]]] = {"python": (project["requires-python"], set())}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    found: dict[str, tuple[str, set[str]]] = {
+        "python": (project["requires-python"], set())
+    }
     groups = {"": project["dependencies"], **project["optional-dependencies"]}
     for extra, lines in groups.items():
         for requirement in map(Requirement, lines):
             if extra != "dev" and canonicalize_name(requirement.name) != OURS:
                 name = canonicalize_name(requirement.name)
                 _, extras = found.setdefault(
-                    name, (",".join(sorted(map(str, requirement.specifier), reverse=True)), set())
+                    name,
+                    (
+                        ",".join(sorted(map(str, requirement.specifier), reverse=True)),
+                        set(),
+                    ),
                 )
                 extras.update({extra} - {""})
     return found
@@ -64,8 +74,12 @@ def requirements() -> dict[str, tuple[str, set[str]]]:
 def pins(file: str = "constraints.txt") -> dict[str, str]:
     """Name -> version, of a list of pinned versions."""
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
-    found = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
-    return {canonicalize_name(one.name): next(iter(one.specifier)).version for one in found}
+    found = [
+        Requirement(line) for line in lines if line.strip() and not line.startswith("#")
+    ]
+    return {
+        canonicalize_name(one.name): next(iter(one.specifier)).version for one in found
+    }
 
 
 def lowest() -> dict[str, str]:
@@ -85,7 +99,11 @@ def rows_of(page: str) -> dict[str, tuple[str, ...]]:
     :param page: text of docs/tested-versions.md.
     :returns: name of a package -> range, extras, newest, lowest.
     """
-    return {name: tuple(map(str.strip, cells)) for name, *cells in ROW.findall(page) if name != "package"}
+    return {
+        name: tuple(map(str.strip, cells))
+        for name, *cells in ROW.findall(page)
+        if name != "package"
+    }
 
 
 def page_of(newest: Mapping[str, str], lowest: Mapping[str, str]) -> str:
@@ -104,19 +122,32 @@ def page_of(newest: Mapping[str, str], lowest: Mapping[str, str]) -> str:
 
 def _named(found: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Versions without a build's own part, such as "+cpu"."""
-    return {canonicalize_name(name): version.partition("+")[0] for name, version in found}
+    return {
+        canonicalize_name(name): version.partition("+")[0] for name, version in found
+    }
 
 
 def main() -> int:
     """Write the page, unless this environment is not that of constraints.txt."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     here = _named((one.name, one.version) for one in distributions())
     pinned = pins()
-    wrong = [name for name in requirements() if name in pinned and here.get(name) != pinned[name]]
+    wrong = [
+        name
+        for name in requirements()
+        if name in pinned and here.get(name) != pinned[name]
+    ]
     if wrong:
-        sys.stderr.write(f"this environment is not that of constraints.txt: {', '.join(wrong)} differ; run make test\n")
+        sys.stderr.write(
+            f"this environment is not that of constraints.txt: {', '.join(wrong)} differ; run make test\n"
+        )
         return 2
-    newest = {**{name: pinned[name] for name in requirements() if name in pinned}, "python": platform.python_version()}
+    newest = {
+        **{name: pinned[name] for name in requirements() if name in pinned},
+        "python": platform.python_version(),
+    }
     PAGE.write_text(page_of(newest, lowest()), encoding="utf-8")
     return 0
 
