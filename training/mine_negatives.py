@@ -112,6 +112,10 @@ def run(given: argparse.Namespace) -> None:
     )
     console = Console()
     console.print(report_table(report))
+    if report["all"]["replaced"]:
+        print(
+            f"{report['all']['replaced']:,} pairs had negatives, which were replaced; --keep leaves them as they are."
+        )
     if given.show:
         console.print(examples(given.output / PAIRS, given.show))
 

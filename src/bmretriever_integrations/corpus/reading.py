@@ -57,14 +57,19 @@ def _check(path: Path) -> None:
             raise ValueError(f"{path} cannot be read as gzip: {error}") from error
         if not first:
             raise ValueError(f"{path} is empty")
-        if _is_xml(path):
+        if is_xml(path):
             from bmretriever_integrations.corpus.pubmed import check_root
 
             raw.seek(0)
             check_root(unpacked(path, raw), str(path))
 
 
-def _is_xml(path: Path) -> bool:
+def is_xml(path: Path) -> bool:
+    """
+    Tell by its ending whether a source is XML.
+
+    :param path: the source.
+    """
     return path.name.lower().endswith((".xml", ".xml.gz"))
 
 
@@ -89,7 +94,7 @@ def _read(paths: list[Path], report: CorpusReport) -> Generator[Record, None, No
 
 
 def _parse(path: Path, stream: IO[bytes], report: CorpusReport) -> Iterator[Record]:
-    if _is_xml(path):
+    if is_xml(path):
         from bmretriever_integrations.corpus.pubmed import read_citations
 
         return read_citations(stream, path.name, report)

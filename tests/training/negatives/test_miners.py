@@ -145,6 +145,19 @@ def test_blocks_give_the_exact_ranking(tmp_path, monkeypatch, gpu):
     assert bool(calls) == gpu
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_vectors_that_are_no_numbers_are_refused(tmp_path, value):
+    vectors = np.random.default_rng(0).standard_normal((50, 8)).astype(np.float32)
+    vectors[7, 3] = value
+    miner = dense.DenseMiner(Table(vectors))
+    with pytest.raises(ValueError, match="miner table gives 1 of 50 texts a vector with NaN or infinity, first '7'"):
+        miner.prepare([str(n) for n in range(50)], tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+    miner.prepare([str(n) for n in range(7)], tmp_path, progress=False)
+    with pytest.raises(ValueError, match="miner table gives 1 of 2 texts"):
+        miner.search([Query("t", "i", "7", [1]), Query("t", "i", "8", [1])], (range(7),), 3)
+
+
 def test_bm25_scores_are_those_of_bm25s(tmp_path, data):
     import bm25s
 
@@ -252,6 +265,12 @@ def test_the_command_mines_and_shows(data, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "Hard negatives" in out
     assert pairs[0].id in out
+    again = ["mine_negatives.py", str(tmp_path / "out" / "pairs.parquet"), "--output", str(tmp_path / "again")]
+    monkeypatch.setattr(sys, "argv", [*again, "--miner", "bm25"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    had = sum(bool(pair.negatives) for pair in pairs)
+    assert f"{had:,} pairs had negatives, which were replaced; --keep leaves them" in capsys.readouterr().out
     for wrong, message in (
         (["bm52"], "miner must be one of"),
         (["bm25", "--depth", "0"], "depth must be"),

@@ -18,7 +18,9 @@ from bmretriever_integrations.training.negatives import Rules, mine, mining
 from bmretriever_integrations.training.negatives.lexical import Bm25Miner
 from bmretriever_integrations.training.negatives.pool import fold
 from bmretriever_integrations.training.negatives.report import examples, report_table
+from bmretriever_integrations.training.pairs.build import build
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs
+from bmretriever_integrations.training.pairs.settings import Filters, Plan, Source
 
 WORDS = [
     f"{a}{b}" for a in ("cardi", "nephr", "hepat", "neur", "derm") for b in ("itis", "oma", "osis", "pathy", "ectomy")
@@ -109,6 +111,29 @@ def test_a_passage_that_is_the_query_is_no_negative(tmp_path):
     report = mine(write(tmp_path / "p.parquet", pairs), tmp_path / "out", Bm25Miner(), Rules(sample="hardest"))
     assert report["all"]["dropped"]["equals query"] == len(questions)
     assert all(fold(pair.query) not in map(fold, pair.negatives) for pair in mined(tmp_path / "out"))
+
+
+def test_no_positive_of_a_row_is_mined_as_its_negative(tmp_path):
+    """Rows with several positives, some over the limit of pairs of a query: none is a negative of that query."""
+    draw = random.Random(2)
+    texts = {n: f"{' '.join(draw.sample(WORDS, 8))} of trial {n}" for n in range(60)}
+    rows = []
+    for n in range(30):
+        query = " ".join(texts[2 * n].split()[:3] + texts[2 * n + 1].split()[:3])
+        pos = [texts[2 * n], texts[2 * n + 1]]
+        rows += [{"query": query, "pos": pos, "prompt": "Given words, find a trial"}]
+        rows += [{"query": f"trial {2 * n + 1}", "pos": pos[1:], "prompt": "Given words, find a trial"}]
+    source = tmp_path / "rows.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for per_title in (None, 1):
+        where = tmp_path / str(per_title)
+        plan = Plan(sources=(Source(path=str(source), per_title=per_title),), filters=Filters(language=None))
+        build(plan, where / "pairs")
+        mine(where / "pairs", where / "mined", Bm25Miner(), Rules(negatives=2, sample="hardest"))
+        own = {row["query"]: row["pos"] for row in rows}
+        after = mined(where / "mined")
+        assert len(after) == (90 if per_title is None else 60)
+        assert all(len(pair.negatives) == 2 and not {*pair.negatives} & {*own[pair.query]} for pair in after)
 
 
 def test_other_rules_search_nothing_again(data, tmp_path, monkeypatch):
@@ -232,6 +257,29 @@ def test_table_and_examples_can_be_read(data, tmp_path):
     assert f"{report['all']['dropped']['max_score']:,}" in text
     first = mined(tmp_path / "out")[0]
     assert all(part in text for part in (first.query, first.positive.strip(), *first.negatives, first.id))
+
+
+class Broken(Bm25Miner):
+    """BM25 that scores the positives, or what it finds, with no number."""
+
+    def __init__(self, field, value):
+        self.name, self._field, self._value = "broken", field, value
+
+    def search(self, queries, reach, depth):
+        found = super().search(queries, reach, depth)
+        getattr(found, self._field)[..., 0] = self._value
+        return found
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("field", "whose"), [("scores", "found passages"), ("positives", "positives")])
+def test_scores_that_are_no_numbers_are_refused(data, tmp_path, field, whose, value):
+    with pytest.raises(
+        ValueError, match=rf"the miner broken gives \d+ of \d+ {whose} a score that is no finite number"
+    ):
+        mine(data, tmp_path / "out", Broken(field, value))
+    assert not (tmp_path / "out" / "pairs.parquet").exists()
+    assert not list((tmp_path / "out").rglob("*.npz"))  # nothing that the next run would take for finished
 
 
 class Untouched:

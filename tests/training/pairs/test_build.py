@@ -5,6 +5,7 @@ import random
 import runpy
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,8 @@ from bmretriever_integrations.training.pairs.protected import Protected
 from bmretriever_integrations.training.pairs.schema import PAIR_SCHEMA, Pair, read_pairs
 from bmretriever_integrations.training.pairs.settings import EvaluationSet, Filters, Plan, Source
 from bmretriever_integrations.training.pairs.words import run_hashes, word_hashes, words_of
+from bmretriever_integrations.training.stages.data import find_sources, prepare
+from bmretriever_integrations.training.stages.settings import StageSettings
 
 ROOT = Path(__file__).parents[3]
 VOCABULARY = [f"word{n}" for n in range(2000)]
@@ -218,6 +221,70 @@ def test_limits(source, tmp_path):
     report = build(plan(source.model_copy(update={"per_title": 2})), tmp_path / "b")
     assert report.kept == {"docs": 20}
     assert report.dropped == {"over the limit of its title": 11}
+
+
+def labelled(tmp_path, *rows):
+    path = tmp_path / "labelled.jsonl"
+    path.write_text("".join(json.dumps({"prompt": "Given a question, answer", **row}) + "\n" for row in rows))
+    return Source(path=str(path))
+
+
+def test_every_positive_is_a_pair_and_has_the_hard_negatives_of_its_row(tmp_path):
+    row = {"query": "Why so?", "pos": [text(1), text(2)], "neg": [text(3), text(4)], "neg_scores": [0.5, 0.25]}
+    report = build(plan(labelled(tmp_path, row)), tmp_path / "out")
+    pairs = list(read_pairs(tmp_path / "out"))
+    assert [(p.positive, p.negatives, p.negative_scores) for p in pairs] == [
+        (text(1), (text(3), text(4)), (0.5, 0.25)),
+        (text(2), (text(3), text(4)), (0.5, 0.25)),
+    ]
+    assert (report.made, report.negatives, report.rows_without_pair) == (2, 2, 0)
+    stage = StageSettings(batch_size=2, learning_rate=1.0, epochs=1, eval_share=0.0, negatives=1)
+    rows = prepare(tmp_path / "state", find_sources(tmp_path / "out", stage), stage)
+    with pa.memory_map(str(rows.training)) as file:
+        trained = pa.ipc.open_stream(file).read_all()
+    assert trained["negatives"].to_pylist() == [[f"Represent this passage\npassage: {text(3)}"]] * 2
+
+
+def test_hard_negatives_that_are_answers_queries_repeats_or_protected_are_dropped_and_counted(held, tmp_path):
+    neg = [text(1).upper(), "why so", text(3), text(3) + ".", " ", text(11), "What is asked here?", text(4)]
+    row = {"query": "Why so?", "pos": [text(1), "too short"], "neg": [*neg, "Too short!"]}
+    report = build(plan(labelled(tmp_path, row), held), tmp_path / "out")
+    (only,) = read_pairs(tmp_path / "out")
+    assert only.negatives == (text(3), text(4))
+    assert report.dropped_negatives == {
+        "a positive": 2,
+        "equals the query": 1,
+        "repeated": 1,
+        "empty": 1,
+        "evaluation: text": 2,
+    }
+    assert json.loads((tmp_path / "out" / "pairs.json").read_text())["dropped_negatives"] == report.dropped_negatives
+
+
+def test_positives_without_a_pair_of_their_own_are_remembered(held, tmp_path):
+    near = text(1, 200).rsplit(" ", 2)[0] + " other end"
+    rows = [
+        {"query": "Why so?", "pos": [text(1, 200), near, text(2), text(2).upper(), text(11), "too short"]},
+        {"query": "Why else?", "pos": [text(5)]},
+    ]
+    source = labelled(tmp_path, *rows)
+    report = build(plan(source, held), tmp_path / "out")
+    first, second, third = read_pairs(tmp_path / "out")
+    assert (first.positive, second.positive) == (text(1, 200), text(2))
+    assert first.other_positives == second.other_positives == (near, "too short")  # no text of an evaluation set
+    assert (third.other_positives, report.other_positives) == ((), 2)
+    build(plan(source.model_copy(update={"per_title": 1}), held), tmp_path / "one")
+    first, second = read_pairs(tmp_path / "one")
+    assert first.other_positives == (near, text(2), text(2).upper(), "too short")
+    build(plan(source.model_copy(update={"limit": 1}), held), tmp_path / "limit")
+    (first,) = read_pairs(tmp_path / "limit")
+    assert first.other_positives == (near, text(2), text(2).upper(), "too short")
+
+
+def test_the_content_hash_tells_hard_negatives_apart(tmp_path):
+    row = {"query": "Why so?", "pos": [text(1)], "neg": [text(3)]}
+    one = build(plan(labelled(tmp_path, row)), tmp_path / "a").content_hash
+    assert build(plan(labelled(tmp_path, {**row, "neg": [text(4)]})), tmp_path / "b").content_hash != one
 
 
 def test_a_failed_run_leaves_the_former_pairs(source, tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ def write(path, **columns):
         ({"positive": [" ", "s"]}, r"p\.parquet, row 1: positive is empty"),
         ({"instruction": pa.nulls(2)}, r"row 1: instruction is empty"),
         ({"negatives": [["a"], ["b", None]]}, "row 2: one of the negatives is empty"),
+        ({"other_positives": [["a"], [" "]]}, "row 2: one of the other_positives is empty"),
         (
             {"negatives": [["a"]] * 2, "negative_scores": [[1.0], [1.0, 2.0]]},
             "row 2: 1 negatives have 2 negative_scores",

@@ -17,6 +17,7 @@ from bmretriever_integrations.training.pairs.settings import (
     parse_source,
     read_plan,
 )
+from bmretriever_integrations.training.pairs.values import Row
 
 TEXT = " ".join(f"Sentence {n} tells what the trial of drug {n} found in its {n} patients." for n in range(12))
 
@@ -31,11 +32,15 @@ def rows_of(source):
     return list(read(source, check(source), Reading()))
 
 
+def texts_of(source):
+    return [(where, row.texts) for where, row in rows_of(source)]
+
+
 def test_jsonl_plain_and_gzipped_give_the_same_rows(tmp_path):
     row = {"_id": "7", "title": "Title", "text": TEXT, "licence": "CC0"}
     plain = rows_of(lines(tmp_path / "a.jsonl", row))
     assert plain[0][0] == "a.jsonl:1"
-    assert plain[0][1] == {"task": "a", "id": "7", "title": "Title", "text": TEXT, "licence": "CC0"}
+    assert plain[0][1] == Row({"task": "a", "id": "7", "title": "Title", "text": TEXT, "licence": "CC0"})
     assert rows_of(lines(tmp_path / "a.jsonl.gz", row))[0][1] == plain[0][1]
 
 
@@ -46,15 +51,15 @@ def test_pubmed_rows_carry_the_pmid(tmp_path):
         "<Abstract><AbstractText>It is eaten.</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle>"
         "</PubmedArticleSet>"
     )
-    where, row = rows_of(Source(path=str(path)))[0]
+    where, row = texts_of(Source(path=str(path)))[0]
     assert (where, row["id"], row["title"], row["text"]) == ("p.xml:12", "12", "Salt", "It is eaten.")
 
 
 def test_a_title_that_pandas_left_empty_is_no_title(tmp_path):
     nan = float("nan")
-    assert rows_of(lines(tmp_path / "a.jsonl", {"title": nan, "text": TEXT}))[0][1]["title"] == ""
+    assert texts_of(lines(tmp_path / "a.jsonl", {"title": nan, "text": TEXT}))[0][1]["title"] == ""
     labelled = {"query": "Why?", "positive": {"title": nan, "text": "B"}, "instruction": "Given a question, answer"}
-    assert rows_of(lines(tmp_path / "b.jsonl", labelled))[0][1]["positive"] == "B"
+    assert rows_of(lines(tmp_path / "b.jsonl", labelled))[0][1].positives == ("B",)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,8 @@ def test_a_title_that_pandas_left_empty_is_no_title(tmp_path):
         ({"_id": "2"}, r"a\.jsonl:2: no column 'text'"),
         ({"_id": "2", "text": 5}, r"a\.jsonl:2: text must be text, got int"),
         ({"_id": "2", "text": [[TEXT]]}, r"a\.jsonl:2: text must be text, got list"),
+        ({"_id": "2", "text": [TEXT, TEXT]}, r"a\.jsonl:2: text must be one text, got a list of 2"),
+        ({"query": "q", "positive": "p"}, r"a\.jsonl:2: a labelled row among documents"),
         ({"_id": "2", "text": "\ud800"}, r"a\.jsonl:2: text holds a lone surrogate"),
         ("[" * 100_000, r"a\.jsonl:2: not JSON"),
     ],
@@ -126,7 +133,80 @@ def test_labelled_rows(tmp_path):
     with pytest.raises(ValueError, match=r"a\.jsonl:1: no instruction"):
         check(lines(tmp_path / "a.jsonl", row))
     keyed = Source(path=source.path, instruction="medquad")
-    assert rows_of(keyed)[0][1]["instruction"].startswith("Given a medical question")
+    assert texts_of(keyed)[0][1]["instruction"].startswith("Given a medical question")
+
+
+FLAG = {"query": "Why?", "pos": ["one", "two"], "neg": ["x", "y"], "prompt": "Given a question, answer"}
+TEVATRON = {
+    "query_id": "1",
+    "query": "Why?",
+    "positive_passages": [{"docid": "7", "title": "T", "text": "one"}, {"docid": "8", "title": "", "text": "two"}],
+    "negative_passages": [{"docid": "9", "title": "U", "text": "x"}, {"docid": "10", "text": "y"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "positives", "negatives"),
+    [
+        (FLAG, ("one", "two"), ("x", "y")),
+        (TEVATRON, ("T one", "two"), ("U x", "y")),
+        ({"anchor": "Why?", "positive": "one", "negative": "x"}, ("one",), ("x",)),
+        ({"sent0": "Why?", "sent1": "one", "hard_neg": "x"}, ("one",), ("x",)),
+        ({"anchor": "Why?", "positive": "one", "negative_2": "y", "negative_1": "x"}, ("one",), ("x", "y")),
+        ({"query": "Why?", "answer": "one", "negatives": None}, ("one",), ()),
+        ({"query": "Why?", "answer": []}, (), ()),
+    ],
+)
+def test_positives_and_hard_negatives_of_every_known_layout(tmp_path, row, positives, negatives):
+    source = lines(tmp_path / "a.jsonl", row).model_copy(update={"instruction": "medquad"})
+    read_row = rows_of(source)[0][1]
+    assert (read_row.positives, read_row.negatives) == (positives, negatives)
+    made = list(pairs_of("a.jsonl:1", read_row, source, Filters(), 0))
+    assert [(pair.query, pair.positive, pair.negatives) for pair in made] == [
+        ("Why?", text, negatives) for text in positives
+    ]
+
+
+def test_scores_of_a_source_stay_with_their_passages(tmp_path):
+    source = lines(tmp_path / "a.jsonl", {**FLAG, "pos_scores": [0.9, 0.8], "neg_scores": [0.2, 1]})
+    made = list(pairs_of("a.jsonl:1", rows_of(source)[0][1], source, Filters(), 0))
+    assert [(pair.positive_score, pair.negative_scores) for pair in made] == [(0.9, (0.2, 1.0)), (0.8, (0.2, 1.0))]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"neg_scores": [0.2]}, r"a\.jsonl:2: neg_scores must have one score for each of 2 passages, or none, got 1"),
+        ({"pos_scores": [0.2, float("nan")]}, r"a\.jsonl:2: pos_scores must be finite numbers, got nan"),
+        ({"neg": ["x", 5]}, r"a\.jsonl:2: neg\[1\] must be text, got int"),
+        ({"neg": [["x"]]}, r"a\.jsonl:2: neg must be texts, got a list of lists"),
+        ({"negatives": ["z"]}, r"negatives and neg could each be the negatives"),
+    ],
+)
+def test_wrong_negatives_and_scores_are_named(tmp_path, more, message):
+    with pytest.raises(ValueError, match=message):
+        check(lines(tmp_path / "a.jsonl", FLAG, {**FLAG, **more}))
+
+
+def test_columns_that_the_first_row_lacks_are_found_and_those_not_read_are_named(tmp_path):
+    first = {"query": "What?", "pos": ["zero"], "prompt": "Given a question, answer", "hardness": 3}
+    source = lines(tmp_path / "a.jsonl", first, FLAG)
+    assert [row.negatives for _, row in rows_of(source)] == [(), ("x", "y")]
+    assert str(check(source)).endswith("; not read: hardness")
+
+
+def test_a_name_with_xml_inside_is_jsonl(tmp_path):
+    ((where, row),) = texts_of(lines(tmp_path / "named.xml.jsonl", {"id": "0", "title": "Title", "text": TEXT}))
+    assert (where, row["id"], row["title"]) == ("named.xml.jsonl:1", "0", "Title")
+
+
+@pytest.mark.parametrize("kind", ["saved", "parquet", "json"])
+def test_hard_negatives_of_hugging_face_data_sets(tmp_path, kind):
+    rows = datasets.Dataset.from_list([TEVATRON])
+    path = tmp_path / ("set" if kind == "saved" else f"set.{kind}")
+    {"saved": rows.save_to_disk, "parquet": rows.to_parquet, "json": rows.to_json}[kind](str(path))
+    row = rows_of(Source(path=str(path), instruction="medquad"))[0][1]
+    assert (row.positives, row.negatives) == (("T one", "two"), ("U x", "y"))
 
 
 @pytest.mark.parametrize("kind", ["saved", "parquet", "json"])
@@ -134,7 +214,7 @@ def test_hugging_face_data_sets(tmp_path, kind):
     rows = datasets.Dataset.from_list([{"PMID": 3, "title": "T", "abstract": TEXT}])
     path = tmp_path / ("set" if kind == "saved" else f"set.{kind}")
     {"saved": rows.save_to_disk, "parquet": rows.to_parquet, "json": rows.to_json}[kind](str(path))
-    where, row = rows_of(Source(path=str(path)))[0]
+    where, row = texts_of(Source(path=str(path)))[0]
     assert (where, row["id"], row["text"]) == (f"{path.name}:0", "3", TEXT)
 
 
@@ -142,7 +222,7 @@ def test_ambiguous_columns_are_refused_and_named_ones_taken():
     row = {"text": "a", "abstract": "b"}
     with pytest.raises(ValueError, match="text and abstract could each be the text"):
         detect(row, Source(path="x"))
-    assert detect(row, Source(path="x", columns={"text": "abstract"})).pick("x:1", row)["text"] == "b"
+    assert detect(row, Source(path="x", columns={"text": "abstract"})).pick("x:1", row).texts["text"] == "b"
     with pytest.raises(ValueError, match="cannot take 'text' from 'nothing'"):
         detect(row, Source(path="x", columns={"text": "nothing"}))
 
@@ -195,7 +275,7 @@ def test_words_of_the_command_line():
 
 
 def pairs(row, seed=0, **settings):
-    return list(pairs_of("f:1", row, Source(path="f.jsonl", **settings), Filters(), seed))
+    return list(pairs_of("f:1", Row(row), Source(path="f.jsonl", **settings), Filters(), seed))
 
 
 def test_title_or_spans():

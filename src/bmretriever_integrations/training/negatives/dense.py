@@ -90,7 +90,7 @@ class DenseMiner:
         ) as bar:
             for start in missing:
                 texts = passages[start : start + PASSAGES_AT_ONCE]
-                save_array(self._path(start), self._embedder.passages(texts))
+                save_array(self._path(start), self._finite(self._embedder.passages(texts), texts))
                 bar.update(len(texts))
 
     def search(self, queries: Sequence[Query], reach: Sequence[range], depth: int) -> Found:
@@ -120,9 +120,22 @@ class DenseMiner:
         for n, query in enumerate(queries):
             parts.setdefault(query.instruction, []).append(n)
         order = [n for part in parts.values() for n in part]
-        embedded = [self._embedder.queries([queries[n].text for n in part], said) for said, part in parts.items()]
+        embedded = []
+        for said, part in parts.items():
+            texts = [queries[n].text for n in part]
+            embedded.append(self._finite(self._embedder.queries(texts, said), texts))
         vectors = np.concatenate(embedded)[np.argsort(order)]
         return np.ascontiguousarray(vectors, np.float32)
+
+    def _finite(self, vectors: Vectors, texts: Sequence[str]) -> Vectors:
+        """Refuse vectors that hold no numbers: FAISS passes over them in silence, so such a passage would never be found."""
+        wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(wrong):
+            raise ValueError(
+                f"the miner {self.name} gives {len(wrong)} of {len(texts)} texts a vector with NaN or infinity, first "
+                f"{texts[wrong[0]][:60]!r}; take another number type or model"
+            )
+        return vectors
 
     def _path(self, start: int) -> Path:
         return self._work / f"{start // PASSAGES_AT_ONCE:06}.npy"

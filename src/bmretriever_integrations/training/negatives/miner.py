@@ -24,6 +24,22 @@ class Found:
     positives: NDArray[np.float32]
     """Scores of all queries' positives, query after query. *Shape:* (positives,) float32"""
 
+    def check(self, name: str) -> None:
+        """
+        Refuse scores that no rule can compare.
+
+        :param name: name of the miner, for the error.
+        :raises ValueError: if the score of a found passage or of a positive is NaN or infinite.
+        """
+        found, own = self.scores[self.rows >= 0], self.positives
+        for scores, whose in ((found, "found passages"), (own, "positives")):
+            wrong = int(np.count_nonzero(~np.isfinite(scores)))
+            if wrong:
+                raise ValueError(
+                    f"the miner {name} gives {wrong} of {len(scores)} {whose} a score that is no finite number; negatives cannot "
+                    "be chosen by it. Check its vectors for NaN, or take another number type or miner."
+                )
+
 
 class Miner(Protocol):
     """Ranks passages for queries; a higher score is better."""

@@ -60,7 +60,8 @@ def mine(
     :returns: the report.
     :raises FileNotFoundError: if a file is missing.
     :raises FileExistsError: if ``output`` holds files that mining did not write, or is the folder of the pairs.
-    :raises ValueError: if a file or a setting is wrong, or a task has too few passages; this is found before the search starts.
+    :raises ValueError: if a file or a setting is wrong, or a task has too few passages, which is found before the search starts;
+        or if the miner gives a score that is NaN or infinite.
     :raises BlockingIOError: if another process writes to the output folder.
     """
     rules = rules or Rules()
@@ -115,6 +116,7 @@ def _search(pool: Pool, miner: Miner, depth: int, work: Path, progress: bool) ->
         for part, path in missing:
             queries = pool.queries[part.start : part.stop]
             found = miner.search(queries, pool.reach[queries[0].task], depth)
+            found.check(miner.name)
             save_arrays(path, {"rows": found.rows, "scores": found.scores, "positives": found.positives})
             bar.update(len(part))
     return chunks

@@ -132,7 +132,7 @@ def _add_pairs(pool: Pool, pairs: Path, keep: bool) -> dict[bytes, list[str]]:
         of_task = queries.setdefault(pair.task, {})
         if not (keep and pair.negatives):
             of_task[pair.task, pair.instruction, pair.query] = None
-        own.setdefault(fold(pair.query), []).append(pair.positive)
+        own.setdefault(fold(pair.query), []).extend((pair.positive, *pair.other_positives))
     for group, texts in groups.items():
         start = len(pool.passages)
         pool._rows.update({(group, content): start + n for n, content in enumerate(texts)})

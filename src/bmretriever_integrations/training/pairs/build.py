@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
 
@@ -13,13 +12,12 @@ from tqdm import tqdm
 from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.pairs.columns import Columns
-from bmretriever_integrations.training.pairs.duplicates import CompactSet, Duplicates
-from bmretriever_integrations.training.pairs.filters import PairFilter
+from bmretriever_integrations.training.pairs.duplicates import CompactSet
 from bmretriever_integrations.training.pairs.pairing import pairs_of
-from bmretriever_integrations.training.pairs.protected import Protected
 from bmretriever_integrations.training.pairs.report import REPORT, BuildReport, write_report
 from bmretriever_integrations.training.pairs.rows import Reading, check, read
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter
+from bmretriever_integrations.training.pairs.selection import Candidate, Group, Selection
 from bmretriever_integrations.training.pairs.settings import Plan, Source
 from bmretriever_integrations.training.pairs.words import text_hash, words_of
 
@@ -27,14 +25,6 @@ SHARD = 200_000
 """Pairs of one parquet file: about 200 MB of abstracts."""
 ROWS_PER_UPDATE = 256
 """Rows between two updates of the progress bar."""
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    pair: Pair
-    title: str
-    identity: str
-    labelled: bool
 
 
 def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
@@ -52,10 +42,10 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
     check_output(to, {REPORT, "pairs-*.parquet"}, mark=REPORT)
     columns = [check(source) for source in plan.sources]
     report = BuildReport(plan, {source.path: str(found) for source, found in zip(plan.sources, columns, strict=True)})
-    selection = _Selection(plan, report)
+    selection = Selection(plan, report)
     with whole_folder(to) as draft:
         with _Bar(plan.sources, progress) as bar:
-            _write(selection.select(_candidates(plan, columns, report, bar)), draft, report, bar)
+            _write(selection.select(_groups(plan, columns, report, bar)), draft, report, bar)
         if not report.kept:
             raise ValueError(
                 f"no pair is left of {report.made}; dropped: {dict(report.dropped)}; "
@@ -66,40 +56,7 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
     return report
 
 
-class _Selection:
-    """Keeps the pairs that break no rule, and counts the others by rule."""
-
-    def __init__(self, plan: Plan, report: BuildReport) -> None:
-        self._filter = PairFilter(plan.filters)
-        self._duplicates = Duplicates(plan.filters.near_duplicates)
-        self._protected = Protected(plan)
-        self._report = report
-
-    def select(self, candidates: Iterator[_Candidate]) -> Iterator[Pair]:
-        for candidate in candidates:
-            self._report.made += 1
-            reason = self._reason(candidate)
-            if reason is None:
-                self._report.kept[candidate.pair.task] += 1
-                yield candidate.pair
-            else:
-                self._report.dropped[reason] += 1
-
-    def _reason(self, candidate: _Candidate) -> str | None:
-        pair = candidate.pair
-        query, positive = words_of(pair.query), words_of(pair.positive)
-        return (
-            self._filter.reason(pair, query, positive)
-            or self._protected.reason(query, positive, candidate.title, candidate.identity)
-            or self._duplicates.kind(query, positive, by_query=candidate.labelled)
-        )
-
-    @property
-    def nbytes(self) -> int:
-        return self._duplicates.nbytes
-
-
-def _candidates(plan: Plan, columns: list[Columns], report: BuildReport, bar: _Bar) -> Iterator[_Candidate]:
+def _groups(plan: Plan, columns: list[Columns], report: BuildReport, bar: _Bar) -> Iterator[Group]:
     for number, (source, found) in enumerate(zip(plan.sources, columns, strict=True)):
         reading, titles, made = Reading(), CompactSet(), 0
         for where, row in read(source, found, reading):
@@ -108,15 +65,19 @@ def _candidates(plan: Plan, columns: list[Columns], report: BuildReport, bar: _B
                 bar.move(number, reading.share, sum(report.kept.values()))
             pairs = list(pairs_of(where, row, source, plan.filters, plan.seed))
             report.rows_without_pair += not pairs
+            group = Group(found.labelled)
             for pair in pairs:
-                if source.per_title is not None and not _has_room(titles, pair.query, source.per_title):
+                if made == source.limit:
+                    group.beyond.append(pair)
+                elif source.per_title is not None and not _has_room(titles, pair.query, source.per_title):
                     report.dropped["over the limit of its title"] += 1
                     report.made += 1
-                    continue
-                made += 1
-                yield _Candidate(pair, row.get("title", ""), row.get("id", ""), found.labelled)
-                if made == source.limit:
-                    break
+                    group.beyond.append(pair)
+                else:
+                    made += 1
+                    title, identity = row.texts.get("title", ""), row.texts.get("id", "")
+                    group.candidates.append(Candidate(pair, title, identity))
+            yield group
             if made == source.limit:
                 break
         report.skipped += reading.skipped
@@ -137,7 +98,8 @@ def _write(pairs: Iterator[Pair], folder: Path, report: BuildReport, bar: _Bar) 
         with PairWriter(folder / f"pairs-{number:05d}.parquet") as writer:
             for pair in chain([first], islice(pairs, SHARD - 1)):
                 writer.write(pair)
-                content.update(f"{pair.id}\t{pair.source}\t{pair.licence}\n".encode())
+                beside = "".join(f"\t{text}" for text in (*pair.negatives, *pair.other_positives))
+                content.update(f"{pair.id}\t{pair.source}\t{pair.licence}{beside}\n".encode())
     bar.move(None, 1.0, sum(report.kept.values()))
     report.content_hash = content.hexdigest()
 

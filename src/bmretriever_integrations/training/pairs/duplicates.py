@@ -19,6 +19,9 @@ PARTS = 256
 FULL = 0.75
 """A table doubles when this share of its places is in use."""
 
+EXACT, NEAR = "exact duplicate", "near duplicate"
+"""Rules by which a pair is dropped."""
+
 
 class CompactSet:
     """A set of 64-bit numbers that takes 8 bytes a place: 256 hash tables with open addressing."""
@@ -104,12 +107,12 @@ class Duplicates:
         :returns: ``"exact duplicate"``, ``"near duplicate"``, or None.
         """
         if not self._exact.add(text_hash([*query, "\0", *positive])):
-            return "exact duplicate"
+            return EXACT
         if self._bands is None:
             return None
         bands = self._band_numbers(positive, text_hash(query) if by_query else 0)
         if any(band in self._bands for band in bands):
-            return "near duplicate"
+            return NEAR
         for band in bands:
             self._bands.add(band)
         return None

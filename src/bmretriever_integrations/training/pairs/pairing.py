@@ -4,44 +4,50 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
 from bmretriever_integrations.training.pairs.schema import Pair
 from bmretriever_integrations.training.pairs.settings import Filters, Source
+from bmretriever_integrations.training.pairs.values import Row
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9(])")
 
 
-def pairs_of(where: str, row: dict[str, str], source: Source, filters: Filters, seed: int) -> Iterator[Pair]:
+def pairs_of(where: str, row: Row, source: Source, filters: Filters, seed: int) -> Iterator[Pair]:
     """
-    Make the pairs of one row.
+    Make the pairs of one row. A labelled row gives one pair for each of its positives; all have its hard negatives.
 
     :param where: file, and line or id; becomes the pair's source.
-    :param row: our column name -> text.
+    :param row: the row.
     :param source: its pairing and limits.
     :param filters: hold the bounds of the spans.
     :param seed: decides the spans together with ``where``, whatever else is read.
     :returns: none where the row has neither title nor enough text.
     """
-    if "query" in row:
-        found = [(row["query"], row["positive"])]
-    elif source.pairing == "title" or (source.pairing == "auto" and row.get("title")):
-        found = [(row.get("title", ""), row["text"])]
+    texts = row.texts
+    scores: Sequence[float | None] = row.positive_scores
+    if "query" in texts:
+        found = [(texts["query"], positive) for positive in row.positives]
+    elif source.pairing == "title" or (source.pairing == "auto" and texts.get("title")):
+        found = [(texts.get("title", ""), texts["text"])]
     else:
         draw = random.Random(f"{seed} {where}")
-        cuts = (spans(row["text"], filters, draw) for _ in range(source.per_document))
+        cuts = (spans(texts["text"], filters, draw) for _ in range(source.per_document))
         found = list(dict.fromkeys(cut for cut in cuts if cut))
-    origin = f"{row['source']} {where}" if row.get("source") else where
-    for query, positive in found:
+    origin = f"{texts['source']} {where}" if texts.get("source") else where
+    for (query, positive), score in zip(found, scores or [None] * len(found), strict=True):
         if query.strip() and positive.strip():
             yield Pair(
-                task=row.get("task") or source.name,
-                instruction=row.get("instruction") or TASK_INSTRUCTIONS["title"],
+                task=texts.get("task") or source.name,
+                instruction=texts.get("instruction") or TASK_INSTRUCTIONS["title"],
                 query=query.strip(),
                 positive=positive.strip(),
+                negatives=row.negatives,
+                positive_score=score,
+                negative_scores=row.negative_scores,
                 source=origin,
-                licence=row.get("licence", source.licence),
+                licence=texts.get("licence", source.licence),
             )
 
 

@@ -55,8 +55,9 @@ def _of_documents(source: Source) -> Iterator[Passage]:
 
     def rows() -> Iterator[Passage]:
         for where, row in read(source, columns, Reading()):
-            text = f"{row.get('title', '')} {row['text']}".strip()
+            texts = row.texts
+            text = f"{texts.get('title', '')} {texts['text']}".strip()
             if text:
-                yield Passage(f"{name}#{row.get('id') or where}", text, row.get("licence") or source.licence)
+                yield Passage(f"{name}#{texts.get('id') or where}", text, texts.get("licence") or source.licence)
 
     return rows()

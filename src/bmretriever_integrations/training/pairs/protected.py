@@ -22,6 +22,9 @@ SHORT = range(8, RUN)
 TITLE_WORDS = 4
 """Fewest words of a title that is protected; shorter ones ("Introduction") head many articles."""
 
+PROTECTED = "evaluation:"
+"""Begins the rules by which a text of an evaluation set is dropped."""
+
 
 @dataclass
 class _Runs:
@@ -73,14 +76,14 @@ class Protected:
         :returns: the rule that it breaks, or None.
         """
         if identity and identity in self._ids:
-            return "evaluation: document id"
+            return f"{PROTECTED} document id"
         if text_hash(positive) in self._texts or text_hash([*words_of(title), *positive]) in self._texts:
-            return "evaluation: exact text"
+            return f"{PROTECTED} exact text"
         number = text_hash(query)
         if number in self._queries or number in self._texts:
-            return "evaluation: exact query"
+            return f"{PROTECTED} exact query"
         if self._is_title(query) or self._is_title(words_of(title)):  # the second: a span of that article
-            return "evaluation: title"
+            return f"{PROTECTED} title"
         return self._copied(query, positive)
 
     def _is_title(self, words: list[str]) -> bool:
@@ -90,10 +93,10 @@ class Protected:
         for words in (positive, query):
             hashes = word_hashes(words)
             if self._overlaps(np.unique(run_hashes(hashes, RUN))):
-                return "evaluation: 13 words"
+                return f"{PROTECTED} 13 words"
             for length, short in self._short.items():
                 if short and not short.isdisjoint(run_hashes(hashes, length).tolist()):
-                    return "evaluation: short document"
+                    return f"{PROTECTED} short document"
         return None
 
     def _overlaps(self, runs: Hashes) -> bool:

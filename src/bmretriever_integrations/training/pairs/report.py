@@ -36,10 +36,16 @@ class BuildReport:
     """Task -> number of pairs written."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Rule -> number of pairs dropped; each counts once, for the first rule that it broke."""
+    negatives: int = 0
+    """Number of hard negatives that the sources give and the written pairs hold, each counted once a row."""
+    dropped_negatives: Counter[str] = field(default_factory=Counter)
+    """Rule -> number of the sources' hard negatives that were dropped from rows with a pair."""
+    other_positives: int = 0
+    """Number of positives of written rows that are no pair of their own, each counted once a row."""
     duplicates_bytes: int = 0
     """Memory that the search for duplicates took, in bytes."""
     content_hash: str = ""
-    """SHA-256 of id, source and licence of all pairs in their order, in hexadecimal."""
+    """SHA-256 of id, source, licence, hard negatives and other positives of all pairs in their order, in hexadecimal."""
 
 
 def write_report(report: BuildReport, path: Path) -> None:
@@ -58,6 +64,9 @@ def write_report(report: BuildReport, path: Path) -> None:
         "made": report.made,
         "kept": dict(sorted(report.kept.items())),
         "dropped": dict(sorted(report.dropped.items())),
+        "negatives": report.negatives,
+        "dropped_negatives": dict(sorted(report.dropped_negatives.items())),
+        "other_positives": report.other_positives,
         "duplicates_bytes": report.duplicates_bytes,
         "columns": report.columns,
         "settings": report.plan.model_dump(),
@@ -80,4 +89,9 @@ def report_table(report: BuildReport) -> Table:
     lines += [(f"kept: {task}", count) for task, count in report.kept.most_common()]
     for name, count in [*lines, ("kept", sum(report.kept.values()))]:
         table.add_row(name, f"{count:,}", f"{count / report.made:.1%}" if report.made else "")
+    beside = [("positives without a pair of their own", report.other_positives), ("hard negatives", report.negatives)]
+    beside += [(f"hard negatives dropped: {reason}", n) for reason, n in report.dropped_negatives.most_common()]
+    for name, count in beside:
+        if count:
+            table.add_row(name, f"{count:,}", "")
     return table

@@ -9,9 +9,11 @@ from typing import Any
 
 from bmretriever_integrations.corpus import read_corpus
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
+from bmretriever_integrations.corpus.reading import is_xml
 from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.training.pairs.columns import Columns, detect
 from bmretriever_integrations.training.pairs.settings import Source
+from bmretriever_integrations.training.pairs.values import Row
 
 
 @dataclass
@@ -43,33 +45,43 @@ def check(source: Source) -> Columns:
         columns.pick(*first)
         return columns
     read_corpus([source.path])  # only checks the file: there, not empty, gzip, PubMed's root
-    if ".xml" in Path(source.path).suffixes:
+    if is_xml(Path(source.path)):
         return detect({"id": "", "title": "", "text": ""}, source)
+    return _check_lines(source)
+
+
+def _check_lines(source: Source) -> Columns:
+    """Find the columns by all rows, because a row may leave out what it has none of, and check every row."""
     found: Columns | None = None
+    known: dict[str, None] = {}
     for where, row in _lines(Path(source.path), Reading()):
-        found = found or detect(row, source)
+        if found is None or not row.keys() <= known.keys():
+            known.update(dict.fromkeys(row))
+            before, found = found, detect(known, source)
+            if before is not None and before.labelled != found.labelled:
+                raise ValueError(f"{where}: a labelled row among documents; give labelled rows a file of their own")
         found.pick(where, row)
     if found is None:
         raise ValueError(f"{source.path} holds no row")
     return found
 
 
-def read(source: Source, columns: Columns, reading: Reading) -> Iterator[tuple[str, dict[str, str]]]:
+def read(source: Source, columns: Columns, reading: Reading) -> Iterator[tuple[str, Row]]:
     """
     Read the rows of a checked source.
 
     :param source: the source.
     :param columns: as :func:`check` found them.
     :param reading: is updated while rows are read.
-    :returns: for each row, file and id (or row number), and our names -> texts; the text of a positive has its title before it.
+    :returns: for each row, file and id (or row number), and its values under our names.
     :raises ValueError: if a row lacks a column or has another type in it.
     :raises DamagedSource: if a PubMed file breaks off.
     """
-    if ".xml" in Path(source.path).suffixes:
+    if is_xml(Path(source.path)):
         report, name = CorpusReport(), Path(source.path).name
         for record in read_corpus([source.path], report):
             reading.share, reading.skipped = report.share_read, sum(report.skipped.values())
-            yield f"{name}:{record.id}", {"id": record.id, "title": record.title, "text": record.text}
+            yield f"{name}:{record.id}", Row({"id": record.id, "title": record.title, "text": record.text})
         return
     if source.is_local:
         rows = _lines(Path(source.path), reading)

@@ -29,6 +29,7 @@ PAIR_SCHEMA = pa.schema(
         pa.field("negatives", pa.list_(pa.string())),
         pa.field("positive_score", pa.float32()),
         pa.field("negative_scores", pa.list_(pa.float32())),
+        pa.field("other_positives", pa.list_(pa.string())),
         pa.field("source", pa.string(), nullable=False),
         pa.field("licence", pa.string(), nullable=False),
     ],
@@ -51,11 +52,14 @@ class Pair:
     """The passage that answers the query, title and text joined by one space
     (:func:`~bmretriever_integrations.prompts.passage_prompt`)."""
     negatives: tuple[str, ...] = ()
-    """Hard negatives, the hardest first; empty until they are mined."""
+    """Hard negatives, the hardest first where they are mined; empty if the source gives none."""
     positive_score: float | None = None
-    """The miner's score of the positive; None until it is mined."""
+    """The miner's or the source's score of the positive; None if there is none."""
     negative_scores: tuple[float, ...] = ()
-    """The miner's scores of the negatives, in their order; empty until they are mined."""
+    """The miner's or the source's scores of the negatives, in their order; empty if there are none."""
+    other_positives: tuple[str, ...] = ()
+    """Further passages that the source names as answers to the query and that are no pair of their own; they are never mined as
+    its negatives."""
     source: str = ""
     """File or data set that the pair comes from, and the row in it."""
     licence: str = ""
@@ -178,8 +182,9 @@ def _fault(row: dict[str, Any]) -> str | None:
         if not row[name].strip():
             return f"{name} is empty"
     negatives, scores = row.get("negatives", ()), row.get("negative_scores", ())
-    if not all(text and text.strip() for text in negatives):
-        return "one of the negatives is empty"
+    for name in ("negatives", "other_positives"):
+        if not all(text and text.strip() for text in row.get(name, ())):
+            return f"one of the {name} is empty"
     if len(scores) not in (0, len(negatives)):
         return f"{len(negatives)} negatives have {len(scores)} negative_scores; give one each, or none"
     if None in scores:
@@ -188,7 +193,7 @@ def _fault(row: dict[str, Any]) -> str | None:
 
 
 def _value(name: str, value: Any) -> Any:
-    if name in ("negatives", "negative_scores"):
+    if name in ("negatives", "negative_scores", "other_positives"):
         return tuple(value or ())
     return "" if value is None and name != "positive_score" else value
 
