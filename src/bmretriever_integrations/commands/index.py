@@ -196,6 +196,10 @@ def summary(report: BuildReport, folder: str) -> str:
         lines.append(
             f"hidden from search: {report.replaced:,} replaced by a later record of the same id, {report.deleted:,} withdrawn"
         )
+    if report.cut:
+        lines.append(
+            f"cut: {report.cut:,} records are longer than the model reads; what comes after is in no vector. Split long texts"
+        )
     if skipped:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
         lines.append(f"left out: {skipped.total():,} ({reasons})")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL, loading
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint
 from bmretriever_integrations.device import choose_batch_tokens, resolve_device
 from bmretriever_integrations.encoder.batches import Batches
+from bmretriever_integrations.encoder.cut_texts import CutTexts
+from bmretriever_integrations.encoder.identity import described, identity_of
+from bmretriever_integrations.encoder.progress import text_bar
 from bmretriever_integrations.encoder.runner import Runner
 from bmretriever_integrations.encoder.texts import check_passages, check_texts
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
@@ -111,8 +111,9 @@ class BMRetrieverEncoder:
         self.revision = loaded.revision
         self.normalize = normalize or loaded.normalizes
         self.width: int = truncate_dim or config.hidden_size
-        self._folders = loaded.folders
+        self.fingerprint = fingerprint(loaded.folders)
         self.tokenizer = PromptTokenizer(loaded.tokenizer, max_length)
+        self._cut = CutTexts((self.fingerprint, max_length), max_length)
         network = loaded.network.to(self.device)
         quantize_network(network, quantization)
         self.runner = Runner(choose_forward(network, self.tokenizer.eos_id, self.settings.forward), self.device)
@@ -142,7 +143,7 @@ class BMRetrieverEncoder:
         :raises ValueError: if the instruction is empty, a text contains a lone surrogate, or ``out`` has another shape.
         """
         task = self.instruction if instruction is None else resolve_instruction(instruction)
-        prompts = list(map(partial(query_prompt, task), check_texts(texts, "texts")))
+        prompts = [query_prompt(task, text) for text in check_texts(texts, "texts")]
         return self._encode(prompts, query_prompt(task, ""), "queries", out)
 
     def encode_passages(
@@ -166,22 +167,41 @@ class BMRetrieverEncoder:
         self.runner.check_open()
         output = Output(prompts, self.width, self.normalize, out)
         before: tuple[NDArray[np.int64], Arriving] | None = None
-        shown = self.progress and len(prompts) > 1
-        with tqdm(total=len(output.prompts), desc=f"embedding {noun}", unit="text", disable=not shown) as bar:
+        cut = 0
+        with text_bar(self.progress and len(prompts) > 1, len(output.prompts), f"embedding {noun}") as embedded:
             for window in self.tokenizer.windows(output.prompts, template):
                 shared = window.shared if self.runner.reuses_prefix else 0
                 batches = Batches(window.ids, shared, self.max_batch_tokens, self.runner.pads)
-                states = self.runner.run(batches, bar.update)
-                self.max_batch_tokens = min(
-                    self.max_batch_tokens, batches.max_tokens
-                )  # less where memory was too small
+                states = self.runner.run(batches, embedded)
+                self.max_batch_tokens = min(self.max_batch_tokens, batches.max_tokens)  # less if memory was too small
+                cut += window.cut
                 started = np.array(batches.order) + window.first, Arriving(states, self.width)
                 if before is not None:  # its vectors are copied while the device computes the batches just started
                     output.write(before[0], before[1].array())
                 before = started
             if before is not None:
                 output.write(before[0], before[1].array())
+        self._cut.add(cut, len(output.prompts))
         return output.vectors
+
+    @property
+    def cut_texts(self) -> int:
+        """Number of texts, queries included, that were longer than ``max_length`` since the model was loaded."""
+        return self._cut.total
+
+    @property
+    def passage_tokens(self) -> int:
+        """The most tokens that a passage may have, its title included, to be embedded whole; see :meth:`text_tokens`."""
+        return self.tokenizer.room_after(PASSAGE_PREFIX)
+
+    def text_tokens(self, text: str) -> list[int]:
+        """
+        Tokenize a text alone, without template, BOS and EOS, e.g. to split a corpus into passages of :attr:`passage_tokens`.
+
+        :param text: any text; it is not cut.
+        :returns: the ids of its tokens.
+        """
+        return self.tokenizer.text_tokens(text)
 
     def warm_up(
         self, instruction: str | None = None, *, compile_layers: bool = False, spans: Sequence[int] | None = None
@@ -214,17 +234,7 @@ class BMRetrieverEncoder:
 
     def identity(self) -> dict[str, Any]:
         """Return everything that decides this engine's passage vectors, as plain values for a manifest."""
-        named = {
-            "model": self.settings.model,
-            "revision": self.revision,
-            "files_sha256": fingerprint(self._folders),
-            "max_length": self.settings.max_length,
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "width": self.width,
-            "normalize": self.normalize,
-        }
-        # Unquantised engines have no such key, so that their manifests and reports stay equal to those of earlier versions.
-        return named if self.settings.quantization is None else {**named, "quantization": self.settings.quantization}
+        return identity_of(self)
 
     def close(self) -> None:
         """Free the model; later calls to encode raise RuntimeError. Closing twice does nothing."""
@@ -233,15 +243,8 @@ class BMRetrieverEncoder:
     def __enter__(self) -> BMRetrieverEncoder:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
-        return (
-            f"BMRetrieverEncoder({self.settings.model!r}, device='{self.device}', dtype='{str(self.dtype)[6:]}', "
-            f"quantization={self.settings.quantization!r}, width={self.width}, max_length={self.settings.max_length}, "
-            f"normalize={self.normalize}, max_batch_tokens={self.max_batch_tokens}, forward={self.runner.name!r}, "
-            f"instruction={self.instruction!r})"
-        )
+        return described(self)

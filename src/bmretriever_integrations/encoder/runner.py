@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bmretriever_integrations import device
+from bmretriever_integrations.encoder.fair_lock import FairLock
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ class Runner:
         self.forward: Forward | None = forward
         self.pads, self.reuses_prefix = forward.pads, forward.reuses_prefix
         self._device = device
-        self._queue, self._busy = threading.Lock(), threading.Lock()
+        self._turn = FairLock()
 
     @property
     def name(self) -> str:
@@ -75,10 +75,8 @@ class Runner:
 
     def _run_batch(self, rows: list[Sequence[int]], shared: int) -> Tensor | None:
         """Run one batch; return None if it is too large for the device's memory and has more than one row."""
-        with self._queue:  # a thread that waits here runs before the thread that has just run a batch
-            self._busy.acquire()
         try:
-            return self._open()(rows, shared)
+            return self._turn.run(lambda: self._open()(rows, shared))
         except Exception as error:
             if not device.is_out_of_memory(error):
                 raise
@@ -89,13 +87,10 @@ class Runner:
                 "Use a smaller checkpoint, dtype='bfloat16', a smaller max_length, or free memory."
             )
             raise
-        finally:
-            self._busy.release()
 
     def compile(self) -> None:
         """Let PyTorch compile the network at its next use."""
-        with self._busy:
-            self._open().compile()
+        self._turn.run(lambda: self._open().compile())
 
     def record(self, common: Sequence[int], span: int) -> None:
         """
@@ -104,11 +99,12 @@ class Runner:
         :param common: ids of the prefix that the rows have in common.
         :param span: tokens of the longest row, without the prefix.
         """
-        with self._busy:
-            self._open().record(common, span)
+        self._turn.run(lambda: self._open().record(common, span))
 
     def close(self) -> None:
         """Free the network. Closing twice does nothing."""
-        with self._busy:
-            self.forward = None
+        self._turn.run(self._free)
         device.release_cached(self._device)
+
+    def _free(self) -> None:
+        self.forward = None

@@ -42,6 +42,8 @@ class Window:
     """Token ids of each prompt."""
     shared: int
     """Number of leading ids that all prompts share with their template; 0 where reusing them would save too little."""
+    cut: int
+    """Number of prompts that were longer than ``max_length`` and were cut."""
 
 
 class PromptTokenizer:
@@ -70,6 +72,8 @@ class PromptTokenizer:
         self.eos_id = int(tokenizer.eos_token_id)
         self.prefix = self._special_ids_before_text()
         self.max_length = max_length
+        self.room = max_length - 1 - len(self.prefix)
+        """Tokens of a prompt that fit into a sequence beside the first special tokens and EOS."""
         self._templates: dict[str, list[int]] = {}
         if max_length < len(self.prefix) + 2:
             raise ValueError(f"max_length must be at least {len(self.prefix) + 2} for this tokenizer, got {max_length}")
@@ -90,9 +94,31 @@ class PromptTokenizer:
         :param prompts: texts with their template.
         :returns: the ids of each prompt: the tokenizer's first special tokens, the text cut to fit, and EOS.
         """
-        most = self.max_length - 1 - len(self.prefix)
-        encodings = self._backend.encode_batch_fast(list(prompts), add_special_tokens=False)
-        return [[*self.prefix, *encoding.ids[:most], self.eos_id] for encoding in encodings]
+        return self._fitted(self._whole(prompts))
+
+    def _whole(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Tokenize prompts without special tokens and without cutting them."""
+        return [encoding.ids for encoding in self._backend.encode_batch_fast(list(prompts), add_special_tokens=False)]
+
+    def _fitted(self, rows: list[list[int]]) -> list[list[int]]:
+        """Cut rows of ids to fit, and put the special tokens around them."""
+        return [[*self.prefix, *ids[: self.room], self.eos_id] for ids in rows]
+
+    def text_tokens(self, text: str) -> list[int]:
+        """
+        Tokenize a text alone, without template, BOS and EOS, and without cutting it.
+
+        :param text: any text.
+        """
+        return self._whole([text])[0]
+
+    def room_after(self, template: str) -> int:
+        """
+        Count the tokens of a text that fit into a sequence after a template.
+
+        :param template: a prompt without its text.
+        """
+        return max(0, self.room - len(self.text_tokens(template)))
 
     def template(self, text: str) -> list[int]:
         """
@@ -137,8 +163,9 @@ class PromptTokenizer:
                 yield coming.popleft().result()
 
     def _window(self, prompts: Sequence[str], span: tuple[int, int], template: list[int]) -> Window:
-        ids = self(prompts[slice(*span)])
-        return Window(span[0], ids, shared_tokens(ids, template))
+        whole = self._whole(prompts[slice(*span)])
+        ids = self._fitted(whole)
+        return Window(span[0], ids, shared_tokens(ids, template), sum(len(row) > self.room for row in whole))
 
 
 def common_start(rows: Sequence[list[int]]) -> list[int]:

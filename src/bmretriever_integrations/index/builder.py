@@ -38,6 +38,8 @@ class BuildReport:
     """Hidden, as a later record has the same id."""
     deleted: int = 0
     """Hidden, as PubMed withdrew them."""
+    cut: int = 0
+    """Of those embedded by this run, longer than ``max_length``."""
     rebuilt: list[str] = field(default_factory=list)
     """Finished shards that were damaged: which, and how."""
 
@@ -84,6 +86,7 @@ class Builder:
         """
         self._engines, self._folder, self._manifest, self._bar = engines, folder, manifest, bar
         self._sources = sources
+        self._cut_before = engines.cut_texts
         self._report = BuildReport(corpus)
         self._ids = Supersession()
         self._begun: deque[_Begun] = deque()
@@ -169,6 +172,7 @@ class Builder:
     def _finish(self) -> BuildReport:
         report = self._report
         replaced, deleted = self._ids.hidden(report.corpus.deleted)
+        report.cut = self._engines.cut_texts - self._cut_before
         report.replaced, report.deleted = len(replaced), len(deleted)
         self._manifest.hidden_sha256 = write_hidden(self._folder, np.sort(np.concatenate([replaced, deleted])))
         self._manifest.counts = {

@@ -28,6 +28,10 @@ class PassageEngines(Protocol):
     def slots(self) -> int:
         """Jobs that keep every engine busy."""
 
+    @property
+    def cut_texts(self) -> int:
+        """Texts that were longer than ``max_length`` so far."""
+
     def identity(self) -> dict[str, Any]:
         """Everything that decides the vectors."""
 
@@ -54,6 +58,11 @@ class OneEngine:
         self._encoder = encoder
         self.width = encoder.width
         self.batch_tokens = steady_batch_tokens(encoder)
+
+    @property
+    def cut_texts(self) -> int:
+        """See :class:`PassageEngines`."""
+        return self._encoder.cut_texts
 
     def identity(self) -> dict[str, Any]:
         """See :class:`PassageEngines`."""

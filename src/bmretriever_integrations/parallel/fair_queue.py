@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from bmretriever_integrations.encoder.vectors import Vectors
@@ -22,12 +22,13 @@ def no_report(_texts: int) -> None:
 class QueuedJob:
     """A job that is waiting for a worker or being done by one."""
 
-    def __init__(self, job: Job, done: Progress) -> None:
+    def __init__(self, job: Job, done: Progress, count_cut: Callable[[int], object]) -> None:
         """
         :param job: the work.
         :param done: a function that is called with the number of embedded texts, from any thread.
+        :param count_cut: a function that is called with the number of texts that the worker has cut since its last job.
         """
-        self.job = job
+        self.job, self.count_cut = job, count_cut
         self.result: Future[Vectors] = Future()
         self._done, self._reported = done, 0
 

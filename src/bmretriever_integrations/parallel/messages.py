@@ -43,6 +43,8 @@ class Finished:
 
     facts: Facts | None = None
     """The facts about the engine after a :class:`Load`; None after a :class:`Work`."""
+    cut: int = 0
+    """Number of texts that the engine has cut to ``max_length`` since the last reply of this class."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from concurrent.futures import Future, as_completed
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.encoder.progress import text_bar
 from bmretriever_integrations.encoder.texts import check_passages, check_texts
 from bmretriever_integrations.encoder.vectors import Output, Vectors
 from bmretriever_integrations.parallel.chunks import cut, estimate
@@ -145,21 +144,23 @@ class EncoderPool(WorkerGroup):
         output = Output(prompts, self.width, False, out)  # not normalised here, because the workers normalise
         sizes = [estimate(len(prompt.encode()), self.settings.max_length) for prompt in output.prompts]
         chunks = cut(sizes, self.batch_tokens, len(self.devices))
-        queued = [QueuedJob(job(output.rows(chunk)), no_report) for chunk in chunks]
+        cut_texts: list[int] = []
+        queued = [QueuedJob(job(output.rows(chunk)), no_report, cut_texts.append) for chunk in chunks]
         places = {one.result: chunk for one, chunk in zip(queued, chunks, strict=True)}
         self.dispatcher.submit(queued)
         del queued  # so that the memory of each result is freed as soon as the result is written
         shown = self.progress and len(prompts) > 1
         try:
-            with tqdm(total=len(sizes), desc="embedding", unit="text", disable=not shown) as bar:
+            with text_bar(shown, len(sizes), "embedding") as embedded:
                 for result in as_completed(places):
                     chunk = places.pop(result)
                     output.write(chunk, _vectors(result, output.rows(chunk)))
-                    bar.update(len(chunk))
+                    embedded(len(chunk))
         finally:
             for result in places:  # after an error or Ctrl-C, the other results are not needed
                 result.cancel()
             self._warn_of_losses()
+        self._cut.add(sum(cut_texts), len(sizes))
         return output.vectors
 
     def __repr__(self) -> str:

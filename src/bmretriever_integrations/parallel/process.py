@@ -22,7 +22,7 @@ from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.parallel.dispatcher import WorkerLost
 from bmretriever_integrations.parallel.fair_queue import QueuedJob, no_report
 from bmretriever_integrations.parallel.jobs import Facts, Progress
-from bmretriever_integrations.parallel.messages import Embedded, Failed, Load, Reply, Request, Work
+from bmretriever_integrations.parallel.messages import Embedded, Failed, Finished, Load, Reply, Request, Work
 from bmretriever_integrations.parallel.shared_memory import shared_rows
 from bmretriever_integrations.settings import EncoderSettings
 
@@ -66,7 +66,8 @@ class ProcessWorker:
 
     def load(self) -> Facts:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
-        facts: Facts = self._request(self._load_request, no_report)
+        facts = self._request(self._load_request, no_report).facts
+        assert facts is not None  # a worker always sends them after a Load
         self._width = facts.width
         return facts
 
@@ -74,7 +75,7 @@ class ProcessWorker:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         with shared_rows(queued.job.texts, self._width) as rows:
             vectors = rows.map()
-            self._request(Work(queued.job, rows), queued.report)
+            queued.count_cut(self._request(Work(queued.job, rows), queued.report).cut)
         return vectors
 
     def replace(self) -> bool:
@@ -86,8 +87,8 @@ class ProcessWorker:
         self._process.kill()
         self._process.wait()
 
-    def _request(self, request: Request, done: Progress) -> Any:
-        """Send a request, wait for its last reply, and return the facts in it."""
+    def _request(self, request: Request, done: Progress) -> Finished:
+        """Send a request, wait for its last reply, and return it."""
         replies: SimpleQueue[Reply | None] = SimpleQueue()
         number = next(self._numbers)
         with self._lock:
@@ -107,7 +108,7 @@ class ProcessWorker:
             raise WorkerLost(self._end)
         if isinstance(reply, Failed):
             raise reply.error
-        return reply.facts
+        return reply
 
     def _listen(self) -> None:
         """Give each reply to the thread that waits for it, until the process ends."""

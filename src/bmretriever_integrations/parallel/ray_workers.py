@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import threading
+import warnings
 from typing import Any
 
+from bmretriever_integrations.encoder.cut_texts import CutTextWarning
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.parallel.dispatcher import SLOTS, WorkerLost
 from bmretriever_integrations.parallel.fair_queue import QueuedJob, no_report
@@ -88,8 +90,10 @@ class RayWorker:
     def do(self, queued: QueuedJob) -> Vectors:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         actor = self._actor
-        vectors: Vectors = self._get(actor, actor.run.remote(queued.job))
+        vectors: Vectors
+        vectors, cut = self._get(actor, actor.run.remote(queued.job))
         queued.report(len(vectors))
+        queued.count_cut(cut)
         return vectors
 
     def replace(self) -> bool:
@@ -138,19 +142,20 @@ class Actor:
 
     def load(self) -> Facts:
         """Load the engine."""
+        warnings.simplefilter("ignore", CutTextWarning)  # the process that sends the jobs warns
         self._engine = WorkerEngine(self._settings)
         return self._engine.facts
 
-    def run(self, job: Job) -> Vectors:
+    def run(self, job: Job) -> tuple[Vectors, int]:
         """
         Do a job.
 
         :param job: the texts to embed.
-        :returns: *Shape:* (n, width) float32
+        :returns: the vectors, and the number of texts that were cut since the last job. *Shape:* (n, width) float32
         """
         if self._engine is None:
             raise RuntimeError("no engine was loaded")
-        return self._engine.run(job, no_report)
+        return self._engine.run(job, no_report), self._engine.take_cut()
 
 
 def _ray() -> Any:

@@ -10,9 +10,11 @@ import os
 import pickle
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
+from bmretriever_integrations.encoder.cut_texts import CutTextWarning
 from bmretriever_integrations.parallel.dispatcher import SLOTS
 from bmretriever_integrations.parallel.messages import (
     Embedded,
@@ -74,7 +76,7 @@ class Server:
             raise RuntimeError("no engine was loaded")
         self._enter_device()
         work.rows.map()[:] = self._engine.run(work.job, lambda texts: self._send(number, Embedded(texts)))
-        return Finished()
+        return Finished(cut=self._engine.take_cut())
 
     def _enter_device(self) -> None:
         """Make the device current in this thread; else code that names no device would create a CUDA context on the first GPU."""
@@ -94,6 +96,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # print goes to standard error, because a library's output must not mix with the replies
     server = Server(replies)
+    warnings.simplefilter("ignore", CutTextWarning)  # the parent process warns
     threads = ThreadPoolExecutor(SLOTS)
     while True:
         try:

@@ -27,6 +27,7 @@ class WorkerEngine:
         self._encoder = BMRetrieverEncoder.from_settings(settings)
         self._by_budget: dict[int, BMRetrieverEncoder] = {}
         self._lock = threading.Lock()
+        self._cut_reported = 0
         self.facts = facts_of(self._encoder)
 
     def run(self, job: Job, done: Progress) -> Vectors:
@@ -38,6 +39,13 @@ class WorkerEngine:
         :returns: *Shape:* (n, width) float32
         """
         return job.run(self._with_budget(job.batch_tokens), done)
+
+    def take_cut(self) -> int:
+        """Return the number of texts that were cut since the last call of this method."""
+        with self._lock:
+            total = self._encoder.cut_texts
+            new, self._cut_reported = total - self._cut_reported, total
+            return new
 
     def _with_budget(self, batch_tokens: int) -> BMRetrieverEncoder:
         with self._lock:

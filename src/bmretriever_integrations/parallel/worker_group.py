@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from bmretriever_integrations.encoder.cut_texts import CutTexts
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.parallel.dispatcher import SLOTS, Dispatcher, Worker
 from bmretriever_integrations.parallel.fair_queue import QueuedJob
@@ -40,6 +41,8 @@ class WorkerGroup:
         self.dispatcher = Dispatcher(workers)
         self._close = weakref.finalize(self, self.dispatcher.close)
         self._facts = self._agree()
+        made = self._facts.identity
+        self._cut = CutTexts((made["files_sha256"], made["max_length"]), made["max_length"])
         self.width: int = self._facts.width
         self.batch_tokens: int = min(facts.batch_tokens for facts in self.dispatcher.facts)
         self.slots: int = (SLOTS + 1) * len(workers)
@@ -77,7 +80,8 @@ class WorkerGroup:
         :raises WorkersLost: if no worker is left.
         """
         self._warn_of_losses()
-        queued = QueuedJob(Job("encode_passages", calls, batch_tokens), done)
+        job = Job("encode_passages", calls, batch_tokens)
+        queued = QueuedJob(job, done, lambda cut: self._cut.add(cut, job.texts))
         self.dispatcher.submit([queued])
         return queued.result
 
@@ -85,6 +89,11 @@ class WorkerGroup:
         for loss in self.dispatcher.lost[self._warned :]:
             self._warned += 1
             warnings.warn(f"{loss}; the others do its part", WorkerLostWarning, stacklevel=5)
+
+    @property
+    def cut_texts(self) -> int:
+        """Number of texts that were longer than ``max_length`` since the workers were started."""
+        return self._cut.total
 
     def identity(self) -> dict[str, Any]:
         """Return everything that decides the passage vectors, as plain values for a manifest; one encoder returns the same."""
