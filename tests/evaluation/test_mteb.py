@@ -144,3 +144,62 @@ def test_similarity_is_the_dot_product_and_the_name_is_the_model_s(encoder):
     assert meta.revision == encoder.identity()["files_sha256"]
     assert (meta.embed_dim, meta.max_tokens, meta.use_instructions) == (encoder.width, 512, True)
     assert MtebEncoder(encoder, "me/mine").mteb_model_meta.name == "me/mine"
+
+
+def score_of(model, data, cache):
+    logging.disable(logging.WARNING)
+    try:
+        result = mteb.evaluate(model, [local_task("Local", data)], cache=cache, show_progress_bar=False)
+    finally:
+        logging.disable(logging.NOTSET)
+    return result.task_results[0].scores["test"][0]["ndcg_at_10"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"truncate_dim": 2},
+        {"max_length": 6},
+        {"normalize": True},
+        {"quantization": "int8"},
+        {"dtype": "bfloat16"},
+        {"instruction": "Given a name, retrieve its disease"},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_mteb_does_not_take_another_setting_s_result_for_this_one_s(tiny, data, tmp_path, setting):
+    options = {"dtype": "float32", "device": "cpu", **setting}
+    cache = mteb.ResultCache(tmp_path / "shared")
+    with BMRetrieverEncoder(tiny("mistral"), dtype="float32", device="cpu") as plain:
+        first = MtebEncoder(plain)
+        score_of(first, data, cache)
+        assert first.mteb_model_meta.experiment_kwargs is None
+    with BMRetrieverEncoder(tiny("mistral"), **options) as changed:
+        second = MtebEncoder(changed)
+        calls = []
+        encode = second.encode
+        second.encode = lambda *args, **named: calls.append(1) or encode(*args, **named)
+        score = score_of(second, data, cache)
+        assert calls  # it was run, not looked up
+        assert score == score_of(MtebEncoder(changed), data, mteb.ResultCache(tmp_path / "own"))
+    ((name, value),) = setting.items()
+    assert second.mteb_model_meta.experiment_kwargs == {name: value}
+
+
+def test_encode_arguments_that_would_not_be_run_are_refused(encoder, data):
+    task = local_task("Local", data)
+    for asked, error in (({"precision": "int8"}, ValueError), ({"normalize_embeddings": True}, TypeError)):
+        with pytest.raises(error, match="precision 'int8'.*CompressionWrapper|unexpected keyword argument"):
+            mteb.evaluate(MtebEncoder(encoder), [task], cache=None, show_progress_bar=False, encode_kwargs=asked)
+    whole = MtebEncoder(encoder).encode(
+        batches("fever"), task_metadata=task.metadata, hf_split="test", hf_subset="default", precision="float32"
+    )
+    np.testing.assert_array_equal(whole, encoder.encode_queries(["fever"]))
+
+
+def test_a_folder_with_a_checkpoint_s_short_name_is_not_that_checkpoint(tiny, tmp_path, monkeypatch):
+    (tmp_path / "410M").symlink_to(tiny("gpt_neox"))
+    monkeypatch.chdir(tmp_path)
+    with BMRetrieverEncoder("410M", dtype="float32", device="cpu") as encoder:
+        meta = MtebEncoder(encoder).mteb_model_meta
+    assert (meta.name, meta.n_parameters) == ("bmretriever/410M", None)

@@ -22,7 +22,8 @@ except ImportError as error:
 from bmretriever_integrations.checkpoints import find_checkpoint
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.prompts import TASK_INSTRUCTIONS
+from bmretriever_integrations.evaluation.systems.changed import changed_settings
+from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, TASK_INSTRUCTIONS
 
 TASK_KEYS: Mapping[str, str] = {
     "NFCorpus": "nfcorpus",
@@ -45,6 +46,9 @@ class MtebEncoder(AbsEncoder):
 
     Documents get the passage template. Queries get an instruction, and so do sentences of tasks without queries and documents.
     For a task in :data:`TASK_KEYS` it is this package's instruction; for others, the one in mteb's metadata; else the engine's.
+
+    mteb keeps results and returns them for a model of the same name, revision and experiment. The revision is the engine's commit
+    or the fingerprint of its weights; the experiment names each setting that changes vectors and is not the default.
     """
 
     def __init__(self, encoder: BMRetrieverEncoder, name: str | None = None) -> None:
@@ -64,18 +68,33 @@ class MtebEncoder(AbsEncoder):
         hf_split: str,  # noqa: ARG002  mteb passes it
         hf_subset: str,  # noqa: ARG002  mteb passes it
         prompt_type: PromptType | None = None,
-        **kwargs: Any,  # noqa: ARG002  mteb's batch_size and bar: the engine forms its batches by tokens and has its own bar
+        precision: str | None = None,
+        batch_size: int | None = None,  # noqa: ARG002  the engine forms its batches by tokens
+        show_progress_bar: bool | None = None,  # noqa: ARG002  the engine has its own bar
+        num_proc: int | None = None,  # noqa: ARG002  mteb passes it
     ) -> Vectors:
         """
         Embed texts. mteb calls this method.
+
+        An encode argument that is not named here raises TypeError: mteb would not run it, but would keep the result.
 
         :param inputs: batches; each has in ``text`` a list of queries, of sentences, or of documents with their titles.
         :param task_metadata: the metadata of mteb's task.
         :param hf_split: not used.
         :param hf_subset: not used.
         :param prompt_type: query, document, or None for sentences.
+        :param precision: "float32" or None. Vectors of fewer bits need the documents' ranges, which this method does not have.
+        :param batch_size: not used.
+        :param show_progress_bar: not used.
+        :param num_proc: not used.
         :returns: *Shape:* (n, width) float32.
+        :raises ValueError: if another precision is asked for; the message names the two ways to score such vectors.
         """
+        if precision not in (None, "float32"):
+            raise ValueError(
+                f"encode_kwargs has the precision {precision!r}; this adapter returns float32 vectors only. Wrap it, "
+                "mteb.models.CompressionWrapper(MtebEncoder(encoder)), or run bmretriever evaluate --precision int8"
+            )
         texts = [text for batch in inputs for text in batch["text"]]
         if not texts:
             return np.empty((0, self._encoder.width), np.float32)
@@ -100,7 +119,10 @@ class MtebEncoder(AbsEncoder):
 
 def _meta(encoder: BMRetrieverEncoder, name: str | None) -> ModelMeta:
     checkpoint = find_checkpoint(encoder.settings.model)
+    if checkpoint is not None and checkpoint.hub_id is not None and encoder.revision is None:
+        checkpoint = None  # a folder that has a checkpoint's short name
     identity = encoder.identity()
+    own = {"truncate_dim": encoder.settings.truncate_dim, "instruction": _own_instruction(encoder)}
     if name is None:
         hub_id = checkpoint.hub_id if checkpoint is not None else None
         name = hub_id or f"bmretriever/{encoder.settings.model.strip('/').rsplit('/', 1)[-1]}"
@@ -109,6 +131,8 @@ def _meta(encoder: BMRetrieverEncoder, name: str | None) -> ModelMeta:
             "name": name,
             # without a commit, the weights' fingerprint, so that mteb's cache does not mix two trainings with one name
             "revision": encoder.revision or identity["files_sha256"],
+            # mteb keeps the results of different experiments apart
+            "experiment_kwargs": changed_settings({**identity, **own}) or None,
             "languages": ["eng-Latn"],
             "embed_dim": encoder.width,
             "max_tokens": encoder.settings.max_length,
@@ -121,3 +145,7 @@ def _meta(encoder: BMRetrieverEncoder, name: str | None) -> ModelMeta:
             "training_datasets": {"FEVER", "MSMARCO", "NQ"} if checkpoint is not None and checkpoint.hub_id else None,
         }
     )
+
+
+def _own_instruction(encoder: BMRetrieverEncoder) -> str | None:
+    return None if encoder.instruction == DEFAULT_INSTRUCTION else encoder.instruction
