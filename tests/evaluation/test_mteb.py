@@ -189,7 +189,7 @@ def test_mteb_does_not_take_another_setting_s_result_for_this_one_s(tiny, data, 
 def test_encode_arguments_that_would_not_be_run_are_refused(encoder, data):
     task = local_task("Local", data)
     for asked, error in (({"precision": "int8"}, ValueError), ({"normalize_embeddings": True}, TypeError)):
-        with pytest.raises(error, match="precision 'int8'.*CompressionWrapper|unexpected keyword argument"):
+        with pytest.raises(error, match=r"precision 'int8'.*CompressionWrapper|unexpected keyword argument"):
             mteb.evaluate(MtebEncoder(encoder), [task], cache=None, show_progress_bar=False, encode_kwargs=asked)
     whole = MtebEncoder(encoder).encode(
         batches("fever"), task_metadata=task.metadata, hf_split="test", hf_subset="default", precision="float32"
