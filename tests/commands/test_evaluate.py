@@ -141,6 +141,24 @@ def test_faults_are_found_before_anything_is_measured(capsys, toy, options, erro
     assert capsys.readouterr() == ("", "")
 
 
+def test_equal_ids_mean_nothing_unless_the_task_or_the_user_says_so(tmp_path, capsys, write_task):
+    documents = {"0": "treatment of asthma", "1": "care of gout", "100": "asthma once among other things"}
+    report = tmp_path / "report.json"
+    means = {}
+    for name, options in (("numbers", ()), ("numbers", ("--queries-are-documents", "numbers")), ("scidocs", ())):
+        folder = tmp_path / name
+        if not folder.exists():
+            folder = write_task(name, documents, {"0": "treatment of asthma"}, [("0", "100", 1)])
+        run(folder, "--model", "mini", "--json", report, *options)
+        means[name, bool(options)] = json.loads(report.read_text())["results"][0]["means"]["MRR@10"]
+        printed = capsys.readouterr().out
+        assert ("1 of 1 queries share their id with a document" in printed) == (name == "numbers" and not options)
+        assert ("1 of 1 queries are documents themselves" in printed) == (name == "scidocs" or bool(options))
+    assert means == {("numbers", False): 0.5, ("numbers", True): 1, ("scidocs", False): 1}
+    with pytest.raises(ValueError, match="names 'other', which is none of the tasks"):
+        run(folder, "--queries-are-documents", "other")
+
+
 def test_two_tasks_of_one_name_are_refused(toy):
     with pytest.raises(ValueError, match="two task folders are named 'toy'"):
         run(toy, toy)

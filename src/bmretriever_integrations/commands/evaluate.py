@@ -25,8 +25,8 @@ TABLE_COLUMNS = 100
 RULES = """\
 BM25 (k1 0.9, b 0.4, title and text, Porter stems, English stop words) is measured in the same run.
 A named task is fetched once and kept in $BMRETRIEVER_TASKS (default: ~/.cache/bmretriever/tasks).
-A document whose id equals a query's id is considered to be the query itself and left out of that
-query's ranking, unless it is judged relevant."""
+Where queries are documents of the corpus (SciDocs), a query's own document is left out of its ranking
+unless it is judged relevant to it; a note says so. Equal ids alone do not mean that."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--query-prompt", action=SetPrompt, metavar="TEXT", help="text before the queries of the preceding --baseline")
     add("--passage-prompt", action=SetPrompt, metavar="TEXT", help="text before the passages of that --baseline")
     add("--split", default="test", help="name of the qrels file (default: test)")
+    add(
+        "--queries-are-documents",
+        action="append",
+        default=[],
+        metavar="TASK",
+        help="in this task each query is the document with its id, which is left out of its ranking; repeatable",
+    )
     add(
         "--instruction",
         metavar="KEY_OR_SENTENCE",
@@ -137,6 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bmretriever_integrations.evaluation.reports.chart import check_format
     from bmretriever_integrations.evaluation.reports.json_report import read_results
     from bmretriever_integrations.evaluation.systems.baseline import check_installed
+    from bmretriever_integrations.evaluation.tasks.opening import open_tasks
 
     if arguments.chart is not None:
         check_format(arguments.chart)
@@ -145,7 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
     earlier = read_results(arguments.json) if arguments.json is not None else []
     silence_libraries()
     keep_freed_memory()  # allowed here, because a command owns its process
-    tasks = _load_tasks(arguments.tasks, arguments.split)
+    tasks = open_tasks(arguments.tasks, arguments.split, arguments.queries_are_documents)
     systems = open_systems(models, baselines, arguments.instruction, arguments.device, choice)
     _show(tasks, _measure(tasks, systems, earlier, arguments.json), arguments.markdown, arguments.chart)
     return 0
@@ -215,23 +223,3 @@ def _measure(
     if json_file is not None:
         write_report(json_file, tasks, results)
     return results
-
-
-def _load_tasks(given: Sequence[str], split: str) -> list[AnyTask]:
-    from bmretriever_integrations.evaluation.tasks.cache import find_task
-    from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
-    from bmretriever_integrations.evaluation.tasks.similarity import load_any
-
-    tasks = []
-    for name in given:
-        folder = find_task(name, split)
-        record = TASKS.get(folder.resolve().name)
-        measures = None if record is None else record.measures
-        tasks.append(load_any(folder, split, measures, judged_only=record is not None and record.judged_only))
-    names = [task.name for task in tasks]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"two task folders are named {twice[0]!r}; the report distinguishes tasks by their folders' names"
-        )
-    return tasks

@@ -48,6 +48,7 @@ def test_what_is_written_is_read_back(tmp_path, tasks):
         "queries": 1,
         "relevant": 1,
         "own_documents_left_out": 0,
+        "queries_with_a_document_id": 0,
         "unknown_queries": 0,
         "unknown_documents": 0,
         "sha256": "",

@@ -31,7 +31,8 @@ def encoder(tiny):
 
 @pytest.fixture
 def task(write_task):
-    return load_task(write_task("scifact", DOCUMENTS, QUERIES, [("q1", "d1", 1), ("q2", "d2", 1)]))
+    folder = write_task("scifact", DOCUMENTS, QUERIES, [("q1", "d1", 1), ("q2", "d2", 1)])
+    return load_task(folder, queries_are_documents=True)
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 1000])

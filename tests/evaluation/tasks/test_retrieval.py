@@ -5,8 +5,12 @@ from __future__ import annotations
 import gzip
 import shutil
 
+import numpy as np
 import pytest
 
+from bmretriever_integrations.evaluation.reports.table import notes
+from bmretriever_integrations.evaluation.systems.metrics import score
+from bmretriever_integrations.evaluation.systems.ranking import rank_by_dot_product
 from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 DOCUMENTS = {"d1": ("Aspirin", "lowers fever"), "d2": "insulin lowers glucose", "d3": "statins lower cholesterol"}
@@ -43,12 +47,32 @@ def test_gzip_holds_the_same_task(write_task):
         load_task(folder)
 
 
-def test_a_document_with_the_querys_id_is_left_out_unless_it_is_judged_relevant(write_task):
+def test_a_querys_own_document_is_left_out_where_queries_are_documents_unless_it_is_judged_relevant(write_task):
     documents = {"a": "one", "b": "two", "c": "three"}
-    folder = write_task(
-        "papers", documents, {"b": "two", "c": "three", "x": "four"}, [("b", "a", 1), ("c", "c", 1), ("x", "a", 1)]
+    queries = {"b": "two", "c": "three", "x": "four"}
+    folder = write_task("papers", documents, queries, [("b", "a", 1), ("c", "c", 1), ("x", "a", 1)])
+    said = load_task(folder, queries_are_documents=True)
+    assert said.own_documents.tolist() == [1, -1, -1]
+    assert notes([said], []) == ["papers: 1 of 3 queries are documents themselves; each is left out of its own ranking"]
+    task = load_task(folder)
+    assert task.own_documents.tolist() == [-1, -1, -1]
+    (note,) = notes([task], [])
+    assert note == (
+        "papers: 1 of 3 queries share their id with a document, which is ranked like any other; if they are these documents, "
+        "add --queries-are-documents papers"
     )
-    assert load_task(folder).own_documents.tolist() == [1, -1, -1]
+
+
+def test_queries_and_documents_that_are_both_numbered_from_0_are_not_taken_for_each_other(write_task):
+    names = ("asthma", "diabetes", "malaria")
+    documents = {str(n): f"treatment of {name}" for n, name in enumerate(names)}
+    queries = {str(n): f"treatment of {name}" for n, name in enumerate(names)}
+    task = load_task(write_task("numbers", documents, queries, [("0", "1", 1), ("1", "2", 1), ("2", "0", 1)]))
+    assert (task.left_out, task.same_ids) == (0, 3)
+    # the document with the query's number is the best wrong answer, and stays one
+    ranking = rank_by_dot_product(np.eye(3, dtype=np.float32), [np.eye(3, dtype=np.float32)], 3, task.own_documents)
+    assert [row[0] for row in ranking] == [0, 1, 2]
+    assert score(task, ranking)["MRR@10"] == pytest.approx({"0": 1 / 2, "1": 1 / 3, "2": 1 / 2})
 
 
 def test_negative_grades_are_not_relevant(write_task):
@@ -56,10 +80,29 @@ def test_negative_grades_are_not_relevant(write_task):
     assert load_task(folder).judgements == {"q1": {"d1": 0, "d2": 1}}
 
 
-def test_qrels_without_a_header(write_task):
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "q1\td1\t1\nq2\td2\t0\n",  # BEIR without its heading
+        "q1 0 d1 1\nq2 0 d2 0\n",  # TREC
+        "q1\tQ0\td1\t1.0\r\nq2\tQ0\td2\t0.0\r\n",
+        'query-id\tcorpus-id\tscore\n"q1"\t"d1"\t"1"\n"q2"\t"d2"\t"-1"\n',  # a csv writer's quotes
+        '"query_id"\t"iteration"\t"doc_id"\t"Relevance"\n\nq1\t0\td1\t+1\nq2\t0\td2\t0\n',
+    ],
+)
+def test_judgements_in_other_forms(write_task, lines):
     folder = write_task("toy", DOCUMENTS, QUERIES, [])
-    (folder / "qrels" / "test.tsv").write_text("q1\td1\t1\n")
-    assert load_task(folder).judgements == {"q1": {"d1": 1}}
+    (folder / "qrels" / "test.tsv").write_text(lines, newline="")
+    assert load_task(folder).judgements == {"q1": {"d1": 1}, "q2": {"d2": 0}}
+    (folder / "qrels" / "test.tsv").rename(folder / "qrels" / "test.txt")
+    assert load_task(folder).judgements == {"q1": {"d1": 1}, "q2": {"d2": 0}}
+
+
+def test_a_missing_title_is_no_title(write_task):
+    folder = write_task("toy", DOCUMENTS, QUERIES, [("q1", "d1", 1)])
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "d4", "title": NaN, "text": "gene"}\n{"_id": "d5", "title": null, "text": "cell"}\n')
+    assert [document.title for document in load_task(folder).passages()] == ["Aspirin", "", "", "", ""]
 
 
 def test_missing_files_are_named(write_task, tmp_path):
@@ -85,7 +128,16 @@ def test_missing_files_are_named(write_task, tmp_path):
         ("corpus.jsonl", b'{"_id": "d4", "text": "\\ud800"}', r"corpus\.jsonl:4: text holds a lone surrogate"),
         ("corpus.jsonl", b'{"_id": "d1", "text": "again"}', r"corpus\.jsonl: the id 'd1' comes twice"),
         ("queries.jsonl", b'{"_id": "q1", "text": "again"}', r"queries\.jsonl: the id 'q1' comes twice"),
-        ("qrels/test.tsv", b"q1 d1 1", r"test\.tsv:3: expected query-id, corpus-id and a whole-number score.*1 fields"),
+        (
+            "corpus.jsonl",
+            b'{"_id": "d4", "text": ' + b"[" * 800 + b"]" * 800 + b"}",
+            r":4: text must be a string, got a list$",
+        ),
+        ("corpus.jsonl", b'{"_id": "d4", "text": ' + b"[" * 90_000, r"corpus\.jsonl:4: no JSON object"),
+        ("qrels/test.tsv", b"q1 d1", r"test\.tsv:3: expected query-id, corpus-id and a whole-number score.*2 fields"),
+        ("qrels/test.tsv", b"q1 d2 d1 1", r"test\.tsv:3: .*or query, 0, document and a whole-number grade.*4 fields"),
+        ("qrels/test.tsv", b"q1\td2\t0.5", r"test\.tsv:3: .*got the score '0\.5'"),
+        ("qrels/test.tsv", b"q1\td2\tnan", r"test\.tsv:3: .*got the score 'nan'"),
         ("qrels/test.tsv", b"q1\td2\tyes", r"test\.tsv:3: .*got the score 'yes'"),
         ("qrels/test.tsv", b"q1\td1\t2", r"test\.tsv:3: query 'q1' judges 'd1' 2, but 1 before"),
     ],

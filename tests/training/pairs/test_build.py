@@ -159,7 +159,7 @@ def test_a_broken_evaluation_set_is_named(held, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no corpus\.jsonl"):
         reason(EvaluationSet(path=str(tmp_path)))
     with open(f"{held.path}/qrels/test.tsv", "a") as lines:
-        lines.write("q1 11 1\n")
+        lines.write("q1 11\n")
     with pytest.raises(ValueError, match=r"test\.tsv:6: expected query-id"):
         reason(held)
     Path(held.path, "qrels", "test.tsv").write_text("query-id\tcorpus-id\tscore\n")

@@ -11,7 +11,6 @@ from typing import Any
 
 from bmretriever_integrations.evaluation.reports.published import differences
 from bmretriever_integrations.evaluation.systems.comparison import Result
-from bmretriever_integrations.evaluation.tasks.retrieval import NO_DOCUMENT
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
 from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.versions import NAME, OF_VECTORS, versions_of
@@ -83,7 +82,8 @@ def describe(task: AnyTask) -> dict[str, Any]:
         "documents": len(task.document_ids),
         "queries": len(task.queries),
         "relevant": task.relevant,
-        "own_documents_left_out": int((task.own_documents != NO_DOCUMENT).sum()),
+        "own_documents_left_out": task.left_out,
+        "queries_with_a_document_id": task.same_ids,
         "unknown_queries": task.unknown_queries,
         "unknown_documents": task.unknown_documents,
     }
@@ -103,7 +103,7 @@ def read_results(path: Path) -> list[Result]:
         if report["report"] != KIND or report["schema"] != SCHEMA:
             raise ValueError(f"it is {report['report']!r}, schema {report['schema']!r}")
         return [Result(**fields) for fields in (*report["results"], *report["pending"])]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(
             f"{path} exists and is no report of this command ({error}); name another file, or remove it"
         ) from error

@@ -86,6 +86,15 @@ def _gaps(task: AnyTask) -> list[str]:
     if not isinstance(task, Task):
         return []
     lines = []
+    if task.left_out:
+        lines.append(
+            f"{task.left_out:,} of {len(task.queries):,} queries are documents themselves; each is left out of its own ranking"
+        )
+    if task.same_ids:
+        lines.append(
+            f"{task.same_ids:,} of {len(task.queries):,} queries share their id with a document, which is ranked like any other; "
+            f"if they are these documents, add --queries-are-documents {task.name}"
+        )
     if task.unknown_documents:
         lines.append(
             f"{task.unknown_documents:,} of {task.relevant:,} relevant documents are not in the corpus; "

@@ -118,6 +118,7 @@ def _measure(system: System, task: AnyTask, settings: dict[str, Any], key: str) 
 
 def _key(task: AnyTask, system: str, settings: dict[str, Any]) -> str:
     judged_only = isinstance(task, Task) and task.candidates is not None
-    what = [task.name, task.split, task.sha256, task.measures, judged_only]
+    left_out = task.left_out if isinstance(task, Task) else 0
+    what = [task.name, task.split, task.sha256, task.measures, judged_only, left_out]
     parts = [VERSION, *what, system, settings]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

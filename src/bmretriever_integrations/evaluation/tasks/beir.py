@@ -8,7 +8,7 @@ from typing import Any
 
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.prompts import lone_surrogate
+from bmretriever_integrations.prompts import is_missing, lone_surrogate
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -34,12 +34,20 @@ def _record(fields: Any, where: str) -> Record:
     record_id = fields.get("_id")
     if isinstance(record_id, int) and not isinstance(record_id, bool):
         record_id = str(record_id)
-    record = Record(record_id, fields.get("title") or "", fields.get("text"))  # type: ignore[arg-type]
+    title = fields.get("title")
+    record = Record(record_id, "" if is_missing(title) else title, fields.get("text"))  # type: ignore[arg-type]
     for name, value in (("_id", record.id), ("title", record.title), ("text", record.text)):
         if not isinstance(value, str):
-            raise ValueError(f"{where}: {name} must be a string, got {'nothing' if value is None else repr(value)}")
+            raise ValueError(f"{where}: {name} must be a string, got {_short(value)}")
         if name == "_id" and not value:
             raise ValueError(f"{where}: _id is empty")
         if (half := lone_surrogate(value)) is not None:
             raise ValueError(f"{where}: {name} holds a lone surrogate at character {half}, which is no text")
     return record
+
+
+def _short(value: Any) -> str:
+    """Describe a value in a few words. A list or an object may be long, or nested more deeply than ``repr`` can follow."""
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__}"
+    return "nothing" if value is None else repr(value)

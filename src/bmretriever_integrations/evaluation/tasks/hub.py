@@ -13,6 +13,7 @@ from bmretriever_integrations.evaluation.tasks.builders.json_files import take
 from bmretriever_integrations.evaluation.tasks.builders.relish import add_judged_paper
 from bmretriever_integrations.evaluation.tasks.named_task import Hub
 from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
+from bmretriever_integrations.prompts import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +42,7 @@ def _retrieval(path: str, revision: str | None, split: str, writer: TaskWriter) 
     """Convert mteb's layout of retrieval sets: configurations ``corpus`` and ``queries``; ``default`` holds the judgements."""
     for number, row in enumerate(_rows(path, "corpus", revision, None), 1):
         where = f"{path}, corpus row {number}"
-        writer.document(_id(row, where), row.get("title") or "", take(row, "text", str, where), where)
+        writer.document(_id(row, where), _text(row, "title"), take(row, "text", str, where), where)
     for number, row in enumerate(_rows(path, "queries", revision, None), 1):
         where = f"{path}, queries row {number}"
         writer.query(_id(row, where), take(row, "text", str, where), where)
@@ -66,7 +67,7 @@ def _scirepeval(path: str, revision: str | None, split: str, writer: TaskWriter)
     papers = {}
     for number, row in enumerate(_rows(path, "relish", revision, "evaluation"), 1):
         paper = str(take(row, "doc_id", (str, int), f"{path}, row {number}"))
-        papers[paper] = Record(paper, row.get("title") or "", row.get("abstract") or "")
+        papers[paper] = Record(paper, _text(row, "title"), _text(row, "abstract"))
     judgements: dict[str, dict[str, int]] = {}
     for number, row in enumerate(_rows(path + SCIREPEVAL_JUDGEMENTS, "relish", None, split), 1):
         where = f"{path + SCIREPEVAL_JUDGEMENTS}, judgement {number}"
@@ -86,6 +87,11 @@ _LAYOUTS: Mapping[str, Callable[[str, str | None, str, TaskWriter], None]] = {
     "answers": _answers,
     "scirepeval": _scirepeval,
 }
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    value = row.get(key)
+    return "" if is_missing(value) else str(value)
 
 
 def _judged(row: dict[str, Any], key: str, where: str) -> Any:

@@ -17,6 +17,10 @@ ROUNDED = 0.1
 year, MeSH grows by about one concept in a hundred, and a builder may leave out records that the paper kept. This project chose
 the number."""
 
+QUERIES_ARE_DOCUMENTS = frozenset({"scidocs", "arguana", "synergy-recommend"})
+"""Names of the tasks whose queries are documents of the corpus, with the same ids: papers in SciDocs and in SYNERGY's reviews,
+arguments in ArguAna."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:

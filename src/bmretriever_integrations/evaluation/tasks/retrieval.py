@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.evaluation.tasks.beir import read_records
+from bmretriever_integrations.evaluation.tasks.qrels import Judgements, find_qrels, read_qrels
 
-Judgements = dict[str, dict[str, int]]
-"""Maps each query id to the ids of its judged documents, each with its grade."""
 NO_DOCUMENT = -1
 """The position that means no document."""
 DEFAULT_MEASURES = ("nDCG@10", "Recall@100", "MRR@10")
@@ -37,7 +36,10 @@ class Task:
     judgements: Judgements
     """The judgements of ``queries``; a grade above 0 is relevant."""
     own_documents: NDArray[np.int64]
-    """*Shape:* (queries,) position of the document with the query's own id, which is left out of the query's ranking, or -1."""
+    """*Shape:* (queries,) position of the document that is the query itself and is left out of the query's ranking, or -1."""
+    same_ids: int
+    """Number of queries whose id is a document's, in a task that does not say that its queries are documents; the document is
+    ranked like any other, because two lists that are numbered from 0 share ids by chance."""
     unknown_queries: int
     """Number of queries in the judgements that queries.jsonl does not contain; they are not run."""
     unknown_documents: int
@@ -54,6 +56,11 @@ class Task:
     def facts(self) -> tuple[str, ...]:
         """Its size, in words."""
         return f"{len(self.document_ids):,} documents", f"{len(self.queries):,} queries"
+
+    @property
+    def left_out(self) -> int:
+        """The number of queries whose own document is left out of their ranking."""
+        return int((self.own_documents != NO_DOCUMENT).sum())
 
     @property
     def most_candidates(self) -> int:
@@ -83,18 +90,21 @@ class Task:
 
 
 def load_task(
-    folder: str | Path, split: str = "test", measures: tuple[str, ...] = DEFAULT_MEASURES, judged_only: bool = False
+    folder: str | Path,
+    split: str = "test",
+    measures: tuple[str, ...] = DEFAULT_MEASURES,
+    judged_only: bool = False,
+    queries_are_documents: bool = False,
 ) -> Task:
     """
     Read a BEIR folder: corpus.jsonl, queries.jsonl (either may end in .gz) and qrels/<split>.tsv.
-
-    A document whose id equals a query's id is considered to be the query itself. It is left out of that query's ranking, as by
-    BEIR's ``ignore_identical_ids``, unless it is judged relevant to that query.
 
     :param folder: the task's folder; its name is the name of the task.
     :param split: the name of the qrels file.
     :param measures: the measures to report, by their names in ``metrics.MEASURES``; the main measure comes first.
     :param judged_only: let each query rank only the documents that were judged for it, also with grade 0.
+    :param queries_are_documents: each query is the document with its id. This document is left out of the query's ranking, as by
+        BEIR's ``ignore_identical_ids``, unless it is judged relevant to it.
     :raises FileNotFoundError: if a file is missing; for a missing split, the message lists the existing splits.
     :raises ValueError: if a line is malformed (with file and line), an id comes twice, or no query has a judgement.
     """
@@ -111,9 +121,11 @@ def load_task(
         raise ValueError(f"{root.name}: no query of {queries_file.name} has a judgement in {qrels}")
     judgements = {query: judged[query] for query in queries}
     document_ids, positions = _positions_by_id(corpus)
-    own = [
-        NO_DOCUMENT if judgements[query].get(query, 0) > 0 else positions.get(query, NO_DOCUMENT) for query in queries
+    shared = [
+        NO_DOCUMENT if grades.get(query, 0) > 0 else positions.get(query, NO_DOCUMENT)
+        for query, grades in judgements.items()
     ]
+    same_ids = sum(position != NO_DOCUMENT for position in shared)
     return Task(
         name=root.name,
         split=split,
@@ -121,7 +133,8 @@ def load_task(
         document_ids=document_ids,
         queries=queries,
         judgements=judgements,
-        own_documents=np.array(own, np.int64),
+        own_documents=np.array(shared if queries_are_documents else [NO_DOCUMENT] * len(shared), np.int64),
+        same_ids=0 if queries_are_documents else same_ids,
         unknown_queries=len(judged) - len(queries),
         unknown_documents=sum(
             grade > 0 and document not in positions
@@ -144,41 +157,6 @@ def _candidates(judgements: Judgements, positions: dict[str, int]) -> NDArray[np
     return np.array([(row, position) for position, row in sorted(pairs)], np.int64).reshape(-1, 2).T
 
 
-def read_qrels(path: Path) -> Judgements:
-    """
-    Read judgements: tab-separated query id, document id, grade, with or without BEIR's header line.
-
-    :param path: the .tsv file.
-    :returns: the judgements. Grades below 0 become 0, because neither is relevant.
-    :raises ValueError: if a line is malformed or judges a pair again with another grade, with file and line.
-    """
-    judgements: Judgements = {}
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            try:
-                line = raw.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}:{number}: not UTF-8: {error}") from error
-            cells = line.rstrip("\r\n").split("\t")
-            if not line.strip() or (number == 1 and cells[-1].strip() in ("score", "relevance")):
-                continue
-            query, document, grade = _parse_judgement(cells, f"{path}:{number}")
-            known = judgements.setdefault(query, {}).setdefault(document, grade)
-            if known != grade:
-                raise ValueError(f"{path}:{number}: query {query!r} judges {document!r} {grade}, but {known} before")
-    return judgements
-
-
-def _parse_judgement(cells: list[str], where: str) -> tuple[str, str, int]:
-    expected = "expected query-id, corpus-id and a whole-number score, separated by tabs"
-    if len(cells) != 3:
-        raise ValueError(f"{where}: {expected}; got {len(cells)} fields")
-    try:
-        return cells[0], cells[1], max(int(cells[2]), 0)
-    except ValueError as error:
-        raise ValueError(f"{where}: {expected}; got the score {cells[2]!r}") from error
-
-
 def find_file(root: Path, name: str) -> Path:
     """
     Find a file of a BEIR folder, plain or gzipped.
@@ -195,21 +173,6 @@ def find_file(root: Path, name: str) -> Path:
     raise FileNotFoundError(
         f"{root} has no {name} or {name}.gz; a BEIR folder holds corpus.jsonl, queries.jsonl, qrels/"
     )
-
-
-def find_qrels(root: Path, split: str) -> Path:
-    """
-    Find the judgements of a split.
-
-    :param root: a BEIR folder.
-    :param split: e.g. ``test``.
-    :raises FileNotFoundError: if they are missing; the message lists the existing splits.
-    """
-    path = root / "qrels" / f"{split}.tsv"
-    if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in path.parent.glob("*.tsv"))) or "none"
-        raise FileNotFoundError(f"{root} has no qrels/{split}.tsv; splits there: {there}")
-    return path
 
 
 def _texts_by_id(path: Path) -> dict[str, str]:

@@ -43,7 +43,11 @@ AnyTask = Task | SimilarityTask
 
 
 def load_any(
-    folder: str | Path, split: str = "test", measures: tuple[str, ...] | None = None, judged_only: bool = False
+    folder: str | Path,
+    split: str = "test",
+    measures: tuple[str, ...] | None = None,
+    judged_only: bool = False,
+    queries_are_documents: bool = False,
 ) -> AnyTask:
     """
     Read a task folder of any kind. A folder with pairs.jsonl is a similarity task; any other is a BEIR folder.
@@ -52,6 +56,7 @@ def load_any(
     :param split: as in :func:`load_task`.
     :param measures: as in :func:`load_task`; a similarity task always has its own measure.
     :param judged_only: as in :func:`load_task`.
+    :param queries_are_documents: as in :func:`load_task`.
     :raises FileNotFoundError: as :func:`load_task` does.
     :raises ValueError: as :func:`load_task` and :func:`load_pairs` do.
     """
@@ -60,7 +65,7 @@ def load_any(
         return load_pairs(root, split)
     if measures == SimilarityTask.measures:
         raise FileNotFoundError(f"{root} has no {PAIRS} (sentence1, sentence2, score); {root.name} names such a task")
-    return load_task(root, split, measures or DEFAULT_MEASURES, judged_only)
+    return load_task(root, split, measures or DEFAULT_MEASURES, judged_only, queries_are_documents)
 
 
 def load_pairs(folder: Path, split: str) -> SimilarityTask:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.evaluation.tasks.beir import read_records
-from bmretriever_integrations.evaluation.tasks.retrieval import find_file, find_qrels, read_qrels
+from bmretriever_integrations.evaluation.tasks.qrels import find_qrels, read_qrels
+from bmretriever_integrations.evaluation.tasks.retrieval import find_file
 from bmretriever_integrations.training.pairs.settings import EvaluationSet, Plan
 from bmretriever_integrations.training.pairs.words import Hashes, run_hashes, text_hash, word_hashes, words_of
 
