@@ -91,6 +91,7 @@ def resolve_instruction(instruction: str | None) -> str:
         return DEFAULT_INSTRUCTION
     if not isinstance(instruction, str):
         raise TypeError(f"instruction must be a str or None, got {type(instruction).__name__}")
+    instruction = str.__str__(instruction)  # of a str Enum's member, its value
     if instruction in TASK_INSTRUCTIONS:
         return TASK_INSTRUCTIONS[instruction]
     if not instruction.strip():
@@ -120,7 +121,7 @@ def query_prompt(instruction: str, text: str) -> str:
     """
     if not instruction.strip():
         raise ValueError("instruction is empty: BMRetriever queries need one, e.g. " + repr(DEFAULT_INSTRUCTION))
-    return f"{instruction}\nQuery: {text}"
+    return instruction + "\nQuery: " + text  # the format() of a str Enum's member is not its value, its sum is
 
 
 def passage_prompt(text: str, title: str | None = None) -> str:
@@ -131,7 +132,7 @@ def passage_prompt(text: str, title: str | None = None) -> str:
     :param title: its title, or None. Title and text are joined by one space.
     :returns: ``Represent this passage\\npassage: {title} {text}``. White space around the joined text is removed.
     """
-    joined = f"{title} {text}" if title else text
+    joined = title + " " + text if title else text
     return PASSAGE_PREFIX + joined.strip()
 
 

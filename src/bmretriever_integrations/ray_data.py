@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
@@ -113,6 +112,7 @@ class BMRetrieverBatchEmbedder:
             token=token,
         )
         self._encoder: BMRetrieverEncoder | None = None
+        self._fingerprint: str | None = None  # of the weights, where this object was pickled
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -142,7 +142,7 @@ class BMRetrieverBatchEmbedder:
             vectors = encoder.encode_queries(texts, self.instruction)
         else:
             titles = None if self.title_column is None else self._column(batch, self.title_column)
-            vectors = encoder.encode_passages(texts, None if titles is None else [_title(title) for title in titles])
+            vectors = encoder.encode_passages(texts, titles)
         return {**batch, self.output_column: vectors}
 
     def _column(self, batch: Mapping[str, Any], name: str) -> list[Any]:
@@ -155,20 +155,24 @@ class BMRetrieverBatchEmbedder:
         if self._encoder is None:
             from bmretriever_integrations.encoder import BMRetrieverEncoder
 
-            self._encoder = BMRetrieverEncoder.from_settings(self.settings)
+            encoder = BMRetrieverEncoder.from_settings(self.settings)
+            if self._fingerprint not in (None, encoder.fingerprint):
+                encoder.close()
+                raise ValueError(
+                    f"{self.settings.model!r} has other weights here than where this embedder was sent from (fingerprints "
+                    f"{encoder.fingerprint[:16]} and {str(self._fingerprint)[:16]}): copy the same model to all machines"
+                )
+            self._encoder = encoder
         return self._encoder
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_encoder": None}
+        # Data sets of the hub name a cached result by the pickle of the function, so the pickle names the weights.
+        known = self._encoder.fingerprint if self._encoder else None
+        on_disk = fingerprint_on_disk(self.settings.model, self.settings.revision)
+        return {**self.__dict__, "_encoder": None, "_fingerprint": known or self._fingerprint or on_disk}
 
     def __repr__(self) -> str:
         columns = (
             f"{self.text_column!r}" if self.title_column is None else f"{self.title_column!r} and {self.text_column!r}"
         )
         return f"BMRetrieverBatchEmbedder({self.settings.model!r}, {self.kind} of {columns} -> {self.output_column!r})"
-
-
-def _title(value: Any) -> str | None:
-    """Read a title that may be missing: Arrow writes a missing value as None, pandas as the float NaN."""
-    missing = value is None or (isinstance(value, float) and np.isnan(value))
-    return None if missing else value

@@ -248,7 +248,9 @@ class Planned:
         self.options.append(options)
 
     def load(self):
-        return Facts(64, 4096, {"model": self.settings.model}, versions_of(OF_VECTORS), 0)
+        return Facts(
+            64, 4096, {"model": self.settings.model, "files_sha256": "0", "max_length": 512}, versions_of(OF_VECTORS), 0
+        )
 
     def close(self):
         pass

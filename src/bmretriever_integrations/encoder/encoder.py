@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL, loading
-from bmretriever_integrations.checkpoints.fingerprint import fingerprint
+from bmretriever_integrations.checkpoints.unchanged import load_unchanged
 from bmretriever_integrations.device import choose_batch_tokens, resolve_device
 from bmretriever_integrations.encoder.batches import Batches
 from bmretriever_integrations.encoder.cut_texts import CutTexts
@@ -98,20 +99,15 @@ class BMRetrieverEncoder:
         self.progress = progress
         self.device = resolve_device(device)
         self.dtype = resolve_quantized(quantization, self.settings.dtype, self.device)
-        loaded = loading.load(
-            self.settings.model,
-            self.dtype,
-            revision=revision,
-            token=token,
-            local_files_only=local_files_only,
-            progress=progress,
+        load = partial(loading.load, self.settings.model, self.dtype, revision=revision, token=token)
+        loaded, self.fingerprint = load_unchanged(
+            partial(load, local_files_only=local_files_only, progress=progress), self.settings.model, revision
         )
         config = loaded.network.config
         self.settings.check_fits(config)
         self.revision = loaded.revision
         self.normalize = normalize or loaded.normalizes
         self.width: int = truncate_dim or config.hidden_size
-        self.fingerprint = fingerprint(loaded.folders)
         self.tokenizer = PromptTokenizer(loaded.tokenizer, max_length)
         self._cut = CutTexts((self.fingerprint, max_length), max_length)
         network = loaded.network.to(self.device)
@@ -153,7 +149,7 @@ class BMRetrieverEncoder:
         Embed passages.
 
         :param texts: the passages.
-        :param titles: a title, "" or None for each passage.
+        :param titles: a title, "", None or another missing value (NaN, ``pandas.NA``) for each passage.
         :param out: the array for the vectors, e.g. a ``numpy.memmap``; None creates an array. *Shape:* (n, width) float32
         :returns: the vectors, one row for each passage, in the same order. *Shape:* (n, width) float32
         :raises TypeError: if ``texts`` or ``titles`` is not a list of strings, or ``out`` is not an array of float32.

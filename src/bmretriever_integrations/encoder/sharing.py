@@ -1,4 +1,4 @@
-"""Share engines: callers with equal settings use the same engine, which is closed when the last caller releases it."""
+"""Share engines: callers with equal settings and weights use the same engine, which is closed when the last one releases it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
+from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.settings import EncoderSettings
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 
 _lock = threading.Lock()
-_engines: dict[EncoderSettings, _Entry] = {}
+_Key = tuple[EncoderSettings, str | None]
+_engines: dict[_Key, _Entry] = {}
 
 
 class _Entry:
@@ -28,7 +30,8 @@ class EngineLease:
     """
     One caller's use of a shared engine, until it is released or collected as garbage.
 
-    Threads with the same settings wait for one load; other threads do not wait.
+    Threads with the same settings wait for one load; other threads do not wait. An engine whose folder was trained again since it
+    was loaded is not shared with new callers; those who have it keep it.
     """
 
     def __init__(self, settings: EncoderSettings) -> None:
@@ -39,10 +42,11 @@ class EngineLease:
         :raises FileNotFoundError: as the engine's constructor does. After an error, the lease is released.
         """
         self.settings = settings
+        self._key: _Key = (settings, fingerprint_on_disk(settings.model, settings.revision))
         with _lock:
-            entry = _engines.setdefault(settings, _Entry())
+            entry = _engines.setdefault(self._key, _Entry())
             entry.holders += 1
-        self._at_end = weakref.finalize(self, _release_on_a_thread, settings)
+        self._at_end = weakref.finalize(self, _release_on_a_thread, self._key)
         self._at_end.atexit = False  # the end of the process frees all memory
         try:
             with entry.loading:
@@ -58,23 +62,23 @@ class EngineLease:
     def release(self) -> None:
         """Release the engine; the last caller to do so closes it. Releasing twice does nothing."""
         if self._at_end.detach() is not None:
-            _release(self.settings)
+            _release(self._key)
 
 
-def _release(settings: EncoderSettings) -> None:
+def _release(key: _Key) -> None:
     with _lock:
-        entry = _engines[settings]
+        entry = _engines[key]
         entry.holders -= 1
         last = entry.holders == 0
         if last:
-            del _engines[settings]
+            del _engines[key]
     if last and entry.engine is not None:
         entry.engine.close()
 
 
-def _release_on_a_thread(settings: EncoderSettings) -> None:
+def _release_on_a_thread(key: _Key) -> None:
     # The garbage collector may run while this very thread holds the lock that _release() needs.
-    threading.Thread(target=_release, args=(settings,), name="bmretriever-release").start()
+    threading.Thread(target=_release, args=(key,), name="bmretriever-release").start()
 
 
 def engines_open() -> int:
@@ -103,6 +107,17 @@ class LazyEngine:
                 self._release()
                 self._lease = EngineLease(settings)
             return self._lease.engine
+
+    def fingerprint(self, settings: EncoderSettings) -> str:
+        """
+        Return the fingerprint of the weights with which :meth:`get` embeds now. A model that is on this machine is not loaded.
+
+        :param settings: the settings of the engine.
+        """
+        with self._lock:
+            if self._lease is not None and self._lease.settings == settings:
+                return self._lease.engine.fingerprint
+        return fingerprint_on_disk(settings.model, settings.revision) or self.get(settings).fingerprint
 
     def release(self) -> None:
         """Release the engine; the next :meth:`get` loads it again. Releasing twice does nothing."""

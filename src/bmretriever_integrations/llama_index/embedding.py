@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
@@ -220,19 +221,20 @@ class BMRetrieverEmbedding(BaseEmbedding):
         return await self._arecall("passage", texts, self._aget_text_embeddings)
 
     def _namespace(self, role: Role) -> str:
-        return namespace(self._encoder_settings(), role, resolve_instruction(self.instruction))
+        settings = self._encoder_settings()
+        return namespace(self._engine.fingerprint(settings), settings, role, resolve_instruction(self.instruction))
 
     def _recall(self, role: Role, texts: list[str], compute: Callable[[list[str]], list[Embedding]]) -> list[Embedding]:
         if self.embeddings_cache is None:
             return compute(texts)
-        return recall(self.embeddings_cache, self._namespace(role), texts, compute)
+        return recall(self.embeddings_cache, partial(self._namespace, role), texts, compute)
 
     async def _arecall(
         self, role: Role, texts: list[str], compute: Callable[[list[str]], Awaitable[list[Embedding]]]
     ) -> list[Embedding]:
         if self.embeddings_cache is None:
             return await compute(texts)
-        prefix = await asyncio.to_thread(self._namespace, role)  # in a thread, because it may read files
+        prefix = partial(asyncio.to_thread, self._namespace, role)  # in a thread, because it may read files
         return await arecall(self.embeddings_cache, prefix, texts, compute)
 
     @contextmanager

@@ -124,7 +124,7 @@ class EncoderPool(WorkerGroup):
         Embed passages.
 
         :param texts: the passages.
-        :param titles: a title, "" or None for each passage.
+        :param titles: a title, "", None or another missing value (NaN, ``pandas.NA``) for each passage.
         :param out: the array for the vectors, e.g. a ``numpy.memmap``; None creates an array. *Shape:* (n, width) float32
         :returns: the vectors, one row for each passage, in the same order. *Shape:* (n, width) float32
         :raises TypeError: if ``texts`` or ``titles`` is not a list of strings, or ``out`` is not an array of float32.
