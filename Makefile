@@ -56,7 +56,9 @@ lowest-versions: $(VENV)/.dev
 	@$(VENV)/bin/python .ci/lowest_versions.py
 
 docs: $(VENV)/.dev
-	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet && echo "The site is in site/index.html"
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo "The site is in site/. Its links and its search need a server: $(VENV)/bin/python -m http.server --directory site"
+	@echo "shows it at http://localhost:8000"
 
 build: $(VENV)/.dev
 	@$(VENV)/bin/python -m build --outdir dist

@@ -16,8 +16,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from bmretriever_integrations.terminal.console import open_console
+from bmretriever_integrations.terminal.streams import write_lines
 from bmretriever_integrations.training.pairs.build import build
 from bmretriever_integrations.training.pairs.report import report_table
 from bmretriever_integrations.training.pairs.settings import Plan, parse_against, parse_source, read_plan
@@ -74,10 +74,10 @@ def plan_of(given: argparse.Namespace) -> Plan:
 
 def run(given: argparse.Namespace) -> None:
     report = build(plan_of(given), given.to, progress=True)
-    Console().print(report_table(report))
+    open_console().print(report_table(report))
     for path, columns in report.columns.items():
-        print(f"{path}: {columns}")
-    print(f"{sum(report.kept.values()):,} pairs in {given.to} (content {report.content_hash[:12]})")
+        write_lines([f"{path}: {columns}"])
+    write_lines([f"{sum(report.kept.values()):,} pairs in {given.to} (content {report.content_hash[:12]})"])
     if not report.plan.against:
         print("No evaluation set was given (--against), so the pairs may contain texts that you evaluate on.")
 

@@ -23,8 +23,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
+from bmretriever_integrations.terminal.console import open_console
 from bmretriever_integrations.training.negatives.embedders import MINERS, load_miner
 from bmretriever_integrations.training.negatives.mining import PAIRS, mine
 from bmretriever_integrations.training.negatives.pool import SCOPES
@@ -110,7 +109,7 @@ def run(given: argparse.Namespace) -> None:
         work=given.work,
         progress=True,
     )
-    console = Console()
+    console = open_console()
     console.print(report_table(report))
     if report["all"]["replaced"]:
         print(

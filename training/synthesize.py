@@ -20,9 +20,9 @@ import argparse
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from bmretriever_integrations.files import only_writer
+from bmretriever_integrations.terminal.console import open_console
+from bmretriever_integrations.terminal.streams import write_lines
 from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.script import run_script, script_parser
 from bmretriever_integrations.training.synthesis.asking import Asked, Asker
@@ -162,9 +162,9 @@ def run(given: argparse.Namespace) -> None:
         }
     path = write_kept(kept, given.output)
     write_report(content, given.output / "report.json")
-    console = Console()
-    console.print(report_table(content))
-    console.print(f"{path or 'no pair was kept'}; examples of kept and lost pairs: {given.output / 'report.json'}")
+    open_console().print(report_table(content))
+    examples = given.output / "report.json"
+    write_lines([f"{path or 'no pair was kept'}; examples of kept and lost pairs: {examples}"])
 
 
 def run_locked(given: argparse.Namespace) -> None:

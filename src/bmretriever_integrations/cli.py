@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
+import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from bmretriever_integrations.terminal.characters import printable
+from bmretriever_integrations.terminal.streams import show_every_character, write_lines
 from bmretriever_integrations.versions import VERSION
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, the same as in shells: 128 + SIGINT."""
 USER_ERROR = 2
-"""Exit status after an error that the user can correct."""
+"""Exit status after an error."""
+TRACEBACK_VARIABLE = "BMRETRIEVER_TRACEBACK"
+"""The environment variable that, if it is set, lets an error print where in the code it was raised."""
+FORESEEN = (ValueError, TypeError, OSError, ImportError, FloatingPointError)
+"""Kinds of errors whose messages are written for users. Other kinds are printed with their names."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,16 +36,41 @@ class Parser(argparse.ArgumentParser):
 
         :param message: the fault in the arguments.
         """
-        self.exit(USER_ERROR, f"error: {message} (see {self.prog} --help)\n")
+        self.exit(USER_ERROR, printable(f"error: {message} (see {self.prog} --help)") + "\n")
+
+
+def read_arguments(
+    parser: argparse.ArgumentParser, given: Sequence[str], of_command: argparse.ArgumentParser | None = None
+) -> argparse.Namespace:
+    """
+    Read the arguments of a command or script, and end the process if one of them is unknown.
+
+    :param parser: the parser of the arguments.
+    :param given: the arguments.
+    :param of_command: the parser of the subcommand that they name; the error points to its help.
+    """
+    arguments, unknown = parser.parse_known_args(given)
+    if unknown:
+        of_command = of_command or parser
+        options = re.findall(r"--[\w-]+", of_command.format_usage())
+        near = [
+            difflib.get_close_matches(word.partition("=")[0], options, 1, 0.75) for word in unknown if word[:2] == "--"
+        ]
+        hint = f"; did you mean {' '.join(near[0])}?" if near and near[0] else ""
+        of_command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return arguments
 
 
 def status_of(work: Callable[[], int]) -> int:
     """
     Run a command and print its error, if it raises one, as one line on stderr.
 
+    The environment variable :data:`TRACEBACK_VARIABLE` adds the place in the code.
+
     :param work: the command; it returns its exit status.
-    :returns: that status; 2 after an error that the user can correct; 130 after Ctrl-C.
+    :returns: that status; 2 after an error; 130 after Ctrl-C.
     """
+    show_every_character()
     try:
         status = work()
         sys.stdout.flush()
@@ -46,10 +80,19 @@ def status_of(work: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader of our output has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+    except Exception as error:  # damaged files make the libraries that read them raise errors of any kind
+        _print_error(error)
         return USER_ERROR
     return status
+
+
+def _print_error(error: Exception) -> None:
+    if os.environ.get(TRACEBACK_VARIABLE):
+        write_lines("".join(traceback.format_exception(error)).splitlines(), sys.stderr)
+    reason = " ".join(str(error).split())
+    if not reason or not isinstance(error, FORESEEN):
+        reason = f"{type(error).__name__}: {reason} (set {TRACEBACK_VARIABLE}=1 to see where)".replace(":  (", " (")
+    write_lines([f"error: {reason}"], sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -79,10 +122,12 @@ COMMANDS = {
 }
 
 
-def _parser(chosen: str | None) -> argparse.ArgumentParser:
+def _parsers(chosen: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
+    """Make the parser of all arguments and, where a command is named, that of its own."""
     parser = Parser(prog="bmretriever", description="Biomedical retrieval with BMRetriever's exact vectors.")
     parser.add_argument("--version", action="version", version=f"bmretriever {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    of_command = None
     for name, command in COMMANDS.items():
         sub = commands.add_parser(
             name,
@@ -93,11 +138,12 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
         )
         if name == chosen:
             _module(name).add_arguments(sub)
-    return parser
+            of_command = sub
+    return parser, of_command
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"bmretriever_integrations.commands.{name}")
+    return importlib.import_module(f"bmretriever_integrations.commands.{name.replace('-', '_')}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,8 +151,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Run one command.
 
     :param argv: the arguments of the command; None takes those of the process.
-    :returns: exit status: 0; 2 after an error that the user can correct, which is printed as one line; 130 after Ctrl-C.
+    :returns: exit status: 0; 2 after an error, which is printed as one line; 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(given[0] if given else None).parse_args(given)
-    return status_of(lambda: _module(arguments.command).run(arguments))
+
+    def work() -> int:
+        parser, of_command = _parsers(given[0] if given else None)
+        arguments = read_arguments(parser, given, of_command)
+        status: int = _module(arguments.command).run(arguments)
+        return status
+
+    return status_of(work)

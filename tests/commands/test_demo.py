@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -35,8 +36,11 @@ def test_demo_answers_through_both_frameworks_and_reuses_its_index(tmp_path: Pat
     assert lines[1] == f"{tmp_path / 'i'}: 30 records, 30 of them embedded now"
     for question in QUESTIONS:
         place = lines.index(question)
-        assert [line.split()[0] for line in lines[place + 1 : place + 7 : 2]] == ["1", "2", "3"]
+        assert [line.split()[0] for line in lines[place + 2 : place + 8 : 2]] == ["1", "2", "3"]
     assert lines[-2] == "Haystack and LlamaIndex agree: the same 3 records, order and scores for each question."
+    (advice,) = (line for line in lines if line.startswith("Ask your own question: "))
+    program = f"{shlex.quote(sys.executable)} -m bmretriever_integrations"  # as this test calls it
+    assert advice == f'Ask your own question: {program} search {tmp_path / "i"} "..."'
     assert second == first.replace("30 of them embedded now", "0 of them embedded now")
 
 

@@ -112,6 +112,14 @@ def test_search_prints_a_list_and_json_says_the_same(made: Path, tiny, capsys) -
     assert len(json.loads(capsys.readouterr().out)) == 5
 
 
+def test_a_question_needs_no_quotation_marks(made: Path, capsys) -> None:
+    def found(*words: str) -> str:
+        assert main(["search", str(made / "i"), *words, "--top-k", "3"]) == 0
+        return capsys.readouterr().out
+
+    assert found("does", "aspirin", "prevent", "stroke") == found("does aspirin prevent stroke") != found("aspirin")
+
+
 def test_instruction_changes_the_scores(made: Path, capsys) -> None:
     def scores(*flags: str) -> list[float]:
         assert main(["search", str(made / "i"), "aspirin", "--json", *flags]) == 0
@@ -154,6 +162,10 @@ MISTAKES = {
     ("search", "{index}", " "): "the question is empty",
     ("search", "{index}", "q", "--top-k", "0"): "--top-k must be at least 1, got 0",
     ("search", "{index}", "q", "--instruction", "scifcat"): "Did you mean 'scifact'?",
+    ("search", "{index}", "q", "--topk", "3"): "--topk 3; did you mean --top-k? (see bmretriever search --help)",
+    ("search", "{index}", "q", "--json", "r"): "unrecognized arguments: r (see bmretriever search --help)",
+    ("search", "{index}"): "the following arguments are required: QUESTION (see bmretriever search --help)",
+    ("models", "--all"): "unrecognized arguments: --all (see bmretriever models --help)",
     ("demo", "--source", "missing.jsonl"): "missing.jsonl does not exist",
 }
 
@@ -185,11 +197,14 @@ def test_models_lists_every_checkpoint_and_what_is_here(tmp_path: Path, monkeypa
     assert is_here(released)
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
     for checkpoint in CHECKPOINTS:
-        (line,) = (line for line in lines if line.startswith(f"│ {checkpoint.name} "))
-        assert f"{checkpoint.width:,}" in line
-        assert f"{checkpoint.parameters * 4 / 1e9:.2f}" in line
-        assert line.rstrip(" │").endswith("yes" if is_here(checkpoint) else "no")
+        numbers, origin = (line for line in lines if line.startswith(f"{checkpoint.name} "))
+        assert f"{checkpoint.width:,}" in numbers
+        assert f"{checkpoint.parameters * 4 / 1e9:.2f}" in numbers
+        assert numbers.split()[-1] == ("yes" if is_here(checkpoint) else "no")
+        assert (checkpoint.hub_id or "in this package") in origin
+        assert checkpoint.licence in origin
 
 
 def test_a_reader_that_leaves_early_is_no_error(made: Path) -> None:

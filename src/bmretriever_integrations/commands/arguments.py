@@ -1,8 +1,11 @@
-"""Read arguments of the command line."""
+"""Read arguments of the command line, and name the program in further commands that a user may copy."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 from bmretriever_integrations.checkpoints import find_checkpoint
@@ -28,3 +31,17 @@ def absolute(model: str) -> str:
     """
     folder = Path(model).expanduser()
     return str(folder.resolve()) if find_checkpoint(model) is None and folder.is_dir() else model
+
+
+def this_program() -> str:
+    """
+    Find the words with which the user's shell calls this program again.
+
+    :returns: ``bmretriever`` where the shell finds this one by its name, else the path by which it was called, else Python's
+        path and ``-m``.
+    """
+    called = Path(sys.argv[0])
+    if called.stem.casefold() != "bmretriever" or not called.is_file():
+        return f"{shlex.quote(sys.executable)} -m bmretriever_integrations"
+    found = shutil.which("bmretriever")
+    return "bmretriever" if found and called.samefile(found) else shlex.quote(str(called))

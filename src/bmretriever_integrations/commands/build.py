@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bmretriever_integrations.commands.arguments import this_program
+
 NOUNS = {"corpus.jsonl": "documents", "queries.jsonl": "queries", "pairs.jsonl": "pairs"}
 """Maps each file of a task to the noun for its lines in the output."""
 
@@ -39,12 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     import json
 
-    from rich.console import Console
-
     from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.evaluation.tasks.cache import build_task, cache_folder
     from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
     from bmretriever_integrations.evaluation.tasks.writing import ORIGIN
+    from bmretriever_integrations.terminal.streams import write_lines
 
     record = TASKS.get(arguments.task)
     if record is None:
@@ -55,7 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
     origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
     counts = [f"{count:,} {NOUNS.get(name, name)}" for name, count in origin["counts"].items()]
     left_out = [f"{count:,} left out: {reason}" for reason, count in origin["left_out"].items() if count]
-    console = Console(highlight=False)
-    console.print(f"{record.title}: {', '.join([*counts, *left_out])}", markup=False, soft_wrap=True)
-    console.print(f"Score it with: bmretriever evaluate {arguments.to or record.name}", markup=False, soft_wrap=True)
+    scored_by = f"Score it with: {this_program()} evaluate {arguments.to or record.name}"
+    write_lines([f"{record.title}: {', '.join([*counts, *left_out])}", scored_by])
     return 0

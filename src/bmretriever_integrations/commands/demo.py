@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.artefacts import PUBMED_SAMPLE, installed_file
-from bmretriever_integrations.commands.arguments import absolute, positive
+from bmretriever_integrations.commands.arguments import absolute, positive, this_program
 from bmretriever_integrations.commands.index import summary
+from bmretriever_integrations.terminal.streams import write_lines
 
 if TYPE_CHECKING:
     from bmretriever_integrations.index import Hit, SearchIndex
@@ -66,23 +68,26 @@ def run(arguments: argparse.Namespace) -> int:
     read_corpus([source])  # raises an error for a missing or wrong file before the model is loaded
     silence_libraries()
     index = _index(source, arguments)
-    from bmretriever_integrations.commands.screen import open_console, print_hits
+    from bmretriever_integrations.commands.screen import print_hits
+    from bmretriever_integrations.terminal.console import open_console
 
     by_haystack = ask_haystack(index, QUESTIONS, TOP_K)
     by_llama_index = ask_llama_index(index, QUESTIONS, TOP_K)
     console = open_console()
     for question, hits in zip(QUESTIONS, by_haystack, strict=True):
-        sys.stdout.write(f"\n{question}\n")
-        sys.stdout.flush()
+        write_lines(["", question])
         print_hits(console, hits, question)
     differing = [q for q, one, two in zip(QUESTIONS, by_haystack, by_llama_index, strict=True) if not agree(one, two)]
     if differing:
-        sys.stdout.write(f"\nHaystack (shown) and LlamaIndex disagree on: {'; '.join(differing)}\n")
+        write_lines(["", f"Haystack (shown) and LlamaIndex disagree on: {'; '.join(differing)}"])
         return 1
-    sys.stdout.write(
-        f"\nHaystack and LlamaIndex agree: the same {TOP_K} records, order and scores for each question.\n"
+    write_lines(
+        [
+            "",
+            f"Haystack and LlamaIndex agree: the same {TOP_K} records, order and scores for each question.",
+            f'Ask your own question: {this_program()} search {shlex.quote(arguments.to)} "..."',
+        ]
     )
-    sys.stdout.write(f'Ask your own question: bmretriever search {arguments.to} "..."\n')
     return 0
 
 
@@ -104,14 +109,12 @@ def _index(source: str, arguments: argparse.Namespace) -> SearchIndex:
     from bmretriever_integrations.index import SearchIndex, build_index
 
     with BMRetrieverEncoder(absolute(arguments.model)) as encoder:
-        sys.stdout.write(
-            f"{Path(source).name}: the first {arguments.limit:,} records, embedded with {arguments.model}\n"
-        )
+        write_lines([f"{Path(source).name}: the first {arguments.limit:,} records, embedded with {arguments.model}"])
         sys.stdout.flush()
         report = build_index(
             encoder, [source], arguments.to, limit=arguments.limit, shard_size=SHARD_SIZE, progress=True
         )
-    sys.stdout.write(summary(report, arguments.to))
+    write_lines(summary(report, arguments.to))
     return SearchIndex.open(arguments.to)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,25 +165,23 @@ def _vector_choice(arguments: argparse.Namespace) -> VectorChoice:
 
 
 def _show_tasks() -> int:
-    from rich.console import Console
-
     from bmretriever_integrations.evaluation.tasks.listing import describe_tasks
+    from bmretriever_integrations.terminal.console import open_console
 
-    console = Console(highlight=False)
+    console = open_console()
     for line in describe_tasks():
         console.print(line, markup=False, soft_wrap=True)
     return 0
 
 
 def _show(tasks: Sequence[AnyTask], results: Sequence[Result], markdown: Path | None, chart: Path | None) -> None:
-    from rich.console import Console
-
     from bmretriever_integrations.evaluation.reports.chart import draw_chart
     from bmretriever_integrations.evaluation.reports.markdown import write_markdown
     from bmretriever_integrations.evaluation.reports.published import differences
     from bmretriever_integrations.evaluation.reports.table import notes, published_table, results_tables
+    from bmretriever_integrations.terminal.console import open_console
 
-    console = Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS)
+    console = open_console(columns=TABLE_COLUMNS)
     for table in results_tables(tasks, results):
         console.print(table)
         console.print()
@@ -203,12 +200,11 @@ def _show(tasks: Sequence[AnyTask], results: Sequence[Result], markdown: Path | 
 def _measure(
     tasks: Sequence[AnyTask], systems: Iterator[System], earlier: Sequence[Result], json_file: Path | None
 ) -> list[Result]:
-    from rich.console import Console
-
     from bmretriever_integrations.evaluation.reports.json_report import write_report
     from bmretriever_integrations.evaluation.systems.comparison import compare
+    from bmretriever_integrations.terminal.console import open_console
 
-    status = Console(stderr=True, highlight=False)
+    status = open_console(stderr=True)
     pending = {result.key: result for result in earlier}
     results: list[Result] = []
     main = {task.name: task.measures[0] for task in tasks}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmretriever_integrations.commands.arguments import positive
 from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
+from bmretriever_integrations.terminal.streams import write_lines
 
 if TYPE_CHECKING:
     from bmretriever_integrations.export import Exported
@@ -55,17 +55,17 @@ def run(arguments: argparse.Namespace) -> int:
         normalize=arguments.normalize,
         overwrite=arguments.overwrite,
     )
-    sys.stdout.write(summary(done, arguments.to))
+    write_lines(summary(done, arguments.to))
     return 0
 
 
-def summary(done: Exported, folder: Path) -> str:
+def summary(done: Exported, folder: Path) -> list[str]:
     """
     Describe a written export.
 
     :param done: the facts about the export.
     :param folder: the folder, as the user gave it.
-    :returns: lines of text.
+    :returns: the lines.
     """
     origin = done.origin
     revision = f" at revision {origin.revision}" if origin.revision else ""
@@ -73,8 +73,8 @@ def summary(done: Exported, folder: Path) -> str:
         distance = f"largest relative error {origin.error:.1e}"
     else:
         distance = f"smallest cosine {1 - origin.error:.6f}"
-    return (
-        f"{folder}: {origin.source}{revision}\n"
-        f"{origin.dtype}, {done.width:,} wide, {'normalised, ' if origin.normalize else ''}{done.megabytes:,.1f} MB\n"
-        f"one query and one passage compared with the source in float32: {distance}\n"
-    )
+    return [
+        f"{folder}: {origin.source}{revision}",
+        f"{origin.dtype}, {done.width:,} wide, {'normalised, ' if origin.normalize else ''}{done.megabytes:,.1f} MB",
+        f"one query and one passage compared with the source in float32: {distance}",
+    ]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.commands.arguments import absolute, positive
 from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS, EncoderSettings
+from bmretriever_integrations.terminal.characters import printable
+from bmretriever_integrations.terminal.streams import write_lines
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -106,11 +108,10 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         manifest = read_manifest(Path(arguments.to))
         safe = manifest.records if manifest else 0
-        sys.stderr.write(
-            f"interrupted: {safe:,} records are safe in {arguments.to}; run the same command to continue\n"
-        )
+        note = f"interrupted: {safe:,} records are safe in {arguments.to}; run the same command to continue"
+        write_lines([note], sys.stderr)
         return 130
-    sys.stdout.write(summary(report, arguments.to))
+    write_lines(summary(report, arguments.to))
     return 0
 
 
@@ -174,7 +175,7 @@ def _plain_warnings() -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             if issubclass(category, WorkerLostWarning):
-                tqdm.write(f"warning: {message}", file=sys.stderr)
+                tqdm.write(printable(f"warning: {message}"), file=sys.stderr)
             else:
                 shown(message, category, filename, lineno, file, line)
 
@@ -182,13 +183,13 @@ def _plain_warnings() -> Iterator[None]:
         yield
 
 
-def summary(report: BuildReport, folder: str) -> str:
+def summary(report: BuildReport, folder: str) -> list[str]:
     """
     Describe what a run did and which records it left out.
 
     :param report: the report of the run.
     :param folder: the folder of the index, as the user gave it.
-    :returns: lines of text.
+    :returns: the lines.
     """
     skipped = report.corpus.skipped
     lines = [f"{folder}: {report.records:,} records, {report.embedded:,} of them embedded now"]
@@ -207,4 +208,4 @@ def summary(report: BuildReport, folder: str) -> str:
         if skipped.total() > len(report.corpus.examples):
             lines.append(f"  and {skipped.total() - len(report.corpus.examples):,} more")
     lines += [f"rebuilt {damage}" for damage in report.rebuilt]
-    return "\n".join(lines) + "\n"
+    return lines

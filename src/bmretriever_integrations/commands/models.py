@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bmretriever_integrations.checkpoints import CHECKPOINTS, Checkpoint
-
-TABLE_COLUMNS = 150
-"""Columns of the table where the output is not a terminal."""
+from bmretriever_integrations.terminal.streams import write_lines
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
@@ -15,34 +13,34 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 
 def run(_arguments: argparse.Namespace) -> int:
-    """Print the table."""
-    from rich.console import Console
+    """Print two tables, each of which fits into 80 columns: the numbers, and where the checkpoints come from."""
+    from rich import box
     from rich.table import Table
 
-    console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = TABLE_COLUMNS
-    table = Table(
-        caption="BEIR+: the paper's mean of four BEIR tasks and BIOSSES. Applications: its mean of six applications."
-    )
-    for name in ("name", "hub id", "backbone", "licence"):
-        table.add_column(name, overflow="fold", min_width=24 if name == "hub id" else None)
-    for name in ("layers", "width", "parameters", "GB bf16", "GB fp32", "BEIR+", "applications"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("here")
+    from bmretriever_integrations.terminal.console import open_console
+
+    console = open_console(columns=80)
+    numbers = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    numbers.add_column("name", no_wrap=True)
+    for name in ("layers", "width", "weights", "GB bf16", "GB fp32", "BEIR+", "applications", "here"):
+        numbers.add_column(name, justify="right", no_wrap=True)
+    origins = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for name in ("name", "hub id", "licence", "backbone"):
+        origins.add_column(name, overflow="fold", no_wrap=name != "backbone")
     for checkpoint in CHECKPOINTS:
-        table.add_row(*_row(checkpoint))
-    console.print(table)
+        numbers.add_row(*_numbers(checkpoint))
+        origin = checkpoint.hub_id or "in this package"
+        origins.add_row(checkpoint.name, origin, checkpoint.licence, checkpoint.backbone)
+    console.print(numbers)
+    write_lines(["", "BEIR+: the paper's mean of four BEIR tasks and BIOSSES.", "applications: its mean of six.", ""])
+    console.print(origins)
     return 0
 
 
-def _row(checkpoint: Checkpoint) -> list[str]:
+def _numbers(checkpoint: Checkpoint) -> list[str]:
     scores = [checkpoint.paper_average, checkpoint.paper_applications]
     return [
         checkpoint.name,
-        checkpoint.hub_id or "in this package",
-        checkpoint.backbone,
-        checkpoint.licence,
         str(checkpoint.layers),
         f"{checkpoint.width:,}",
         f"{checkpoint.parameters / 1e6:,.0f} M",

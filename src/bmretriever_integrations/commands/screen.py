@@ -11,38 +11,35 @@ from rich.table import Table
 from rich.text import Text
 
 from bmretriever_integrations.index import Hit
+from bmretriever_integrations.terminal.characters import printable
 
 SNIPPET_CHARACTERS = 240
 """The most characters of a snippet."""
-PIPE_COLUMNS = 120
-"""Columns of the list where the output is not a terminal."""
-
-
-def open_console() -> Console:
-    """Open a console that prints tables to standard output."""
-    console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = PIPE_COLUMNS
-    return console
+SNIPPET_SOURCE_CHARACTERS = 100_000
+"""The most characters of a text in which a snippet is looked for."""
 
 
 def print_hits(console: Console, hits: Sequence[Hit], question: str) -> None:
     """
     Print a ranked list: rank, score, id, title, and the part of the text that shares most words with the question.
 
+    A long id is folded, so that it leaves two thirds of the width to the title.
+
     :param console: the console to which the list is printed.
     :param hits: the hits, best first.
     :param question: the question of the user.
     """
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for justify in ("right", "right", "left"):
-        table.add_column(justify=justify, no_wrap=True)
-    table.add_column(overflow="fold")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column("id", overflow="fold", max_width=max(8, console.width // 3))
+    table.add_column("title and text", overflow="fold")
     for hit in hits:
         # Text prints "[Article in French]" unchanged; in a plain string it would be read as markup
-        table.add_row(str(hit.rank), f"{hit.score:.2f}", Text(hit.id), Text(hit.title or "(no title)", style="bold"))
+        title = Text(printable(hit.title) or "(no title)", style="bold")
+        table.add_row(str(hit.rank), f"{hit.score:.2f}", Text(printable(hit.id)), title)
         if hit.text:
-            table.add_row("", "", "", Text(snippet(hit.text, question), style="dim"))
+            table.add_row("", "", "", Text(printable(snippet(hit.text, question)), style="dim"))
     console.print(table)
 
 
@@ -55,7 +52,7 @@ def snippet(text: str, question: str, characters: int = SNIPPET_CHARACTERS) -> s
     :param characters: the most characters of the part, without the dots.
     :returns: whole words, with "..." where text was left out.
     """
-    flat = " ".join(text.split())
+    flat = " ".join(text[:SNIPPET_SOURCE_CHARACTERS].split())
     if len(flat) <= characters:
         return flat
     wanted = {word for word in re.findall(r"\w+", question.casefold()) if len(word) > 3}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from bmretriever_integrations.cli import Parser, status_of
+from bmretriever_integrations.cli import Parser, read_arguments, status_of
 
 
 def script_parser(description: str | None) -> argparse.ArgumentParser:
@@ -26,10 +26,9 @@ def run_script(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespac
     :param parser: reads the command line.
     :param run: does the work; what it raises becomes one line on stderr and a status other than 0.
     """
-    given = parser.parse_args()
 
     def work() -> int:
-        run(given)
+        run(read_arguments(parser, sys.argv[1:]))
         return 0
 
     sys.exit(status_of(work))

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.terminal.characters import printable
 from bmretriever_integrations.training.negatives.pool import Pool
 from bmretriever_integrations.training.negatives.rules import DROPS, Choice
 from bmretriever_integrations.training.pairs.schema import Pair, read_pairs
@@ -157,7 +159,7 @@ def report_table(content: dict[str, Any]) -> Table:
         table.add_column(heading.replace("_", " "), justify="right")
     for task, row in [*content["tasks"].items(), ("all", content["all"])]:
         table.add_row(
-            task,
+            escape(task),
             *(f"{row['pairs']:,}", f"{row['passages']:,}"),
             *(f"{row['negatives_per_pair']:.2f}", f"{row['candidates_per_pair']:.1f}"),
             *(f"{row['dropped'][name]:,}" for name in used),
@@ -177,15 +179,15 @@ def examples(pairs: Path, count: int) -> Group:
     step = max(1, total // max(1, count))
     panels = []
     for pair in islice(read_pairs(pairs), 0, step * count, step):
-        body = Text(f"{pair.query}\n\n", style="bold")
+        body = Text(f"{printable(pair.query)}\n\n", style="bold")
         scores = pair.negative_scores or (None,) * len(pair.negatives)  # a kept negative has none
         body.append(_line_of("+", pair.positive_score, pair.positive), style="green")
         for score, negative in zip(scores, pair.negatives, strict=True):
             body.append(_line_of("-", score, negative), style="red")
-        panels.append(Panel(body, title=pair.task, subtitle=pair.id))
+        panels.append(Panel(body, title=Text(printable(pair.task)), subtitle=Text(printable(pair.id))))
     return Group(*panels)
 
 
 def _line_of(sign: str, score: float | None, text: str) -> str:
     short = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]} ..."
-    return f"{sign} {'' if score is None else f'{score:.3f}'}  {short}\n"
+    return f"{sign} {'' if score is None else f'{score:.3f}'}  {printable(short)}\n"

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from bmretriever_integrations.files import write_whole
@@ -88,7 +89,7 @@ def report_table(report: BuildReport) -> Table:
     lines += [(f"dropped: {reason}", count) for reason, count in report.dropped.most_common()]
     lines += [(f"kept: {task}", count) for task, count in report.kept.most_common()]
     for name, count in [*lines, ("kept", sum(report.kept.values()))]:
-        table.add_row(name, f"{count:,}", f"{count / report.made:.1%}" if report.made else "")
+        table.add_row(escape(name), f"{count:,}", f"{count / report.made:.1%}" if report.made else "")
     beside = [("positives without a pair of their own", report.other_positives), ("hard negatives", report.negatives)]
     beside += [(f"hard negatives dropped: {reason}", n) for reason, n in report.dropped_negatives.most_common()]
     for name, count in beside:

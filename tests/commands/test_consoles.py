@@ -1,0 +1,104 @@
+"""What the commands print: text from data cannot control the terminal, and every console can show it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bmretriever_integrations.cli import main, status_of
+
+# made up: a screen that is cleared, a link, a clipboard, 8-bit codes, a forged row and a direction that is turned round
+TITLE = "Red \x1b[31mtitle\x1b]0;changed\x07\n 9  99.99  forged  row \u202eesrever\x9b2J [red]TNF-α[/red]"
+TEXT = "TNF-α body \x1b[2J cleared \x1b]8;;https://example.org\x1b\\link \x1b]52;c;cm0=\x07"
+CONTROLS = {"\x1b", "\x07", "\x9b", "\x9d", "\u202e", "\r", "\x08"}
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    rows = [
+        {"_id": "1\x1b[2J", "title": TITLE, "text": TEXT},
+        {"_id": "2\x1b[2J"},
+        {"_id": "3 \u03b1", "title": "≥ α → β", "text": "naïve ≥ 5"},
+    ]
+    (tmp_path / "records \x1b[2J.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path / "records \x1b[2J.jsonl"
+
+
+def test_index_and_search_print_records_as_text(records: Path, tiny, capsys) -> None:
+    folder, model = records.parent / "i", str(tiny("llama"))
+    capsys.readouterr()  # making the tiny checkpoint shows a bar
+    assert main(["index", str(records), "--to", str(folder), "--model", model]) == 0
+    assert main(["search", str(folder), "TNF"]) == 0
+    out, err = capsys.readouterr()
+    assert CONTROLS.isdisjoint(out + err)
+    lines = out.splitlines()
+    assert "left out: 1 (1 no text)" in lines
+    assert [line.split()[0] for line in lines if line[:1].isdigit()] == ["1", "2"]  # and no third row
+    assert "[red]TNF-α[/red]" in " ".join(out.split())
+
+
+def test_an_error_that_quotes_data_is_one_line(capsys) -> None:
+    def fail() -> int:
+        raise ValueError(f"the record {TITLE!s} is wrong")
+
+    assert status_of(fail) == 2
+    err = capsys.readouterr().err
+    assert CONTROLS.isdisjoint(err)
+    assert err.count("\n") == 1
+
+
+def test_a_long_id_leaves_room_for_the_title(tmp_path: Path, tiny, capsys) -> None:
+    long = "https://example.org/" + "x" * 100
+    (tmp_path / "c.jsonl").write_text(json.dumps({"_id": long, "title": "A title", "text": "A text."}))
+    main(["index", str(tmp_path / "c.jsonl"), "--to", str(tmp_path / "i"), "--model", str(tiny("llama"))])
+    capsys.readouterr()
+    assert main(["search", str(tmp_path / "i"), "q"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["score", "id", "title", "and", "text"]
+    assert "A title" in lines[1]
+    assert "".join(line[10:50].strip() for line in lines[1:]).startswith(long)
+
+
+def run_in(encoding: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "bmretriever_integrations", *words]
+    return subprocess.run(command, capture_output=True, env=environment, check=False, timeout=300)
+
+
+def test_a_console_that_is_not_utf_8_shows_what_it_can(records: Path, tiny, write_task) -> None:
+    model, home = str(tiny("llama")), records.parent
+    task = write_task("tâsk-α", {"d1": ("α", "TNF-α")}, {"q1": "TNF-α"}, [("q1", "d1", 1)])
+    runs = {
+        ("index", str(records), "--to", str(home / "α-index"), "--model", model): b"2 embedded",
+        ("search", str(home / "α-index"), "TNF-α", "≥"): rb"TNF-\u03b1 body",
+        ("evaluate", str(task), "--model", model): rb"sk-\u03b1",
+        ("evaluate", "--list"): b"scifact",
+        ("export", model, "--to", str(home / "α-export")): rb"\u03b1-export",
+        ("models",): b"mini",
+        ("build", "α-task", "x"): rb"\u03b1-task",
+        ("index", "α.jsonl", "--to", "x"): rb"\u03b1.jsonl does not exist",
+    }
+    for words, expected in runs.items():
+        done = run_in("cp1252", *words)
+        is_error = words[:2] in (("build", "α-task"), ("index", "α.jsonl"))
+        assert done.returncode == (2 if is_error else 0), (words, done.stderr)
+        assert expected.replace(b"2 embedded", b"2 of them embedded") in done.stdout + done.stderr, words
+        assert b"Traceback" not in done.stderr
+        assert b"UnicodeEncodeError" not in done.stderr
+
+
+def test_the_demo_runs_on_a_console_of_ascii(tmp_path: Path, tiny) -> None:
+    pytest.importorskip("haystack")
+    pytest.importorskip("llama_index.vector_stores.faiss")
+    rows = [{"_id": f"α{i}", "title": f"Study ≥ {i}", "text": f"TNF-α {i}"} for i in range(5)]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    flags = ["--source", str(tmp_path / "c.jsonl"), "--to", str(tmp_path / "i"), "--model", str(tiny("llama"))]
+    done = run_in("ascii", "demo", *flags)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"TNF-\u03b1" in done.stdout
+    assert b"Haystack and LlamaIndex agree" in done.stdout
