@@ -80,6 +80,53 @@ def test_options_reach_the_engine_and_the_task(tmp_path, capsys, tiny, write_tas
     assert (settings["max_length"], settings["dtype"], settings["device"]) == (9, "bfloat16", "cpu")
 
 
+def test_every_report_names_what_was_scored(tmp_path, capsys, toy):
+    report, page, chart = tmp_path / "report.json", tmp_path / "page.md", tmp_path / "chart.svg"
+    settings = (
+        "--precision",
+        "int8",
+        "--rescore",
+        2,
+        "--truncate-dim",
+        144,
+        "--quantization",
+        "int8",
+        "--max-length",
+        64,
+    )
+    own = ("--instruction", "Find what helps", "--dtype", "float32", "--device", "cpu")
+    run(toy, "--model", "mini", "--json", report, "--markdown", page, "--chart", chart, *settings, *own)
+    printed = capsys.readouterr()
+    label = "mini (max-length=64, quantization=int8, truncate-dim=144, precision=int8, rescore=2, instruction=own)"
+    written = json.loads(report.read_text())
+    assert written["systems"]["mini"] == {
+        "label": label,
+        "changed": {
+            "max_length": 64,
+            "quantization": "int8",
+            "truncate_dim": 144,
+            "vectors": "int8",
+            "rescored": 2,
+            "instruction": "Find what helps",
+        },
+    }
+    assert written["systems"]["BM25"] == {"label": "BM25", "changed": {}}
+    dense = written["results"][1]
+    assert f"| toy (4 documents, 2 queries) | {label} |" in page.read_text()
+    assert f"{label} on toy: nDCG@10" in printed.err
+    assert all(part in printed.out for part in ("max-length=64", "truncate-dim=144", "precision=int8", "rescore=2"))
+    assert ">mini (max-length=64, quantization=int8" in chart.read_text()
+    for text in (
+        f"mini: fingerprint {dense['settings']['files_sha256'][:12]}",
+        f"toy: version {written['tasks'][0]['sha256'][:12]}, split test",
+        f"measured {dense['date'][:10]} (UTC) by bmretriever-integrations",
+    ):
+        assert all(text in shown for shown in (printed.out, page.read_text(), chart.read_text()))
+
+    run(toy, "--model", "mini", "--markdown", page, "--dtype", "float32", "--device", "cpu")
+    assert "| toy (4 documents, 2 queries) | mini |" in page.read_text()
+
+
 def test_a_rerun_takes_what_is_measured_and_a_failed_run_loses_nothing(tmp_path, capsys, tiny, toy):
     report, neox, llama = tmp_path / "report.json", tiny("gpt_neox"), tiny("llama")
     run(toy, "--model", neox, "--model", llama, "--json", report)

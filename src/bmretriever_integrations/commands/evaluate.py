@@ -187,7 +187,7 @@ def _show(tasks: Sequence[AnyTask], results: Sequence[Result], markdown: Path | 
         console.print()
     beside = differences(tasks, results)
     if beside:
-        console.print(published_table(beside))
+        console.print(published_table(beside, results))
         console.print()
     for line in notes(tasks, results):
         console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -201,6 +201,7 @@ def _measure(
     tasks: Sequence[AnyTask], systems: Iterator[System], earlier: Sequence[Result], json_file: Path | None
 ) -> list[Result]:
     from bmretriever_integrations.evaluation.reports.json_report import write_report
+    from bmretriever_integrations.evaluation.reports.scored import labels
     from bmretriever_integrations.evaluation.systems.comparison import compare
     from bmretriever_integrations.terminal.console import open_console
 
@@ -214,7 +215,7 @@ def _measure(
         if json_file is not None:
             write_report(json_file, tasks, results, list(pending.values()))
         measure = main[result.task]
-        line = f"{result.system} on {result.task}: {measure} {result.means[measure]:.3f} ({origin})"
+        line = f"{labels([result])[result.system]} on {result.task}: {measure} {result.means[measure]:.3f} ({origin})"
         status.print(line, markup=False, soft_wrap=True)
     if json_file is not None:
         write_report(json_file, tasks, results)

@@ -121,7 +121,6 @@ def _meta(encoder: BMRetrieverEncoder, name: str | None) -> ModelMeta:
     checkpoint = find_checkpoint(encoder.settings.model)
     if checkpoint is not None and checkpoint.hub_id is not None and encoder.revision is None:
         checkpoint = None  # a folder that has a checkpoint's short name
-    identity = encoder.identity()
     own = {"truncate_dim": encoder.settings.truncate_dim, "instruction": _own_instruction(encoder)}
     if name is None:
         hub_id = checkpoint.hub_id if checkpoint is not None else None
@@ -130,9 +129,9 @@ def _meta(encoder: BMRetrieverEncoder, name: str | None) -> ModelMeta:
         {
             "name": name,
             # without a commit, the weights' fingerprint, so that mteb's cache does not mix two trainings with one name
-            "revision": encoder.revision or identity["files_sha256"],
+            "revision": encoder.revision or encoder.fingerprint,
             # mteb keeps the results of different experiments apart
-            "experiment_kwargs": changed_settings({**identity, **own}) or None,
+            "experiment_kwargs": changed_settings({**encoder.identity(), **own}) or None,
             "languages": ["eng-Latn"],
             "embed_dim": encoder.width,
             "max_tokens": encoder.settings.max_length,

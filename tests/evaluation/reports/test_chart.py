@@ -19,7 +19,7 @@ def tasks(write_task):
     return [load_task(write_task(name, {"d": "text"}, {"q": "text"}, [("q", "d", 1)])) for name in ("one", "two")]
 
 
-def results(values):
+def results(values, **settings):
     return [
         Result(
             task=task,
@@ -27,8 +27,9 @@ def results(values):
             means=dict.fromkeys(MEASURES, value),
             seconds=1,
             passages_per_second=1,
-            settings={},
+            settings=settings if system == "mini" else {},
             per_query={},
+            date="2026-01-31T12:00:00+00:00",
             key="",
         )
         for (system, task), value in values.items()
@@ -61,6 +62,19 @@ def test_svg_names_tasks_systems_values_and_means(tmp_path, tasks):
     again = tmp_path / "again.svg"
     draw_chart(again, tasks, results(VALUES))
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_the_chart_names_what_was_scored(tmp_path, tasks):
+    engine = {"max_length": 64, "dtype": "float32", "files_sha256": "0123456789abcdef", "revision": None}
+    draw_chart(tmp_path / "c.svg", tasks, results(VALUES, vectors="int8", rescored=0, truncate_dim=144, **engine))
+    drawing = (tmp_path / "c.svg").read_text()
+    for text in (
+        "mini (precision=int8, truncate-dim=144, max-length=64)",
+        "mini: fingerprint 0123456789ab",
+        f"one: version {tasks[0].sha256[:12]}, split test",
+        "measured 2026-01-31 (UTC) by bmretriever-integrations",
+    ):
+        assert f">{text}" in drawing
 
 
 def test_png_grows_with_the_number_of_bars(tmp_path, tasks):

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.checkpoints import find_checkpoint
 from bmretriever_integrations.commands import build, evaluate
+from bmretriever_integrations.evaluation.reports.published import differences
 from bmretriever_integrations.evaluation.reports.table import notes
 from bmretriever_integrations.evaluation.systems.baseline import SentenceTransformerBaseline
 from bmretriever_integrations.evaluation.systems.bm25 import Bm25
@@ -169,12 +171,21 @@ def test_a_pair_judged_twice_is_written_once_and_two_grades_are_refused(clone, t
     assert not (tmp_path / "twice").exists()
 
 
-def test_numbers_stand_beside_the_published_ones(scifact, clone, tmp_path, capsys, tiny, monkeypatch):
+@pytest.fixture
+def released(tmp_path, tiny, monkeypatch):
+    """The 410M in the hub's cache at its pinned commit, with a tiny network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    known = find_checkpoint("410M")
+    snapshots = tmp_path / "hub" / f"models--{known.hub_id.replace('/', '--')}" / "snapshots"
+    shutil.copytree(tiny("gpt_neox"), snapshots / known.revision)
+    return known
+
+
+def test_numbers_stand_beside_the_published_ones(scifact, clone, tmp_path, capsys, tiny, monkeypatch, released):
     run(build, "scifact", scifact)
     run(build, "biosses", clone("biosses-clone", {("default", "test"): PAIRS}))
     monkeypatch.setitem(catalogue.TASKS, "scifact", replace(catalogue.TASKS["scifact"], documents=3, queries=2))
-    model = tmp_path / "BMRetriever-410M"
-    shutil.copytree(tiny("gpt_neox"), model)
+    model = released.hub_id
     report, page = tmp_path / "report.json", tmp_path / "page.md"
     capsys.readouterr()
     options = (
@@ -188,6 +199,8 @@ def test_numbers_stand_beside_the_published_ones(scifact, clone, tmp_path, capsy
         page,
         "--chart",
         tmp_path / "c.png",
+        "--dtype",
+        "float32",
     )
     assert run(evaluate, "scifact", "biosses", *options) == 0
     printed = capsys.readouterr().out
@@ -195,23 +208,45 @@ def test_numbers_stand_beside_the_published_ones(scifact, clone, tmp_path, capsy
     means = {(r["system"], r["task"]): r["means"] for r in written["results"]}
     assert set(means) == {
         ("BM25", "scifact"),
-        *((m.name, t) for m in (model, tiny("llama")) for t in ("scifact", "biosses")),
+        *((m, t) for m in (model, tiny("llama").name) for t in ("scifact", "biosses")),
     }
-    here = means["BMRetriever-410M", "scifact"]["nDCG@10"]
+    here = means[model, "scifact"]["nDCG@10"]
     assert [(d["of"], d["published"], d["difference"]) for d in written["published"]] == [
         ("BM25", 0.665, pytest.approx(means["BM25", "scifact"]["nDCG@10"] - 0.665)),
         ("410M", 0.711, pytest.approx(here - 0.711)),
     ]
-    both = (here + means["BMRetriever-410M", "biosses"]["Spearman"]) / 2
-    assert written["means"]["BMRetriever-410M"] == {"Main measures": pytest.approx(both, abs=2e-6)}
+    both = (here + means[model, "biosses"]["Spearman"]) / 2
+    assert written["means"][model] == {"Main measures": pytest.approx(both, abs=2e-6)}
     assert "BM25" not in written["means"]  # it does not compare sentences
     numbers = f"{here:.3f} | 0.711 | {here - 0.711:+.3f}"
-    row = f"| scifact | BMRetriever-410M | nDCG@10 | {numbers} | REPAIR (github.com/yerimoh/REPAIR), Table 1"
+    row = f"| scifact | {model} | nDCG@10 | {numbers} | REPAIR (github.com/yerimoh/REPAIR), Table 1"
     assert row in page.read_text()
-    assert f"| BMRetriever-410M | {both:.3f} |" in page.read_text()
+    assert f"| {model} | {both:.3f} |" in page.read_text()
+    assert f"{model}: commit {released.revision[:12]}, fingerprint" in printed
     for text in ("Published", "Sentences/s", "biosses: 3 pairs here, 100 in the published set", "Main measures"):
         assert text in printed
     assert (tmp_path / "c.png").stat().st_size > 10_000
+
+
+def test_a_folder_or_commit_of_the_checkpoint_s_name_has_no_published_number_beside_it(
+    scifact, tmp_path, capsys, tiny, monkeypatch, released
+):
+    run(build, "scifact", scifact)
+    monkeypatch.setitem(catalogue.TASKS, "scifact", replace(catalogue.TASKS["scifact"], documents=3, queries=2))
+    monkeypatch.chdir(tmp_path)
+    snapshot = next((tmp_path / "hub").glob("*/snapshots/*"))
+    shutil.copytree(snapshot, snapshot.parent / ("0" * 40))
+    for name in ("BMRetriever-410M", "BMRetriever/BMRetriever-410M", "410M"):
+        shutil.copytree(tiny("gpt_neox"), tmp_path / name)
+        run(evaluate, "scifact", "--model", name, "--json", tmp_path / "r.json", "--markdown", tmp_path / "r.md")
+        assert [d["of"] for d in json.loads((tmp_path / "r.json").read_text())["published"]] == ["BM25"]
+        assert "0.711" not in capsys.readouterr().out + (tmp_path / "r.md").read_text()
+    task = load_task(find_task("scifact", "test"))
+    for commit, beside in ((None, ["410M"]), ("0" * 40, [])):
+        shutil.rmtree(tmp_path / "BMRetriever", ignore_errors=True)
+        with BMRetrieverEncoder(released.hub_id, revision=commit, local_files_only=True) as encoder:
+            results = list(compare([DenseRetriever("x", encoder)], [task], {}))
+        assert [difference.of for difference in differences([task], results)] == beside
 
 
 def test_another_size_than_the_published_set_s_has_no_number_beside_it(scifact, capsys, tiny, tmp_path):
@@ -279,7 +314,7 @@ def test_a_part_of_a_set_of_rounded_counts_has_no_published_number_beside_it(wri
     task = load_task(write_task("mesh", {"d": "fever"}, {"q": "fever"}, [("q", "d", 1)]))
     record = catalogue.TASKS["mesh"]
     assert not record.fits(task)
-    (note,) = notes([task], [])
+    (_version, note) = notes([task], [])
     assert "1 documents and 1 queries here, about 29,600 and about 29,600 in the published set" in note
     for size, fits in ((29_600, True), (30_500, True), (33_000, False)):
         grown = replace(task, document_ids=["d"] * size, queries=dict.fromkeys(map(str, range(size)), ""))
@@ -367,6 +402,20 @@ def test_a_baseline_ranks_with_its_prompts_and_its_similarity(write_task, tiny):
     )
     assert settings["files_sha256"]
     assert SentenceTransformerBaseline("tiny", str(tiny("llama")), device="cpu").settings(task) != settings
+
+
+def test_a_baseline_of_the_hub_is_named_by_its_commit_and_its_files(tmp_path, tiny, monkeypatch, write_task):
+    commit, repository = "a" * 40, tmp_path / "hub" / "models--me--mine"
+    shutil.copytree(tiny("llama"), repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path / "hub"))
+    task = load_task(write_task("toy", {"d": "text"}, {"q": "text"}, [("q", "d", 1)]))
+    settings = SentenceTransformerBaseline("mine", "me/mine", device="cpu").settings(task)
+    same = SentenceTransformerBaseline("tiny", str(tiny("llama")), device="cpu").settings(task)
+    assert (settings["revision"], same["revision"]) == (commit, None)
+    assert settings["files_sha256"] == same["files_sha256"] is not None
 
 
 def test_prompts_go_to_the_baseline_before_them():

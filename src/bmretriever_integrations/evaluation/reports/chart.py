@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bmretriever_integrations.evaluation.reports.json_report import MAIN_MEASURES, means_over_tasks
+from bmretriever_integrations.evaluation.reports.scored import dated, labels, versions, weights
 from bmretriever_integrations.evaluation.systems.comparison import Result
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 from bmretriever_integrations.files import write_whole
@@ -26,13 +28,18 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 WIDTH_INCHES = 8.0
 BAR_INCHES = 0.24
 GAP_INCHES = 0.22
+LETTERS = 80
+"""Letters of a line of the legend; a longer name of a system is broken."""
+SMALL_LETTERS = 130
+"""Letters of a line below the bars."""
 MARGIN_INCHES = 1.2
 """Height of the title above the bars and of the axis below them."""
 
 
 def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) -> None:
     """
-    Draw each task's first measure for every system, and the means over all tasks, as horizontal bars.
+    Draw each task's first measure for every system, and the means over all tasks, as horizontal bars. What was scored and when
+    stands below them.
 
     :param path: a .png or .svg file; replaced if it is there.
     :param tasks: the tasks, drawn from the top.
@@ -51,7 +58,8 @@ def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) 
     if len(tasks) > 1:
         means = means_over_tasks(results, tasks)
         groups[f"Mean of {len(tasks)} tasks"] = {system: of[measure] for system, of in means.items()}
-    systems = list(dict.fromkeys(result.system for result in results))
+    names = labels(results)
+    below = [dated(results), *weights(results), *versions(tasks)]
     with matplotlib.rc_context(
         {
             "svg.hashsalt": "bmretriever",  # gives the same ids, and so the same bytes, in every run
@@ -60,7 +68,7 @@ def draw_chart(path: Path, tasks: Sequence[AnyTask], results: Sequence[Result]) 
             "font.sans-serif": ["DejaVu Sans"],  # matplotlib contains this font
         }
     ):
-        figure = _draw(groups, systems, measure)
+        figure = _draw(groups, names, measure, below)
         content = io.BytesIO()
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
         figure.savefig(content, format=path.suffix[1:].lower(), dpi=160, metadata=metadata)
@@ -78,22 +86,26 @@ def check_format(path: Path) -> None:
         raise ValueError(f"the chart's name must end in {' or '.join(FORMATS)}, got {path.name!r}")
 
 
-def _draw(groups: dict[str, dict[str, float]], systems: list[str], measure: str) -> Figure:
+def _draw(groups: dict[str, dict[str, float]], names: dict[str, str], measure: str, below: Sequence[str]) -> Figure:
+    systems = list(names)
+    shown = [textwrap.fill(name, LETTERS) for name in names.values()]
     group_inches = len(systems) * BAR_INCHES + GAP_INCHES
     columns = max(
-        1, int(WIDTH_INCHES / (0.75 + 0.085 * max(map(len, systems))))
+        1, int(WIDTH_INCHES / (0.75 + 0.085 * max(len(line) for name in shown for line in name.splitlines())))
     )  # a letter in the legend has 0.085 inches
-    height = MARGIN_INCHES + len(groups) * group_inches + 0.2 * -(-len(systems) // columns)
+    legend = sum(name.count("\n") + 1 for name in shown) if columns == 1 else -(-len(systems) // columns)
+    lines = [part for line in below for part in textwrap.wrap(line, SMALL_LETTERS)]
+    height = MARGIN_INCHES + len(groups) * group_inches + 0.2 * legend + 0.13 * len(lines)
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08)  # inches around the whole
     figure = Figure(figsize=(WIDTH_INCHES, height), layout=layout)
     axes = figure.add_subplot()
     models = [system for system in systems if system != BASELINE]
-    for row, system in enumerate(systems):
+    for row, (system, label) in enumerate(zip(systems, shown, strict=True)):
         colour = GREY if system == BASELINE else COLOURS[models.index(system) % len(COLOURS)]
         drawn = [(place, of[system]) for place, of in enumerate(groups.values()) if system in of]
         # places are in bars, counted from the top
         places = [place * group_inches / BAR_INCHES + row for place, _ in drawn]
-        bars = axes.barh(places, [value for _, value in drawn], height=0.86, color=colour, label=system)
+        bars = axes.barh(places, [value for _, value in drawn], height=0.86, color=colour, label=label)
         axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=8.5, color="#333333")
     middles = [place * group_inches / BAR_INCHES + (len(systems) - 1) / 2 for place in range(len(groups))]
     axes.set_yticks(middles, list(groups), fontsize=10)
@@ -110,6 +122,7 @@ def _draw(groups: dict[str, dict[str, float]], systems: list[str], measure: str)
         title_fontproperties={"size": 13, "weight": "bold"},
         alignment="left",
     )
+    figure.supxlabel("\n".join(lines), x=0.02, ha="left", fontsize=6.5, color="#666666")
     return figure
 
 

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from bmretriever_integrations.evaluation.reports.published import differences
+from bmretriever_integrations.evaluation.reports.scored import changed, labels
 from bmretriever_integrations.evaluation.systems.comparison import Result
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
 from bmretriever_integrations.files import write_whole
@@ -17,7 +18,7 @@ from bmretriever_integrations.versions import NAME, OF_VECTORS, versions_of
 
 KIND = "bmretriever evaluate"
 """Marks a JSON file as a report of this command."""
-SCHEMA = 2
+SCHEMA = 3
 """Version of the report's form."""
 PACKAGES = (NAME, "bm25s", "ir-measures", "numpy", *OF_VECTORS)
 """Packages whose versions a report contains."""
@@ -58,12 +59,14 @@ def write_report(
     :param results: the results so far.
     :param pending: results of an earlier run that this run has not reached yet; the file keeps them until the run ends.
     """
+    own = changed(results)
     report = {
         "report": KIND,
         "schema": SCHEMA,
         "versions": versions_of(PACKAGES),
         "tasks": [describe(task) for task in tasks],
         "means": means_over_tasks(results, tasks),
+        "systems": {name: {"label": label, "changed": own[name]} for name, label in labels(results).items()},
         "published": [asdict(difference) for difference in differences(tasks, results)],
         "results": [asdict(result) for result in results],
         "pending": [asdict(result) for result in pending],

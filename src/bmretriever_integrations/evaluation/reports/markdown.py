@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bmretriever_integrations.evaluation.reports.json_report import MAIN_MEASURES, means_over_tasks
 from bmretriever_integrations.evaluation.reports.published import Difference, differences
+from bmretriever_integrations.evaluation.reports.scored import labels
 from bmretriever_integrations.evaluation.reports.table import grouped, notes
 from bmretriever_integrations.evaluation.systems.comparison import Result
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
@@ -23,42 +24,53 @@ def write_markdown(path: Path, tasks: Sequence[AnyTask], results: Sequence[Resul
     :param results: the results.
     """
     groups = grouped(tasks)
-    blocks = [_group(group, results) for group in groups]
+    names = labels(results)
+    blocks = [_group(group, results, names) for group in groups]
     means = means_over_tasks(results, tasks)
     if len(groups) > 1 and means:
-        rows = [(system, f"{of[MAIN_MEASURES]:.3f}") for system, of in means.items()]
+        rows = [(names[system], f"{of[MAIN_MEASURES]:.3f}") for system, of in means.items()]
         blocks.append(markdown_table(("system", f"mean of the main measures of {len(tasks)} tasks"), rows))
     beside = differences(tasks, results)
     if beside:
-        blocks.append(_published(beside))
-    lines = notes(tasks, results)
-    if lines:
-        blocks.append("\n".join(f"- {line}" for line in lines))
+        blocks.append(_published(beside, names))
+    blocks.append("\n".join(f"- {line}" for line in notes(tasks, results)))
     write_whole(path, ("\n\n".join(blocks) + "\n").encode())
 
 
-def _group(tasks: Sequence[AnyTask], results: Sequence[Result]) -> str:
+def _group(tasks: Sequence[AnyTask], results: Sequence[Result], names: Mapping[str, str]) -> str:
     measures = tasks[0].measures
     rows = [
-        (f"{task.name} ({', '.join(task.facts)})", r.system, *(f"{r.means[measure]:.3f}" for measure in measures))
+        (
+            f"{task.name} ({', '.join(task.facts)})",
+            names[r.system],
+            *(f"{r.means[measure]:.3f}" for measure in measures),
+        )
         for task in tasks
         for r in results
         if r.task == task.name
     ]
     if len(tasks) > 1:
         rows += [
-            (f"mean of {len(tasks)} tasks", system, *(f"{of[measure]:.3f}" for measure in measures))
+            (f"mean of {len(tasks)} tasks", names[system], *(f"{of[measure]:.3f}" for measure in measures))
             for system, of in means_over_tasks(results, tasks).items()
         ]
     return markdown_table(("task", "system", *measures), rows)
 
 
-def _published(rows: Sequence[Difference]) -> str:
+def _published(rows: Sequence[Difference], names: Mapping[str, str]) -> str:
     heading = ("task", "system", "measure", "here", "published", "difference", "source of the published number")
     return markdown_table(
         heading,
         [
-            (r.task, r.system, r.measure, f"{r.here:.3f}", f"{r.published:.3f}", f"{r.difference:+.3f}", r.source)
+            (
+                r.task,
+                names[r.system],
+                r.measure,
+                f"{r.here:.3f}",
+                f"{r.published:.3f}",
+                f"{r.difference:+.3f}",
+                r.source,
+            )
             for r in rows
         ],
     )

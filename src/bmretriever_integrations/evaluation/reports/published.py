@@ -1,10 +1,9 @@
-"""Compare results with published numbers, where the checkpoint and the data are the same."""
+"""Compare results with published numbers, where the weights and the data are the same."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from bmretriever_integrations.checkpoints import find_checkpoint
 from bmretriever_integrations.evaluation.systems.comparison import Result
@@ -36,7 +35,10 @@ class Difference:
 
 def differences(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[Difference]:
     """
-    Compare results with the published numbers of the same checkpoint on the same data.
+    Compare results with the published numbers of the same weights on the same data.
+
+    A model has the published weights if it was loaded from the hub at the commit to which its checkpoint is pinned. The name of
+    a folder proves nothing.
 
     :param tasks: the run's tasks. There are no published numbers for tasks without a record and tasks with other counts than the
         published set.
@@ -69,9 +71,10 @@ def differences(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[Dif
 
 
 def _published_name(result: Result) -> str | None:
-    """Return "BM25" or a checkpoint's short name, or None. A folder is recognised as a checkpoint by its name."""
+    """Return "BM25" or the short name of the released checkpoint that was loaded, or None."""
     if result.system == "BM25":
         return "BM25"
-    model = str(result.settings.get("model", ""))
-    checkpoint = find_checkpoint(model) or find_checkpoint(f"BMRetriever/{PurePath(model).name}")
-    return None if checkpoint is None else checkpoint.name
+    checkpoint = find_checkpoint(str(result.settings.get("model", "")))
+    if checkpoint is None or checkpoint.revision is None or result.settings.get("revision") != checkpoint.revision:
+        return None
+    return checkpoint.name

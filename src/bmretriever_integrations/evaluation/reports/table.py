@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.markup import escape
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bmretriever_integrations.evaluation.reports.json_report import MAIN_MEASURES, means_over_tasks
 from bmretriever_integrations.evaluation.reports.published import Difference
+from bmretriever_integrations.evaluation.reports.scored import dated, labels, versions, weights
 from bmretriever_integrations.evaluation.systems.comparison import Result
 from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
 from bmretriever_integrations.evaluation.tasks.retrieval import Task
@@ -36,11 +37,12 @@ def results_tables(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[
     :param results: the results.
     """
     groups = grouped(tasks)
-    tables = [_group_table(group, results) for group in groups]
+    names = labels(results)
+    tables = [_group_table(group, results, names) for group in groups]
     if len(groups) > 1:
         table = _empty_table((MAIN_MEASURES,), ())
         means = {
-            system: {MAIN_MEASURES: of[MAIN_MEASURES]}
+            names[system]: {MAIN_MEASURES: of[MAIN_MEASURES]}
             for system, of in means_over_tasks(results, tasks).items()
             if MAIN_MEASURES in of
         }
@@ -50,32 +52,36 @@ def results_tables(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[
     return tables
 
 
-def published_table(differences: Sequence[Difference]) -> Table:
+def published_table(differences: Sequence[Difference], results: Sequence[Result]) -> Table:
     """
     Make the table of results and published numbers.
 
     :param differences: the comparisons, at least one.
+    :param results: the results of the run.
     """
+    names = labels(results)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("Task", "System", "Measure"):
         table.add_column(heading, overflow="fold")
     for heading in ("Here", "Published", "Difference"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in differences:
-        cells = (row.task, row.system, row.measure)
+        cells = (row.task, names[row.system], row.measure)
         table.add_row(*map(escape, cells), f"{row.here:.3f}", f"{row.published:.3f}", f"{row.difference:+.3f}")
     return table
 
 
-def notes(tasks: Iterable[AnyTask], results: Sequence[Result]) -> list[str]:
+def notes(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[str]:
     """
-    Write the notes to the numbers: the instructions, judgements of missing queries and documents, and what was never published.
+    Write the notes to the numbers: what was scored and when, the instructions, judgements of missing queries and documents, and
+    what was never published.
 
     :param tasks: the tasks.
     :param results: the results.
     """
-    lines = []
-    for task in tasks:
+    lines = [dated(results), *weights(results)] if results else []
+    for line, task in zip(versions(tasks), tasks, strict=True):
+        lines.append(line)
         used = {r.settings["instruction"] for r in results if r.task == task.name and "instruction" in r.settings}
         lines += [f"{task.name}: queries start with “{instruction}”" for instruction in sorted(used)]
         lines += [f"{task.name}: {line}" for line in (*_gaps(task), *_of_record(task))]
@@ -121,16 +127,16 @@ def _of_record(task: AnyTask) -> list[str]:
     return list(record.notes)
 
 
-def _group_table(tasks: Sequence[AnyTask], results: Sequence[Result]) -> Table:
+def _group_table(tasks: Sequence[AnyTask], results: Sequence[Result], names: Mapping[str, str]) -> Table:
     measures = tasks[0].measures
     table = _empty_table(measures, ("Seconds", "Passages/s" if isinstance(tasks[0], Task) else "Sentences/s"))
     for task in tasks:
-        of_task = {result.system: result for result in results if result.task == task.name}
+        of_task = {names[result.system]: result for result in results if result.task == task.name}
         facts = [escape(task.name), *(f"[dim]{fact}[/]" for fact in task.facts)]
         speed = {name: (f"{r.seconds:,.1f}", f"{r.passages_per_second:,.0f}") for name, r in of_task.items()}
         _add_block(table, facts, measures, {name: result.means for name, result in of_task.items()}, speed)
     if len(tasks) > 1:
-        means = means_over_tasks(results, tasks)
+        means = {names[system]: of for system, of in means_over_tasks(results, tasks).items()}
         _add_block(table, ["[bold]Mean[/]", f"[dim]{len(tasks)} tasks[/]"], measures, means, {})
     return table
 

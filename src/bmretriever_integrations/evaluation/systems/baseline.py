@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,19 @@ def check_installed() -> None:
     """
     if find_spec("sentence_transformers") is None:
         raise ImportError('a baseline needs sentence-transformers: pip install "sentence-transformers>=5.6"')
+
+
+def _weights(model: str) -> dict[str, str | None]:
+    """Name the files that were loaded: their fingerprint and, if they came from the hub, their commit."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if Path(model).is_dir():
+        return {"revision": None, "files_sha256": fingerprint((Path(model),))}
+    cached = try_to_load_from_cache(model, "config.json", cache_dir=os.environ.get("SENTENCE_TRANSFORMERS_HOME"))
+    if not isinstance(cached, str):
+        return {"revision": None, "files_sha256": None}
+    snapshot = Path(cached).parent  # its name is the commit
+    return {"revision": snapshot.name, "files_sha256": fingerprint((snapshot,))}
 
 
 class SentenceTransformerBaseline:
@@ -68,7 +82,7 @@ class SentenceTransformerBaseline:
         self._progress = progress
         self._settings = {
             "model": model,
-            "files_sha256": fingerprint((Path(model),)) if Path(model).is_dir() else None,
+            **_weights(model),
             "similarity": similarity,
             "max_seq_length": self._model.max_seq_length,
             "query_prompt": self._own("query") if query_prompt is None else query_prompt,

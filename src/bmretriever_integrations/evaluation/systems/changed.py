@@ -12,6 +12,7 @@ DEFAULTS: Mapping[str, Any] = {
     "dtype": "float32",  # the number type of the reference; what "auto" becomes depends on the machine
     "normalize": False,
     "float32_matmul_precision": "highest",
+    "rescored": 0,
 }
 """Maps settings of an engine to the values that need no mention. Other settings need none where they are None."""
 

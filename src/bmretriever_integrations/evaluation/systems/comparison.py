@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 
 from bmretriever_integrations.encoder.vectors import Vectors
@@ -69,6 +70,8 @@ class Result:
     """The settings of the system."""
     per_query: dict[str, float]
     """Maps each query id to the value of the task's first measure."""
+    date: str
+    """When it was measured, UTC, in ISO 8601."""
     key: str
     """Hash of everything that decides the numbers: results with equal keys have equal numbers."""
 
@@ -112,6 +115,7 @@ def _measure(system: System, task: AnyTask, settings: dict[str, Any], key: str) 
         passages_per_second=round(texts / text_seconds, 1),
         settings=settings,
         per_query={query: round(value, 6) for query, value in per_query.items()},
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
         key=key,
     )
 

@@ -89,8 +89,10 @@ class DenseRetriever:
 
     def settings(self, task: AnyTask) -> dict[str, Any]:
         """Return everything that decides the ranking, and the device."""
-        where = {"device": str(self._encoder.device), "instruction": self.instruction(task)}
-        return {**self._identity, **where, **self._choice.settings}
+        own = {"device": str(self._encoder.device), "instruction": self.instruction(task)}
+        kept = self._encoder.settings.truncate_dim
+        truncated = {} if kept is None else {"truncate_dim": kept}
+        return {**self._identity, **truncated, **own, **self._choice.settings}
 
     def rank(self, task: Task, depth: int) -> Ranked:
         """
