@@ -12,6 +12,7 @@ import cloudpickle
 import pytest
 from llama_index.core.storage.kvstore import SimpleKVStore
 
+from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.encoder.sharing import engines_open
 from bmretriever_integrations.llama_index import BMRetrieverEmbedding
 
@@ -128,6 +129,21 @@ def test_nothing_loads_before_the_first_text_and_close_frees(embedding):
     assert engines_open() == before + 1
     twin.close()
     assert engines_open() == before
+    assert embedding.get_query_embedding("aspirin") == vector
+
+
+def test_ctrl_c_while_closing_leaves_it_closed_and_usable(embedding, monkeypatch):
+    vector = embedding.get_query_embedding("aspirin")
+    close = BMRetrieverEncoder.close
+
+    def interrupted(self):
+        close(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(BMRetrieverEncoder, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            embedding.close()
     assert embedding.get_query_embedding("aspirin") == vector
 
 

@@ -7,10 +7,11 @@ import pytest
 from llama_index.core import Settings, VectorStoreIndex
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.schema import Document, TextNode
+from llama_index.core.schema import Document, MetadataMode, TextNode
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.llama_index import BMRetrieverEmbedding, prepare_nodes
+from bmretriever_integrations.testing import write_tiny_checkpoint
 
 TEXTS = [
     "Metformin lowers blood glucose in type 2 diabetes.",
@@ -78,6 +79,60 @@ def test_the_ingestion_cache_knows_the_settings(embedding, calls):
         TEXTS, ["t"] * 4
     )
     assert np.allclose([node.embedding for node in first], passages, atol=1e-6)
+
+
+def changed_title(documents):
+    return prepare_nodes(documents, title_key="short")
+
+
+def changed_keys(documents):
+    nodes = prepare_nodes(documents)
+    for node in nodes:
+        node.excluded_embed_metadata_keys = ["title"]  # the short title is embedded instead
+    return nodes
+
+
+def changed_template(documents):
+    nodes = prepare_nodes(documents)
+    for node in nodes:
+        node.text_template = "{metadata_str}\n{content}"
+    return nodes
+
+
+@pytest.mark.parametrize("change", [changed_title, changed_keys, changed_template])
+async def test_the_ingestion_cache_knows_what_the_nodes_embed(embedding, calls, change):
+    documents = [Document(text=text, metadata={"title": f"About {text}", "short": "T"}) for text in TEXTS]
+    pipeline = IngestionPipeline(transformations=[embedding])
+    pipeline.run(documents=prepare_nodes(documents))
+    changed = pipeline.run(documents=change(documents))
+    expected = [node.get_content(MetadataMode.EMBED) for node in change(documents)]
+    assert [node.embedding for node in changed] == embedding.get_text_embedding_batch(expected)
+    count = len(calls)
+    assert [node.embedding for node in await pipeline.arun(documents=change(documents))] == [
+        node.embedding for node in changed
+    ]
+    assert len(calls) == count  # from the cache
+
+
+def test_the_ingestion_cache_knows_where_one_node_ends(embedding):
+    pipeline = IngestionPipeline(transformations=[embedding])
+    pipeline.run(nodes=[TextNode(text="Aspirin prevents"), TextNode(text=" stroke.")])
+    again = pipeline.run(nodes=[TextNode(text="Aspirin"), TextNode(text=" prevents stroke.")])
+    assert [node.text for node in again] == ["Aspirin", " prevents stroke."]
+
+
+def test_the_ingestion_cache_knows_the_weights_of_a_folder(tmp_path):
+    folder = tmp_path / "model"
+    nodes, pipelines = [TextNode(text=text) for text in TEXTS], []
+    for seed in (1, 2):  # trained again into the same folder
+        write_tiny_checkpoint(folder, "llama", seed=seed)
+        embedding = BMRetrieverEmbedding(model_name=str(folder), dtype="float32")
+        pipelines.append(
+            IngestionPipeline(transformations=[embedding], cache=pipelines[0].cache if pipelines else None)
+        )
+        vectors = [node.embedding for node in pipelines[-1].run(nodes=nodes)]
+        assert vectors == embedding.get_text_embedding_batch(TEXTS)
+        embedding.close()
 
 
 async def test_an_asynchronous_pipeline(embedding):

@@ -166,3 +166,34 @@ def test_a_text_that_is_no_text_is_refused(embedding):
         embedding.get_query_embedding(None)
     with pytest.raises(ValueError, match="surrogate"):
         embedding.get_text_embedding("\ud800")
+
+
+async def test_a_subclass_may_override_the_hooks(tiny):
+    class Marked(BMRetrieverEmbedding):
+        def _get_query_embedding(self, query):
+            return [1.0, *super()._get_query_embedding(query)]
+
+        def _get_text_embedding(self, text):
+            return [2.0, *super()._get_text_embedding(text)]
+
+        def _get_text_embeddings(self, texts):
+            return [[3.0, *vector] for vector in super()._get_text_embeddings(texts)]
+
+    plain = BMRetrieverEmbedding(str(tiny("gemma")))
+    model = Marked(str(tiny("gemma")))
+    query, text = plain.get_query_embedding("a"), plain.get_text_embedding("a")
+    assert model.get_query_embedding("a") == await model.aget_query_embedding("a") == [1.0, *query]
+    assert model.get_text_embedding("a") == await model.aget_text_embedding("a") == [2.0, *text]
+    assert model.get_text_embedding_batch(["a"]) == await model.aget_text_embedding_batch(["a"]) == [[3.0, *text]]
+
+
+def test_the_models_name_needs_no_keyword(tiny, tmp_path):
+    folder = tiny("gemma")
+    for named in (BMRetrieverEmbedding(str(folder)), BMRetrieverEmbedding(folder, normalize=True)):
+        assert named.model_name == str(folder)
+    assert named.normalize
+    assert BMRetrieverEmbedding().model_name == BMRetrieverEmbedding.model_fields["model_name"].default
+    with pytest.raises(TypeError, match="model_name"):
+        BMRetrieverEmbedding("mini", model_name="410M")
+    with pytest.raises(ValueError, match="model_name"):
+        BMRetrieverEmbedding(None)

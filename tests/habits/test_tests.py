@@ -16,7 +16,10 @@ RAISERS = ("pytest.raises", "pytest.warns", "pytest.fail")
 
 NOT_OURS = {
     "_attn_implementation": "a setting of transformers",
+    "_get_query_embedding": "LlamaIndex's name of a method that subclasses override",
     "_get_telemetry_data": "Haystack's name, which its telemetry calls",
+    "_get_text_embedding": "LlamaIndex's, too",
+    "_get_text_embeddings": "LlamaIndex's, too",
 }
 """Names that we define because others call them."""
 

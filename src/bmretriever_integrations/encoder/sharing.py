@@ -125,9 +125,9 @@ class LazyEngine:
             self._release()
 
     def _release(self) -> None:
-        if self._lease is not None:
-            self._lease.release()
-            self._lease = None
+        lease, self._lease = self._lease, None  # first, so that Ctrl-C below leaves no lease of a closed engine
+        if lease is not None:
+            lease.release()
 
     def __reduce__(self) -> tuple[type[LazyEngine], tuple[()]]:
         return LazyEngine, ()

@@ -10,6 +10,7 @@ except ImportError as error:
     ) from error
 
 from bmretriever_integrations.llama_index.embedding import BMRetrieverEmbedding
+from bmretriever_integrations.llama_index.hyde import BMRetrieverHyDE
 from bmretriever_integrations.llama_index.nodes import prepare_nodes
 
-__all__ = ["BMRetrieverEmbedding", "prepare_nodes"]
+__all__ = ["BMRetrieverEmbedding", "BMRetrieverHyDE", "prepare_nodes"]

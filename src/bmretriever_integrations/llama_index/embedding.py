@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
+from llama_index.core.base.embeddings.base import Embedding
 from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
-from llama_index.core.callbacks.schema import CBEventType, EventPayload
-from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent, EmbeddingStartEvent
-from llama_index_instrumentation import get_dispatcher
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.encoder.sharing import LazyEngine
 from bmretriever_integrations.encoder.warm_up import WarmUp
-from bmretriever_integrations.llama_index.vector_cache import Role, arecall, namespace, recall
+from bmretriever_integrations.llama_index.ingestion_key import texts_being_cached
+from bmretriever_integrations.llama_index.public_calls import PublicCalls
+from bmretriever_integrations.llama_index.vector_cache import Role, namespace
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
-dispatcher = get_dispatcher(__name__)
 
-
-class BMRetrieverEmbedding(BaseEmbedding):
+class BMRetrieverEmbedding(PublicCalls):
     """
     BMRetriever as an embedding model of LlamaIndex. Its vectors equal those of the authors' own code.
 
@@ -37,7 +31,8 @@ class BMRetrieverEmbedding(BaseEmbedding):
     ranks differently. Pass ``SimilarityMode.DOT_PRODUCT`` there, or set ``normalize=True``. For the vector stores, see
     :mod:`bmretriever_integrations.stores`.
 
-    The cache of an IngestionPipeline identifies a model folder by its path only; clear it after training into the same folder.
+    In the cache of an IngestionPipeline and in ``embeddings_cache``, the weights and every setting that changes a vector are part
+    of the key, also the settings of the nodes.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # the input may hold a token
@@ -66,6 +61,12 @@ class BMRetrieverEmbedding(BaseEmbedding):
     embed_batch_size: int = Field(default=2048, gt=0, le=2048, description="Texts passed to the engine at a time.")
 
     _engine: LazyEngine = PrivateAttr(default_factory=LazyEngine)
+
+    if not TYPE_CHECKING:  # type checkers read the fields
+
+        def __init__(self, model_name: str | os.PathLike[str] = ..., **fields: Any) -> None:
+            # the model's name needs no keyword, as in LlamaIndex's HuggingFaceEmbedding
+            super().__init__(**fields, **({} if model_name is ... else {"model_name": model_name}))
 
     @classmethod
     def class_name(cls) -> str:
@@ -125,6 +126,18 @@ class BMRetrieverEmbedding(BaseEmbedding):
         """Release the model; the next call loads it again. Closing twice does nothing."""
         self._engine.release()
 
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """
+        Return the settings as plain values, without token.
+
+        While LlamaIndex makes a key for the cache of an IngestionPipeline, the dictionary also names the weights and the texts.
+
+        :param kwargs: arguments of pydantic's ``model_dump``.
+        """
+        data: dict[str, Any] = super().to_dict(**kwargs)
+        texts = texts_being_cached()
+        return data if texts is None else {**data, "passages": self._namespace("passage"), "texts": texts}
+
     def __copy__(self) -> Self:
         copied = super().__copy__()
         copied._engine = LazyEngine()  # each copy needs its own lease, because each copy can be closed
@@ -141,12 +154,16 @@ class BMRetrieverEmbedding(BaseEmbedding):
         vector: Embedding = engine.encode_queries([query], resolve_instruction(self.instruction))[0].tolist()
         return vector
 
-    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+    def _embed_passages(self, texts: list[str]) -> list[Embedding]:
         vectors: list[Embedding] = self._engine.get(self._encoder_settings()).encode_passages(texts).tolist()
         return vectors
 
+    # the hooks do not call each other, because a subclass may override any of them
+    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return self._embed_passages(texts)
+
     def _get_text_embedding(self, text: str) -> Embedding:
-        return self._get_text_embeddings([text])[0]
+        return self._embed_passages([text])[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
         return await asyncio.to_thread(self._get_query_embedding, query)
@@ -155,95 +172,8 @@ class BMRetrieverEmbedding(BaseEmbedding):
         return await asyncio.to_thread(self._get_text_embeddings, texts)
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
-        return (await self._aget_text_embeddings([text]))[0]
-
-    # -- public methods, overridden because LlamaIndex would cache vectors by the text alone ---------------------------
-
-    def get_query_embedding(self, query: str) -> Embedding:
-        """
-        Embed a query with the instruction.
-
-        :param query: its text.
-        """
-        with self._announced(query) as vectors:
-            vectors.extend(self._recall("query", [query], self._limited_queries))
-        return vectors[0]
-
-    async def aget_query_embedding(self, query: str) -> Embedding:
-        """
-        Embed a query with the instruction. The event loop is not blocked, not even while the model is loaded.
-
-        :param query: its text.
-        """
-        with self._announced(query) as vectors:
-            vectors.extend(await self._arecall("query", [query], self._alimited_queries))
-        return vectors[0]
-
-    def get_text_embedding(self, text: str) -> Embedding:
-        """
-        Embed a passage.
-
-        :param text: its text.
-        """
-        with self._announced(text) as vectors:
-            vectors.extend(self._recall("passage", [text], self._limited_texts))
-        return vectors[0]
-
-    async def aget_text_embedding(self, text: str) -> Embedding:
-        """
-        Embed a passage. The event loop is not blocked, not even while the model is loaded.
-
-        :param text: its text.
-        """
-        with self._announced(text) as vectors:
-            vectors.extend(await self._arecall("passage", [text], self._aget_text_embeddings_rate_limited))
-        return vectors[0]
-
-    def _limited_queries(self, queries: list[str]) -> list[Embedding]:
-        if self.rate_limiter is not None:
-            self.rate_limiter.acquire()
-        return [self._get_query_embedding(query) for query in queries]
-
-    async def _alimited_queries(self, queries: list[str]) -> list[Embedding]:
-        if self.rate_limiter is not None:
-            await self.rate_limiter.async_acquire()
-        return [await self._aget_query_embedding(query) for query in queries]
-
-    def _limited_texts(self, texts: list[str]) -> list[Embedding]:
-        if self.rate_limiter is not None:
-            self.rate_limiter.acquire()
-        return self._get_text_embeddings(texts)
-
-    def _get_text_embeddings_cached(self, texts: list[str]) -> list[Embedding]:
-        return self._recall("passage", texts, self._get_text_embeddings)
-
-    async def _aget_text_embeddings_cached(self, texts: list[str]) -> list[Embedding]:
-        return await self._arecall("passage", texts, self._aget_text_embeddings)
+        return await asyncio.to_thread(self._get_text_embedding, text)
 
     def _namespace(self, role: Role) -> str:
         settings = self._encoder_settings()
         return namespace(self._engine.fingerprint(settings), settings, role, resolve_instruction(self.instruction))
-
-    def _recall(self, role: Role, texts: list[str], compute: Callable[[list[str]], list[Embedding]]) -> list[Embedding]:
-        if self.embeddings_cache is None:
-            return compute(texts)
-        return recall(self.embeddings_cache, partial(self._namespace, role), texts, compute)
-
-    async def _arecall(
-        self, role: Role, texts: list[str], compute: Callable[[list[str]], Awaitable[list[Embedding]]]
-    ) -> list[Embedding]:
-        if self.embeddings_cache is None:
-            return await compute(texts)
-        prefix = partial(asyncio.to_thread, self._namespace, role)  # in a thread, because it may read files
-        return await arecall(self.embeddings_cache, prefix, texts, compute)
-
-    @contextmanager
-    def _announced(self, text: str) -> Iterator[list[Embedding]]:
-        """Report the embedding of one text to LlamaIndex's instrumentation and callbacks; the caller's block fills the list."""
-        model = self.to_payload()
-        vectors: list[Embedding] = []
-        dispatcher.event(EmbeddingStartEvent(model_dict=model))
-        with self.callback_manager.event(CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: model}) as event:
-            yield vectors
-            event.on_end(payload={EventPayload.CHUNKS: [text], EventPayload.EMBEDDINGS: vectors})
-        dispatcher.event(EmbeddingEndEvent(chunks=[text], embeddings=vectors))
