@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +116,37 @@ async def test_its_own_executor_has_one_thread_and_is_shut_down(pair):
     await embedder.close_async()
     with pytest.raises(RuntimeError, match="shutdown"):
         own.submit(print)
+
+
+async def test_a_cancelled_call_that_waits_for_the_worker_is_never_run(pair):
+    embedder, _ = pair
+    embedder.warm_up()
+    ran, working, free = [], threading.Event(), threading.Event()
+    run = embedder.run
+    embedder.run = lambda text, *args: (ran.append(text), working.set(), free.wait(10), run(text, *args))[-1]
+    first = asyncio.ensure_future(embedder.run_async("first"))
+    await asyncio.to_thread(working.wait, 10)
+    queued = [asyncio.ensure_future(embedder.run_async(text)) for text in ("second", "third")]
+    await asyncio.sleep(0)
+    queued[0].cancel()
+    free.set()
+    await asyncio.gather(first, queued[1])
+    assert queued[0].cancelled()
+    assert ran == ["first", "third"]
+
+
+async def test_the_worker_sees_the_callers_context(pair):
+    request, seen = contextvars.ContextVar("request"), []
+    for embedder, given in zip(pair, ("fever", [Document(content="fever")]), strict=True):
+        for name in ("run", "warm_up"):
+            function = getattr(embedder, name)
+            object.__setattr__(embedder, name, lambda *args, f=function: (seen.append(request.get()), f(*args))[1])
+        request.set(f"warm-up of {type(embedder).__name__}")
+        await embedder.warm_up_async()
+        request.set(f"run of {type(embedder).__name__}")
+        await embedder.run_async(given)
+    names = [type(embedder).__name__ for embedder in pair]
+    assert seen == [f"{what} of {name}" for name in names for what in ("warm-up", "run")]
 
 
 async def test_errors_reach_the_awaiting_caller(tmp_path):

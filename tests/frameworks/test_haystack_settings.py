@@ -115,6 +115,13 @@ def test_wrong_kinds_and_unknown_names_are_type_errors(wrong):
             kind(**wrong)
 
 
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_token_that_is_no_secret_is_refused_and_not_shown(kind):
+    with pytest.raises(TypeError, match=r"Secret or None, got str: write Secret\.from_env_var") as caught:
+        kind(token="hf_private")
+    assert "hf_private" not in str(caught.value)
+
+
 def test_what_only_one_of_them_takes():
     with pytest.raises(TypeError, match="instruction"):
         BMRetrieverDocumentEmbedder(instruction="scifact")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from haystack import Document
 
@@ -73,6 +74,14 @@ def test_a_title_is_joined_as_the_authors_join_it(tiny):
     embedder = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), meta_fields_to_embed=["title"], **EXACT)
     document = Document(content="the text ", meta={"title": "Head"})
     assert_close(vectors_of(embedder, [document]), reference_encode(tiny("llama"), [PASSAGE_PREFIX + "Head the text"]))
+    embedder.close()
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT], ids=repr)
+def test_a_missing_title_is_no_title(tiny, missing):
+    embedder = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), meta_fields_to_embed=["title", "year"], **EXACT)
+    document = Document(content="the text", meta={"title": missing, "year": 1999})
+    assert_close(vectors_of(embedder, [document]), reference_encode(tiny("llama"), [PASSAGE_PREFIX + "1999 the text"]))
     embedder.close()
 
 

@@ -46,7 +46,7 @@ def test_another_metric_is_refused_unless_the_vectors_are_of_length_1(client, ho
     with pytest.raises(ValueError, match=r"compares by (l2|cosine)(?s:.*)create_collection\(name, \*\*settings\)"):
         check_store(collection, 24)
     assert collection.count() == 0
-    check_store(collection, 24, normalized=True)
+    check_store(collection, 24, normalize=True)
 
 
 def test_the_older_way_to_name_the_metric_is_understood(client):
@@ -118,7 +118,7 @@ def test_llama_index_is_refused_before_anything_is_written(client, space):
     with pytest.raises(ValueError, match=r"exp\(-distance\).*normalize=True"):
         check_store(store, 24)
     assert collection.count() == 0
-    check_store(store, 24, normalized=True)
+    check_store(store, 24, normalize=True)
 
 
 @pytest.mark.parametrize("space", ["ip", "l2", "cosine"])

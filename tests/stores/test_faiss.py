@@ -50,15 +50,15 @@ def test_a_narrower_store_may_be_met_by_truncation_and_a_wider_one_may_not():
 
 
 def test_unit_vectors_may_go_into_an_l2_index_but_not_into_one_of_another_metric():
-    check_store(faiss.IndexFlatL2(24), 24, normalized=True)
-    check_store(faiss.index_factory(24, "L2norm,Flat"), 24, normalized=True)
+    check_store(faiss.IndexFlatL2(24), 24, normalize=True)
+    check_store(faiss.index_factory(24, "L2norm,Flat"), 24, normalize=True)
     with pytest.raises(ValueError, match="metric_type 2"):
-        check_store(faiss.index_factory(24, "Flat", faiss.METRIC_L1), 24, normalized=True)
+        check_store(faiss.index_factory(24, "Flat", faiss.METRIC_L1), 24, normalize=True)
 
 
 def test_llama_index_refuses_l2_even_for_unit_vectors_for_its_scores_fall():
     with pytest.raises(ValueError, match="distances as scores"):
-        check_store(FaissVectorStore(faiss_index=faiss.IndexFlatL2(24)), 24, normalized=True)
+        check_store(FaissVectorStore(faiss_index=faiss.IndexFlatL2(24)), 24, normalize=True)
     with pytest.raises(ValueError, match="compares by l2"):
         check_store(FaissVectorStore(faiss_index=faiss.IndexFlatL2(24)), 24)
     with pytest.raises(ValueError, match="768"):

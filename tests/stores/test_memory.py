@@ -17,7 +17,7 @@ def test_haystack_passes_with_its_settings_and_is_refused_with_cosine():
     cosine = InMemoryDocumentStore(embedding_similarity_function="cosine")
     with pytest.raises(ValueError, match=r"compares by cosine(?s:.*)InMemoryDocumentStore\(\*\*settings\)"):
         check_store(cosine, 24)
-    check_store(cosine, 24, normalized=True)
+    check_store(cosine, 24, normalize=True)
     assert cosine.count_documents() == 0
 
 
@@ -37,6 +37,6 @@ def test_llama_index_ranks_by_cosine_so_it_takes_unit_vectors_only():
     assert store.query(VectorStoreQuery(query_embedding=[1.0, 0.0], similarity_top_k=1)).ids == ["1"]
     with pytest.raises(ValueError, match=r"cosine only.*normalize=True"):
         check_store(store, 2)
-    check_store(store, 2, normalized=True)
+    check_store(store, 2, normalize=True)
     with pytest.raises(ValueError, match="2 dimensions, the encoder makes 24"):
-        check_store(store, 24, normalized=True)
+        check_store(store, 24, normalize=True)

@@ -50,7 +50,7 @@ def test_another_metric_is_refused(client, distance):
         check_store(client, 24, collection="documents")
     assert client.count("documents").count == 0
     if distance != Distance.MANHATTAN:
-        check_store(client, 24, normalized=True, collection="documents")
+        check_store(client, 24, normalize=True, collection="documents")
 
 
 def test_another_width_is_refused(client):

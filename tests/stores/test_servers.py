@@ -68,12 +68,12 @@ def test_llama_index_pgvector_compares_by_cosine_always():
     )
     with pytest.raises(ValueError, match=r"cosine distance.*normalize=True"):
         check_store(store, 576)
-    check_store(store, 576, normalized=True)
+    check_store(store, 576, normalize=True)
     store.embed_dim, store.hnsw_kwargs = 2048, {"hnsw_m": 16}
     with pytest.raises(ValueError, match="2,000 dimensions at most"):
-        check_store(store, 2048, normalized=True)
+        check_store(store, 2048, normalize=True)
     store.use_halfvec = True
-    check_store(store, 2048, normalized=True)
+    check_store(store, 2048, normalize=True)
 
 
 @pytest.mark.parametrize(("index_string", "message"), [("Flat", None), ("HNSW32", "distances as scores")])
@@ -89,7 +89,7 @@ def test_haystack_faiss_is_always_l2(index_string, message):
     with pytest.raises(ValueError, match="24 dimensions, the encoder makes 64"):
         check_store(store, 64)
     if message is None:
-        check_store(store, 24, normalized=True)
+        check_store(store, 24, normalize=True)
         return
     with pytest.raises(ValueError, match=message):
-        check_store(store, 24, normalized=True)
+        check_store(store, 24, normalize=True)

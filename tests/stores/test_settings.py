@@ -7,6 +7,7 @@ import faiss
 import pytest
 from haystack.document_stores.in_memory import InMemoryDocumentStore
 from haystack_integrations.document_stores.chroma import ChromaDocumentStore
+from llama_index.core import VectorStoreIndex
 from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.vector_stores.chroma import ChromaVectorStore
 from llama_index.vector_stores.faiss import FaissVectorStore
@@ -14,6 +15,7 @@ from qdrant_client import QdrantClient
 from qdrant_client.models import VectorParams
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.haystack import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
 from bmretriever_integrations.llama_index import BMRetrieverEmbedding
 from bmretriever_integrations.stores import STORES, check_store, store_settings
 
@@ -108,6 +110,37 @@ def test_an_encoder_says_for_itself_how_wide_and_how_long_its_vectors_are(tiny):
         with pytest.raises(ValueError, match=r"cosine only.*normalize=True"):
             store_settings("llama-index-memory", encoder)
     embedding.close()
+
+
+@pytest.mark.parametrize("kind", [BMRetrieverTextEmbedder, BMRetrieverDocumentEmbedder])
+def test_a_haystack_component_says_so_too(tiny, kind):
+    plain = kind(model=str(tiny("llama")), truncate_dim=48)
+    assert store_settings("haystack-qdrant", plain) == {"embedding_dim": 48, "similarity": "dot_product"}
+    check_store(InMemoryDocumentStore(), plain)
+    with pytest.raises(ValueError, match="cosine"):
+        check_store(InMemoryDocumentStore(embedding_similarity_function="cosine"), plain)
+    unit = kind(model=str(tiny("llama")), normalize_embeddings=True)
+    check_store(InMemoryDocumentStore(embedding_similarity_function="cosine"), unit)
+    signs = kind(model=str(tiny("llama")), truncate_dim=12, normalize_embeddings=True, precision="binary")
+    assert (signs.width, signs.normalize) == (2, False)  # twelve signs in two bytes
+    for embedder in (plain, unit, signs):
+        embedder.close()
+
+
+def test_an_index_of_llama_index_is_checked_by_its_store(tiny):
+    embedding = BMRetrieverEmbedding(model_name=str(tiny("llama")))
+    index = VectorStoreIndex([], embed_model=embedding)
+    with pytest.raises(ValueError, match=r"llama-index-memory.*cosine only.*normalize=True"):
+        check_store(index, embedding)
+    embedding.normalize = True
+    check_store(index, embedding)
+    embedding.close()
+
+
+def test_the_former_name_of_normalize_works():
+    check_store(InMemoryDocumentStore(embedding_similarity_function="cosine"), 24, normalized=True)
+    with pytest.raises(ValueError, match="cosine"):
+        check_store(InMemoryDocumentStore(embedding_similarity_function="cosine"), 24, normalized=False)
 
 
 @pytest.mark.parametrize(("name", "width", "kind"), [("redis", 8, ValueError), ("faiss", 0, ValueError)])

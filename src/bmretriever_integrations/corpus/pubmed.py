@@ -7,7 +7,6 @@ from typing import IO, Any
 
 from lxml import etree
 
-from bmretriever_integrations.corpus.markup import clean, plain_text
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
 
 ROOTS = ("PubmedArticleSet", "PubmedBookArticleSet")
@@ -40,7 +39,7 @@ def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterat
     Read the citations of one file.
 
     The parts of a structured abstract keep their labels, as ``LABEL: text``, and are joined by one space. Markup inside titles
-    and abstracts is removed; the text inside it is kept (:func:`~.markup.plain_text`).
+    and abstracts is removed; the text inside it is kept.
 
     :param stream: the file's content from its start.
     :param name: the name of the file, for the report.
@@ -66,14 +65,14 @@ def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
     citation = element.find("MedlineCitation")
     if citation is None:
         citation = element.find("BookDocument")
-    pmid = "" if citation is None else plain_text(citation.find("PMID"))
+    pmid = "" if citation is None else _text(citation.find("PMID"))
     if not pmid:
         report.skip(f"{name}: the citation after record {report.records}", "no PMID")
         return None
     article = citation.find("Article")
     if article is None:
         article = citation
-    title = plain_text(article.find("ArticleTitle")) or plain_text(article.find("Book/BookTitle"))
+    title = _text(article.find("ArticleTitle")) or _text(article.find("Book/BookTitle"))
     parts = (_labelled(part) for part in article.iterfind("Abstract/AbstractText"))
     text = " ".join(part for part in parts if part)
     record = Record(pmid, title, text)
@@ -85,7 +84,11 @@ def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
 
 
 def _labelled(part: Any) -> str:
-    label, text = clean(part.get("Label", "")), plain_text(part)
+    label, text = " ".join(part.get("Label", "").split()), _text(part)
     if not label or label == "UNLABELLED":  # NLM writes this for a part without a heading
         return text
     return f"{label}: {text}" if text else label  # some labels, e.g. "LEVEL OF EVIDENCE: 4", have no text
+
+
+def _text(element: Any) -> str:
+    return "" if element is None else " ".join("".join(element.itertext()).split())

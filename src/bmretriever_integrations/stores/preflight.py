@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bmretriever_integrations.stores.live import READERS, Asked, Found, find_reader, ranks_rightly
 from bmretriever_integrations.stores.settings import (
     STORES,
@@ -15,33 +17,43 @@ from bmretriever_integrations.stores.settings import (
 def check_store(
     store: object,
     encoder_or_width: HasWidth | int,
-    normalized: bool = False,
+    normalize: bool = False,
     *,
     collection: str | None = None,
     vector_name: str | None = None,
+    normalized: bool = False,
 ) -> None:
     """
     Raise an error if a store would rank BMRetriever's vectors wrongly or refuse their width. Nothing is written to the store.
 
     Dot product, cosine and Euclidean distance rank vectors of length 1 in the same order. Other vectors need the dot product.
 
-    :param store: an index of FAISS, a collection of chromadb, a QdrantClient, or a store of Haystack or LlamaIndex (in memory,
-        FAISS, Chroma, Qdrant, pgvector). Where a request to a server would create a table, only the store's settings are read.
-    :param encoder_or_width: the engine or embedding, or the length of its vectors.
-    :param normalized: whether the vectors are scaled to length 1. It may be left out for an encoder that normalizes.
+    :param store: an index of FAISS, a collection of chromadb, a QdrantClient, a store of Haystack or LlamaIndex (in memory,
+        FAISS, Chroma, Qdrant, pgvector), or LlamaIndex's VectorStoreIndex, whose store is checked. Where a request to a server
+        would create a table, only the store's settings are read.
+    :param encoder_or_width: the engine, the embedding of LlamaIndex, the embedder of Haystack, or the length of its vectors.
+    :param normalize: whether the vectors are scaled to length 1. It may be left out for an encoder that normalizes.
     :param collection: for a QdrantClient, the name of the collection.
     :param vector_name: for a Qdrant collection with several vectors, the name of the vector to check.
+    :param normalized: the former name of ``normalize``.
     :raises TypeError: if this kind of store is not known.
     :raises ValueError: if its dimension or metric is wrong; the message says what to do.
     """
+    store = _store_in(store)
     read = find_reader(store)
     if read is None:
         known = ", ".join(f"{package}: {name}" for package, name in READERS)
         raise TypeError(f"cannot check a {type(store).__module__}.{type(store).__name__}; known are {known}")
-    width, unit = vectors_of(encoder_or_width, normalized)
+    width, unit = vectors_of(encoder_or_width, normalize or normalized)
     found = read(store, Asked(unit=unit, collection=collection, vector_name=vector_name))
     _check_width(found, width)
     _check_metric(found, unit)
+
+
+def _store_in(given: Any) -> Any:
+    """Return the store of a VectorStoreIndex; every other object is returned itself."""
+    kinds = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(given).__mro__)
+    return given.vector_store if ("llama_index", "VectorStoreIndex") in kinds else given
 
 
 def _check_width(found: Found, width: int) -> None:

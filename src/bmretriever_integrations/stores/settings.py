@@ -17,13 +17,15 @@ PGVECTOR_LIMIT = 4000
 
 
 class HasWidth(Protocol):
-    """An engine or an embedding that knows the length of its vectors and whether it normalizes them."""
+    """An engine, an embedding or an embedder that knows the length of its vectors and whether it normalizes them."""
 
     @property
     def width(self) -> int:
         """Length of a vector."""
 
-    normalize: bool
+    @property
+    def normalize(self) -> bool:
+        """Whether vectors are scaled to length 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +164,7 @@ def store_settings(store: str, encoder_or_width: HasWidth | int, normalize: bool
     their settings take it from the first vector.
 
     :param store: a key of :data:`STORES`.
-    :param encoder_or_width: the engine or embedding, or the length of its vectors.
+    :param encoder_or_width: the engine, the embedding of LlamaIndex, the embedder of Haystack, or the length of its vectors.
     :param normalize: whether the vectors are scaled to length 1. It may be left out for an encoder that normalizes.
     :returns: keyword arguments; the caller may change and extend them.
     :raises ValueError: if the name is unknown, if the store needs vectors of length 1 and these are not, or if its index

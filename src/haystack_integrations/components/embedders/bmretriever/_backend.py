@@ -81,6 +81,16 @@ class _BMRetrieverEmbeddingBackend:
             engine.max_batch_tokens = min(engine.max_batch_tokens, call.max_batch_tokens)
         return quantize(finish(vectors, normalize_embeddings), precision, quantization_ranges)
 
+    def width(self, precision: Precision, quantization_ranges: list[list[float]] | None) -> int:
+        """
+        Return the number of values of an embedding.
+
+        :param precision: see :func:`bmretriever_integrations.precision.quantize`.
+        :param quantization_ranges: the ``ranges`` of :func:`bmretriever_integrations.precision.quantize`.
+        """
+        row = np.zeros((1, self.lease.engine.width), np.float32)
+        return quantize(row, precision, quantization_ranges).shape[1]
+
     def close(self) -> None:
         """Release the engine. It is freed when the last component releases it."""
         self.lease.release()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import inspect
+import os
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, Self, TypeVar
@@ -35,9 +38,18 @@ class Lifecycle(EmbedderSettings):
 
     def _start_cold(self) -> None:
         self.embedding_backend = None
+        self._start_without_threads()
+        _alive.add(self)
+
+    def _start_without_threads(self) -> None:
         self.executor = None
         self._loading = threading.Lock()
         self._choosing = threading.Lock()  # held for a short time only, because the event loop waits for it
+
+    def _forget_threads(self) -> None:
+        """Do without the threads of the parent process, which a forked process does not have."""
+        self._start_without_threads()
+        object.__setattr__(self, "async_executor", None)
 
     def warm_up(self) -> None:
         """
@@ -75,6 +87,18 @@ class Lifecycle(EmbedderSettings):
         """Do the same as :meth:`close`, without blocking the event loop."""
         await asyncio.to_thread(self.close)
 
+    @property
+    def width(self) -> int:
+        """The number of values of an embedding; reading it loads the model."""
+        return self._warm_backend().width(self.precision, self.quantization_ranges)
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the embeddings have length 1; reading it may load the model."""
+        if self.precision != "float32":  # numbers of 8 bits and signs have other lengths
+            return False
+        return self.normalize_embeddings or self._warm_backend().lease.engine.normalize
+
     def _warm_backend(self) -> _BMRetrieverEmbeddingBackend:
         if self.embedding_backend is None:
             self.warm_up()
@@ -102,8 +126,11 @@ class Lifecycle(EmbedderSettings):
             return self.executor
 
     async def _on_worker(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._worker(), lambda: function(*args, **kwargs))
+        # a cancelled call that still waits for the worker is never run: asyncio takes it from the executor's queue
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._worker(), lambda: context.run(function, *args, **kwargs)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """
@@ -157,3 +184,15 @@ class Lifecycle(EmbedderSettings):
     def _cold_state(self) -> dict[str, Any]:
         kept = {name: value for name, value in vars(self).items() if name not in _RESOURCES}
         return {**kept, "async_executor": None}
+
+
+def _forget_all_threads() -> None:
+    for component in list(_alive):
+        component._forget_threads()
+
+
+_alive: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
+"""All components of this process."""
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_forget_all_threads)

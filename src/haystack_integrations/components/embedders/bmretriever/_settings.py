@@ -64,6 +64,13 @@ class EmbedderSettings:
             _check_device(self.device)
         object.__setattr__(self, "chosen_device", self.device)
         object.__setattr__(self, "device", ComponentDevice.resolve_device(self.device))
+        if self.token is not None and not isinstance(
+            self.token, Secret
+        ):  # the value is not shown, it may be a real token
+            raise TypeError(
+                f"token must be a haystack.utils.Secret or None, got {type(self.token).__name__}: write "
+                "Secret.from_env_var('HF_TOKEN'), or Secret.from_token(...) if the pipeline is never saved"
+            )
         for name in ("prefix", "suffix"):
             check_string(name, getattr(self, name))
         if not isinstance(self.batch_size, int) or isinstance(self.batch_size, bool) or self.batch_size < 1:

@@ -10,6 +10,7 @@ from haystack import Document, component
 from haystack.utils import ComponentDevice, Secret
 
 from bmretriever_integrations.precision import Precision
+from bmretriever_integrations.prompts import is_missing
 from haystack_integrations.components.embedders.bmretriever._backend import (
     _BMRetrieverEmbeddingBackend,
     _BMRetrieverEmbeddingBackendFactory,
@@ -76,7 +77,8 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
             more short texts.
         :param progress_bar: show a progress bar.
         :param normalize_embeddings: scale vectors to length 1. The model's authors do not normalise.
-        :param meta_fields_to_embed: the meta fields that are put before the content, e.g. ["title"].
+        :param meta_fields_to_embed: the meta fields that are put before the content, e.g. ["title"]. A missing value (None, NaN,
+            ``pandas.NA``) is left out.
         :param embedding_separator: the text between meta fields and content. The authors join title and text by one space.
         :param trust_remote_code: must be False, because no code from a checkpoint is run.
         :param local_files_only: do not connect to the hub.
@@ -135,7 +137,7 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
 
     def _text_of(self, document: Document) -> str:
         present = [document.meta.get(field) for field in self.meta_fields_to_embed or []]
-        parts = [str(value) for value in present if value is not None]
+        parts = [str(value) for value in present if not is_missing(value)]
         return self.prefix + self.embedding_separator.join([*parts, document.content or ""]) + self.suffix
 
 
