@@ -89,7 +89,7 @@ class _BMRetrieverEmbeddingBackend:
         :param quantization_ranges: the ``ranges`` of :func:`bmretriever_integrations.precision.quantize`.
         """
         row = np.zeros((1, self.lease.engine.width), np.float32)
-        return quantize(row, precision, quantization_ranges).shape[1]
+        return int(quantize(row, precision, quantization_ranges).shape[1])
 
     def close(self) -> None:
         """Release the engine. It is freed when the last component releases it."""
