@@ -12,10 +12,8 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.storage.kvstore import SimpleKVStore
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.encoder.sharing import engines_open
 from bmretriever_integrations.llama_index import BMRetrieverEmbedding
-from bmretriever_integrations.llama_index.vector_cache import namespace
-from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION
-from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.testing import write_tiny_checkpoint
 
 
@@ -124,11 +122,14 @@ def test_only_missing_texts_are_embedded_each_once(make, calls):
     assert embedding.get_text_embedding("c")[0] != 1e9
 
 
-def test_a_released_checkpoint_needs_no_file_to_be_found_in_the_cache(make):
+def test_vectors_of_the_cache_need_no_engine(make, without_garbage):
     cache = SimpleKVStore()
-    prefix = namespace(EncoderSettings(model="410M"), "query", DEFAULT_INSTRUCTION)
-    cache.put(prefix + "aspirin", {"embedding": [1.0, 2.0]}, collection="embeddings")
-    assert BMRetrieverEmbedding(embeddings_cache=cache).get_query_embedding("aspirin") == [1.0, 2.0]
+    first = make(embeddings_cache=cache)
+    vector = first.get_query_embedding("aspirin")
+    first.close()
+    before = engines_open()
+    assert make(embeddings_cache=cache).get_query_embedding("aspirin") == vector
+    assert engines_open() == before
 
 
 async def test_callbacks_and_instrumentation_report_hits_and_misses(make):
