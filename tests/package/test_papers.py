@@ -26,6 +26,10 @@ def test_citation_names_this_version_and_the_paper():
     assert len(paper["authors"]) == 9
     page = (ROOT / "docs" / "citing.md").read_text(encoding="utf-8")
     assert paper["doi"] in page
+    assert re.findall(r"bmretriever-integrations (\d[\d.]*\d)|^    version = \"(.*)\"", page, re.MULTILINE) == [
+        (__version__, ""),
+        ("", __version__),
+    ]
     for author in paper["authors"]:
         assert f"{author['family-names']}, {author['given-names']}" in page
 
