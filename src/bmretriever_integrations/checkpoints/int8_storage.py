@@ -19,25 +19,35 @@ def embedded_folder() -> Path:
     return Path(str(files("bmretriever_integrations"))) / "models" / "mini"
 
 
-def open_embedded(folder: Path) -> tuple[Any, Any]:
+def open_embedded(folder: Path) -> Any:
     """
-    Open a checkpoint that :func:`pack` wrote.
+    Open the network of a checkpoint that :func:`pack` wrote.
 
     :param folder: the folder of the checkpoint.
-    :returns: the float32 network in eval mode, and its tokenizer.
+    :returns: the float32 network in eval mode.
     :raises FileNotFoundError: if the weights are missing, e.g. in a source tree without them.
+    :raises ValueError: if the weights are damaged or do not fit config.json.
     """
     from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+    from transformers import AutoConfig, AutoModel
 
     weights = folder / "model.int8.safetensors"
     if not weights.is_file():
         raise FileNotFoundError(
             f"{weights} is missing: this installation lacks the embedded model; reinstall the package"
         )
-    network = AutoModel.from_config(AutoConfig.from_pretrained(folder))
-    network.load_state_dict(unpack(load_file(weights)))
-    return network.eval(), PreTrainedTokenizerFast.from_pretrained(folder)
+    try:
+        state = unpack(load_file(weights))
+        network = AutoModel.from_config(AutoConfig.from_pretrained(folder))
+        network.load_state_dict(state, assign=True)  # copying would round where another thread changed the default type
+    except Exception as error:  # transformers raises whatever a wrong value leads to, e.g. ZeroDivisionError
+        if isinstance(error, OSError | ImportError | MemoryError):
+            raise
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"{weights} is damaged or does not fit config.json ({type(error).__name__}: {reason}); copy it again"
+        ) from error
+    return network.eval()
 
 
 def pack(checkpoint: Path, folder: Path) -> None:
@@ -80,12 +90,12 @@ def _write_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 def unpack(small: dict[str, Tensor]) -> dict[str, Tensor]:
     """
-    Convert int8 rows back to float32 tensors.
+    Convert int8 rows back to float32 tensors. All tensors are new, so that none stays mapped to a file.
 
     :param small: tensors as :func:`pack` stores them.
     """
     return {
-        name: tensor.float() * small[name + SCALE] if name + SCALE in small else tensor
+        name: tensor.float() * small[name + SCALE] if name + SCALE in small else tensor.clone()
         for name, tensor in small.items()
         if not name.endswith(SCALE)
     }

@@ -2,32 +2,94 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bmretriever_integrations.checkpoints.decisive_files import read_object
+
+UNMERGEABLE = ("megatron_config", "layer_replication", "alora_invocation_tokens")
+"""Keys of adapter_config.json that change more than weights; ``megatron_config`` even imports a module by its name."""
+WRAPPED = "base_model.model."
+"""What peft writes before every name of a weight."""
+
+
+@dataclass(frozen=True)
+class AdapterBase:
+    """Which checkpoint an adapter was trained on."""
+
+    model: str
+    """A hub id or a path."""
+    revision: str | None
+    """Its commit, branch or tag on the hub; None for a path, or if the adapter names none."""
+
+
+def read_base(folder: Path) -> AdapterBase:
+    """
+    Read which base an adapter was trained on, and refuse adapters that cannot be merged.
+
+    :param folder: the adapter's folder.
+    :returns: the base. A relative path that exists inside the adapter's folder is taken from there, because adapter and base may
+        have been copied together.
+    :raises ValueError: if adapter_config.json is damaged, is not that of a LoRA adapter, or names no base but itself.
+    """
+    path = folder / "adapter_config.json"
+    config = read_object(path)
+    if config.get("peft_type") != "LORA":
+        raise ValueError(
+            f"{path}: peft_type must be LORA, got {config.get('peft_type')!r}; merge other adapters with peft"
+        )
+    for key in UNMERGEABLE:
+        if config.get(key):
+            raise ValueError(f"{path}: adapters with {key} cannot be merged into a base; use peft")
+    base = config.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base.strip():
+        raise ValueError(
+            f"{path} names no base (base_model_name_or_path is {base!r}); set it to the hub id or folder of the checkpoint on "
+            "which the adapter was trained"
+        )
+    inner = folder / base if (folder / base).is_dir() else Path(base).expanduser()
+    if not inner.is_dir():
+        return AdapterBase(base, config.get("revision"))
+    if inner.resolve() == folder.resolve():
+        raise ValueError(
+            f"{path} names its own folder as base (base_model_name_or_path is {base!r}); set it to the hub id or folder of the "
+            "checkpoint on which the adapter was trained"
+        )
+    return AdapterBase(str(inner), None)
 
 
 def base_of_adapter(folder: Path) -> str:
     """
-    Read which base an adapter was trained on.
+    Read which base an adapter was trained on; see :func:`read_base`.
 
     :param folder: the adapter's folder.
-    :returns: a hub id or a path. A relative path that exists inside the adapter's folder is taken from there, because adapter
-        and base may have been copied together.
+    :returns: a hub id or a path.
     """
-    base: str = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-    return str(folder / base) if (folder / base).is_dir() else base
+    return read_base(folder).model
 
 
-def merge_adapter(network: Any, folder: Path) -> Any:
+def merge_adapter(network: Any, folder: Path, dtype: Any) -> Any:
     """
     Merge an adapter into its base. It raises the same errors as :func:`attach_adapter`.
 
-    :param network: the base, without head.
+    Each weight is merged in float32 and then rounded once. Otherwise, a shift that is small beside its weight would be lost.
+
+    :param network: the base, without head, in the number type of its files.
     :param folder: the adapter's folder.
+    :param dtype: number type of the merged network.
     :returns: the merged network in eval mode.
     """
-    return attach_adapter(network, folder, is_trainable=False).merge_and_unload().eval()
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    wrapped = attach_adapter(network, folder, is_trainable=False)
+    for module in wrapped.modules():
+        if isinstance(module, BaseTunerLayer) and hasattr(module, "merge"):
+            base = module.get_base_layer().float()
+            module.merge()
+            base.to(dtype)
+    wrapped.unload()  # takes peft's layers out of the network again; what they changed is merged
+    return network.to(dtype).eval()
 
 
 def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
@@ -35,15 +97,16 @@ def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
     Attach an adapter to its base.
 
     When an adapter's weights do not fit the base, peft only warns and the vectors are those of the base; here that is an error.
-    The weight names of adapters that were trained with the language head contain ``model.`` before the decoder's names; that part
-    is removed.
+    Adapters that were trained with the language head name the decoder inside the whole network, e.g. ``gpt_neox.layers``. For
+    them, peft is given a module that holds the decoder under that name. What they change in the head is left out, since vectors
+    do not depend on it. If the adapter has embeddings of new tokens, the base gets rows for them.
 
     :param network: the base, without head.
     :param folder: the adapter's folder (adapter_config.json and adapter_model.safetensors).
     :param is_trainable: whether the adapter's weights are to be trained further.
     :returns: the network, wrapped by peft.
     :raises ImportError: if peft is not installed.
-    :raises ValueError: if the weights do not fit the base.
+    :raises ValueError: if the weights do not fit the base, or are damaged.
     """
     try:
         from peft import PeftConfig, get_peft_model, set_peft_model_state_dict
@@ -51,21 +114,26 @@ def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
         raise ImportError(
             f"{folder} is a LoRA adapter: run 'pip install \"bmretriever-integrations[train]\"' for peft"
         ) from error
-    from safetensors.torch import load_file
-
-    weights = folder / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise ValueError(f"{folder} has no adapter_model.safetensors; pickled adapters (.bin) are not loaded")
-    headed = "base_model.model.model."
-    state = {
-        "base_model.model." + name.removeprefix(headed) if name.startswith(headed) else name: tensor
-        for name, tensor in load_file(weights).items()
-    }
+    state = _read_weights(folder)
+    inner = f"{WRAPPED}{network.base_model_prefix}."
+    headed = any(name.startswith(inner) for name in state)
+    if headed:
+        state = {name: tensor for name, tensor in state.items() if name.startswith(inner)}
+    _add_rows(network, state)
+    whole = _under_its_name(network) if headed else network
     config = PeftConfig.from_pretrained(str(folder))
     config.inference_mode = not is_trainable
+    config.base_model_name_or_path = network.name_or_path  # a folder of the cache, where the adapter names a hub id
     config.task_type = None  # the base has no head, whatever task the adapter was trained for
-    wrapped = get_peft_model(network, config)
-    report = set_peft_model_state_dict(wrapped, state)
+    parts = [name for name, _ in whole.named_modules()]
+    saved = [name for name in config.modules_to_save or () if any(f".{part}".endswith(f".{name}") for part in parts)]
+    config.modules_to_save = saved or None
+    try:
+        wrapped = get_peft_model(whole, config)
+        report = set_peft_model_state_dict(wrapped, state)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{folder}: the adapter does not fit its base {type(network).__name__}: {reason}") from error
     absent = [name for name in report.missing_keys if "lora_" in name]
     if report.unexpected_keys or absent:
         example = (list(report.unexpected_keys) or absent)[0]
@@ -73,4 +141,52 @@ def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
             f"{folder}: the adapter does not fit its base {type(network).__name__} ({len(report.unexpected_keys)} weights "
             f"are unknown to the base, {len(absent)} weights are missing, e.g. {example}); check base_model_name_or_path"
         )
+    _set_exactly(wrapped, state)
     return wrapped
+
+
+def _read_weights(folder: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    weights = folder / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise ValueError(f"{folder} has no adapter_model.safetensors; pickled adapters (.bin) are not loaded")
+    try:
+        return load_file(weights)
+    except SafetensorError as error:
+        raise ValueError(f"{weights} is damaged or incomplete ({error}); copy or download it again") from error
+
+
+def _under_its_name(network: Any) -> Any:
+    """Make a module that holds the decoder under the name that it has inside a network with a language head."""
+    from torch.nn import Module
+
+    whole = Module()
+    whole.add_module(network.base_model_prefix, network)
+    whole.config, whole.name_or_path = network.config, network.name_or_path
+    whole.get_input_embeddings = network.get_input_embeddings
+    return whole
+
+
+def _add_rows(network: Any, state: dict[str, Any]) -> None:
+    """Give the base as many rows of embeddings as the adapter has."""
+    embedding = network.get_input_embeddings()
+    name = next(name for name, module in network.named_modules() if module is embedding)
+    for key, tensor in state.items():
+        _, found, rest = key.partition(f".{name}.")
+        if not found:
+            continue
+        rows = tensor.shape[1] if "lora_embedding_A" in rest else tensor.shape[0]
+        whole = rest in ("weight", "base_layer.weight", "modules_to_save.weight") or "lora_embedding_A" in rest
+        if whole and rows != embedding.weight.shape[0]:
+            network.resize_token_embeddings(rows, mean_resizing=False)
+            return
+
+
+def _set_exactly(wrapped: Any, state: dict[str, Any]) -> None:
+    """Set the adapter's weights to those of the file: another thread may have changed the type in which peft created them."""
+    for name, parameter in wrapped.named_parameters():
+        saved = state.get(name.replace(".modules_to_save.default", "").replace(".default", ""))
+        if saved is not None and ("lora_" in name or ".modules_to_save." in name):
+            parameter.data = saved.float().clone()

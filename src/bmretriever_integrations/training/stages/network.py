@@ -105,8 +105,6 @@ def open_base(base: str, settings: StageSettings) -> Base:
     :raises ValueError: if the folder is no checkpoint, its weights are damaged, an adapter has another rank or alpha than
         ``settings``, or ``settings`` asks for bf16 on a device that does not compute in it.
     """
-    from safetensors import SafetensorError
-
     from bmretriever_integrations.checkpoints.loading import load
 
     check_bf16(settings)
@@ -115,10 +113,7 @@ def open_base(base: str, settings: StageSettings) -> Base:
     )  # bfloat16 is precise enough for frozen weights
     started = _started_adapter(base, settings.lora)
     name = base if started is None else base_of_adapter(started)
-    try:
-        loaded = load(name, dtype)
-    except SafetensorError as error:
-        raise ValueError(f"the weights of base {base} are damaged: {error}; fetch or make them again") from error
+    loaded = load(name, dtype)
     network = loaded.network
     network.config.use_cache = False
     network.requires_grad_(settings.lora is None)
