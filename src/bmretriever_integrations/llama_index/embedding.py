@@ -112,6 +112,24 @@ class BMRetrieverEmbedding(PublicCalls):
         """Length of a vector; reading it loads the model."""
         return self._engine.get(self._encoder_settings()).width
 
+    @property
+    def passage_tokens(self) -> int:
+        """
+        The most tokens that a node may have, its title included, to be embedded whole; reading it loads the model.
+
+        It is the ``chunk_size`` for LlamaIndex's splitters, together with ``tokenizer=embedding.text_tokens``.
+        """
+        return self._engine.get(self._encoder_settings()).passage_tokens
+
+    def text_tokens(self, text: str) -> list[int]:
+        """
+        Tokenize a text alone, without template, BOS and EOS; the first call loads the model.
+
+        :param text: any text; it is not cut.
+        :returns: the ids of its tokens.
+        """
+        return self._engine.get(self._encoder_settings()).text_tokens(text)
+
     def warm_up(self, *, compile_layers: bool = False) -> WarmUp:
         """
         Load the model and do the work that the first query would otherwise wait for; see the encoder's ``warm_up``.
