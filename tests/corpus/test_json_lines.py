@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def test_a_truncated_gzip_gives_what_is_before_the_damage_and_then_names_the_fil
     [
         ("missing.jsonl", None, FileNotFoundError, "does not exist"),
         ("a.csv", b"x", ValueError, "ends in none of .xml, .xml.gz, .jsonl, .jsonl.gz"),
+        ("drugbank.ZIP", b"PK", ValueError, "is an archive; unpack it and name the files in it"),
         ("a.jsonl", b"", ValueError, "is empty"),
         ("a.jsonl.gz", gzip.compress(b"", mtime=0), ValueError, "is empty"),
         ("a.jsonl.gz", b"plain text", ValueError, "cannot be read as gzip"),
@@ -118,6 +120,43 @@ def test_folders_repeated_sources_and_no_sources_are_refused(tmp_path: Path) -> 
         read_corpus([])
     with pytest.raises(TypeError, match=r"write \[source\]"):
         read_corpus(str(good))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(ValueError, match=r"a\.jsonl is a pipe or a device; .* save it as a file first"):
+        read_corpus([tmp_path / "a.jsonl"])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_line_of_any_size_is_left_out_and_not_held_in_memory(tmp_path: Path, name: str) -> None:
+    head, tail = b'{"_id": "1", "text": "a"}\n{"_id": "2", "text": "', b'"}\n{"_id": "3", "text": "b"}\n'
+    content = head + b"x" * 100_000_000 + tail
+    (tmp_path / name).write_bytes(gzip.compress(content, 1) if name.endswith(".gz") else content)
+    del content
+    report = CorpusReport()
+    tracemalloc.start()
+    assert [record.id for record in read_corpus([tmp_path / name], report)] == ["1", "3"]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 40e6  # bytes
+    assert report.examples == [f"{name}:2: larger than 10 MB"]
+
+
+def test_a_record_of_nearly_the_bound_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"_id": "1", "text": "x" * 9_990_000}) + "\n")
+    assert [len(record.text) for record in read_corpus([tmp_path / "a.jsonl"])] == [9_990_000]
+
+
+def test_no_record_of_a_file_with_a_wrong_checksum_is_given_out(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b'{"_id": "1", "text": "salt"}\n' * 1000, compresslevel=0))
+    packed[packed.index(b"salt")] ^= 1
+    (tmp_path / "a.jsonl.gz").write_bytes(bytes(packed))
+    report = CorpusReport()
+    with pytest.raises(DamagedSource, match=r"a\.jsonl\.gz is damaged after its first 0 records: CRC check failed"):
+        list(read_corpus([tmp_path / "a.jsonl.gz"], report))
+    assert report.records == 0
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, write_jsonl) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import importlib.metadata
+import io
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from bmretriever_integrations.corpus import CorpusReport, DamagedSource, Record, read_corpus
+from bmretriever_integrations.corpus.citation_stream import CitationStream
 
 STATM = Path("/proc/self/statm")
 HEAD = (
@@ -93,6 +96,46 @@ def test_xml_that_breaks_off_gives_what_is_before_and_then_names_the_file(tmp_pa
         got.extend(record.id for record in records)
     assert len(got) > 300
     assert got == [str(i) for i in range(1, len(got) + 1)]
+
+
+@pytest.mark.parametrize("name", ["a.xml", "a.xml.gz"])
+def test_a_citation_of_any_size_is_left_out_and_the_next_is_read(tmp_path: Path, name: str) -> None:
+    huge = "<AbstractText>word</AbstractText>" * 1_000_000  # 33 MB
+    parts = [citation("1", "One"), citation("2", "Two", huge), citation("3", "Three")]
+    source = write(tmp_path / name, *parts, citation("", "Four", huge), citation("5", "Five"))
+    report = CorpusReport()
+    tracemalloc.start()
+    assert [record.id for record in read_corpus([source], report)] == ["1", "3", "5"]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 50e6  # bytes
+    assert report.examples == [
+        f"{name}: PMID 2: larger than 10 MB",
+        f"{name}: the citation after record 2: larger than 10 MB",
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 65, 1000])
+def test_citations_pass_whatever_the_size_of_the_parts_that_are_read(size: int) -> None:
+    content = (
+        f"<PubmedArticleSet>{citation('1', 'One')}\n<DeleteCitation/>{citation('2', 'Two')}</PubmedArticleSet>".encode()
+    )
+
+    class Slow(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            return super().read(size)
+
+    stream, left_out = CitationStream(Slow(content), lambda pmid: left_out.append(pmid)), []
+    assert b"".join(iter(stream.read, b"")) == content
+    assert left_out == []
+
+
+def test_a_file_that_holds_no_citation_for_long_is_damaged(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.xml", citation("1", "One"), "<Junk/>" * 2_000_000)
+    records = read_corpus([source])
+    assert next(records).id == "1"
+    with pytest.raises(DamagedSource, match="more than 10,000,000 bytes hold no citation"):
+        next(records)
 
 
 def test_entities_are_not_expanded_and_no_file_is_read(tmp_path: Path) -> None:

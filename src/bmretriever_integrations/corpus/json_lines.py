@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, cast
 
+from bmretriever_integrations.corpus.records import RECORD_BYTES, TOO_LARGE
+
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 """The errors that reading raises where a compressed file is cut short or was changed."""
+
+UNPACKED_AT_ONCE = 1 << 20
+"""Bytes that are unpacked together while a checksum is verified."""
 
 
 class NotJson(ValueError):
@@ -36,19 +43,47 @@ def unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
     return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if path.suffix.lower() == ".gz" else file
 
 
+def verify(path: Path, file: IO[bytes]) -> None:
+    """
+    Unpack a compressed file once to its end, where its checksum stands: a changed byte often shows nowhere else, but garbles
+    all that follows it. This takes a tenth of the time of parsing the file.
+
+    What stands before the place where a file is cut short is whole, so such a file passes, and reading it ends with the error.
+
+    :param path: the path of the file; it is compressed if its name ends in ``.gz``.
+    :param file: the open file, which is at its start before and afterwards.
+    :raises gzip.BadGzipFile: if the checksum is not that of the content.
+    :raises zlib.error: if the content cannot be unpacked.
+    """
+    if path.suffix.lower() == ".gz":
+        stream = unpacked(path, file)
+        with contextlib.suppress(EOFError):
+            while stream.read(UNPACKED_AT_ONCE):
+                pass
+        file.seek(0)
+
+
 def read_values(
     lines: IO[bytes], parse_constant: Callable[[str], Any] | None = None
 ) -> Iterator[tuple[int, Any | NotJson]]:
     """
-    Read one value after another. Blank lines are skipped; a line may begin with a byte order mark.
+    Read one value after another. Blank lines are skipped; a line may begin with a byte order mark. Of a line that is longer than
+    :data:`~.records.RECORD_BYTES` no more than that is held in memory.
 
     :param lines: the content, as :func:`unpacked` returns it.
     :param parse_constant: makes the values of NaN, Infinity and -Infinity. If it raises ValueError, the line is unreadable.
     :returns: an iterator over pairs of the line's number, from 1, and its value. The value of an unreadable line is a
         :class:`NotJson`.
     """
-    for number, line in enumerate(lines, 1):
-        if line.strip():
+    for number in count(1):
+        line = lines.readline(RECORD_BYTES + 1)
+        if not line:
+            return
+        if len(line) > RECORD_BYTES and not line.endswith(b"\n"):
+            yield number, NotJson(TOO_LARGE, ValueError(f"a line may have {RECORD_BYTES:,} bytes"))
+            while line and not line.endswith(b"\n"):
+                line = lines.readline(RECORD_BYTES)
+        elif line.strip():
             yield number, _value(line, parse_constant)
 
 

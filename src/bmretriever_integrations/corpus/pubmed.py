@@ -7,7 +7,9 @@ from typing import IO, Any
 
 from lxml import etree
 
-from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
+from bmretriever_integrations.corpus.citation_stream import CitationStream
+from bmretriever_integrations.corpus.markup import clean, plain_text
+from bmretriever_integrations.corpus.records import TOO_LARGE, CorpusReport, DamagedSource, Record, fault
 
 ROOTS = ("PubmedArticleSet", "PubmedBookArticleSet")
 CITATIONS = ("PubmedArticle", "PubmedBookArticle")
@@ -39,15 +41,22 @@ def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterat
     Read the citations of one file.
 
     The parts of a structured abstract keep their labels, as ``LABEL: text``, and are joined by one space. Markup inside titles
-    and abstracts is removed; the text inside it is kept.
+    and abstracts is removed; the text inside it is kept (:func:`~.markup.plain_text`).
 
     :param stream: the file's content from its start.
     :param name: the name of the file, for the report.
     :param report: counts the records that are left out, and records the withdrawn PMIDs.
     :raises DamagedSource: if the XML is cut short or not well-formed.
     """
+
+    def skip(pmid: str) -> None:
+        report.skip(
+            f"{name}: PMID {pmid}" if pmid else f"{name}: the citation after record {report.records}", TOO_LARGE
+        )
+
+    whole = CitationStream(stream, skip)
     try:
-        for _event, element in etree.iterparse(stream, tag=(*CITATIONS, DELETED), **SAFE):
+        for _event, element in etree.iterparse(whole, tag=(*CITATIONS, DELETED), **SAFE):
             if element.tag == DELETED:
                 report.deleted.update({(pmid.text or "").strip(): report.records for pmid in element.iter("PMID")})
             else:
@@ -65,14 +74,14 @@ def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
     citation = element.find("MedlineCitation")
     if citation is None:
         citation = element.find("BookDocument")
-    pmid = "" if citation is None else _text(citation.find("PMID"))
+    pmid = "" if citation is None else plain_text(citation.find("PMID"))
     if not pmid:
         report.skip(f"{name}: the citation after record {report.records}", "no PMID")
         return None
     article = citation.find("Article")
     if article is None:
         article = citation
-    title = _text(article.find("ArticleTitle")) or _text(article.find("Book/BookTitle"))
+    title = plain_text(article.find("ArticleTitle")) or plain_text(article.find("Book/BookTitle"))
     parts = (_labelled(part) for part in article.iterfind("Abstract/AbstractText"))
     text = " ".join(part for part in parts if part)
     record = Record(pmid, title, text)
@@ -84,11 +93,7 @@ def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
 
 
 def _labelled(part: Any) -> str:
-    label, text = " ".join(part.get("Label", "").split()), _text(part)
+    label, text = clean(part.get("Label", "")), plain_text(part)
     if not label or label == "UNLABELLED":  # NLM writes this for a part without a heading
         return text
     return f"{label}: {text}" if text else label  # some labels, e.g. "LEVEL OF EVIDENCE: 4", have no text
-
-
-def _text(element: Any) -> str:
-    return "" if element is None else " ".join("".join(element.itertext()).split())

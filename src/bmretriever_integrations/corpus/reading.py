@@ -7,27 +7,31 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
+from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked, verify
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
 from bmretriever_integrations.prompts import is_missing
 
 __all__ = ["CorpusReport", "DamagedSource", "Record", "read_corpus"]
 
 KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst", ".7z")
 
 
 def read_corpus(sources: Sequence[str | Path], report: CorpusReport | None = None) -> Generator[Record, None, None]:
     """
     Read records one after another; memory does not grow with the corpus.
 
-    A malformed record, or one with neither title nor text, is left out and counted. Several records may have the same id, e.g.
-    later versions of a PubMed citation. All of them are returned; the caller must use the last one.
+    A malformed record, one with neither title nor text, or one of more than 10 MB is left out and counted. Several records may
+    have the same id, e.g. later versions of a PubMed citation. All of them are returned; the caller must use the last one.
+
+    The checksum of a compressed file is verified before its first record is returned, so that no garbled record is. Of a file
+    that is cut short, the records before the cut are returned.
 
     :param sources: PubMed files (.xml, .xml.gz) and BEIR files (.jsonl, .jsonl.gz; keys ``_id``, ``title``, ``text``).
     :param report: a report that is updated while records are read; None means that no report is wanted.
     :returns: a generator, whose ``close`` closes the file. It raises :class:`DamagedSource` where a file is damaged.
     :raises FileNotFoundError: if a source is missing.
-    :raises ValueError: if a source is empty, a folder, of another kind, or given twice. All sources are checked before the
+    :raises ValueError: if a source is empty, no regular file, of another kind, or given twice. All sources are checked before the
         first record is read.
     """
     if isinstance(sources, str | Path):
@@ -48,20 +52,23 @@ def _check(path: Path) -> None:
         raise ValueError(f"{path} is a folder; name its files, e.g. {path}/*.xml.gz")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device; sources are read more than once, so save it as a file first")
+    if path.name.lower().endswith(ARCHIVES):
+        raise ValueError(f"{path} is an archive; unpack it and name the files in it ({', '.join(KINDS)})")
     if not path.name.lower().endswith(KINDS):
         raise ValueError(f"{path} ends in none of {', '.join(KINDS)}")
     with path.open("rb") as raw:
         try:
-            first = unpacked(path, raw).read(1)
+            if not unpacked(path, raw).read(1):
+                raise ValueError(f"{path} is empty")
+            if is_xml(path):
+                from bmretriever_integrations.corpus.pubmed import check_root
+
+                raw.seek(0)
+                check_root(unpacked(path, raw), str(path))
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{path} cannot be read as gzip: {error}") from error
-        if not first:
-            raise ValueError(f"{path} is empty")
-        if is_xml(path):
-            from bmretriever_integrations.corpus.pubmed import check_root
-
-            raw.seek(0)
-            check_root(unpacked(path, raw), str(path))
 
 
 def is_xml(path: Path) -> bool:
@@ -80,6 +87,7 @@ def _read(paths: list[Path], report: CorpusReport) -> Generator[Record, None, No
         from_here = report.records
         with path.open("rb") as raw:
             try:
+                verify(path, raw)
                 for record in _parse(path, unpacked(path, raw), report):
                     report.records += 1
                     report.share_read = (before + raw.tell()) / total

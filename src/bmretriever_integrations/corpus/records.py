@@ -10,6 +10,11 @@ from bmretriever_integrations.prompts import lone_surrogate
 EXAMPLES = 20
 """The number of skipped records that a report names; all of them are counted."""
 
+RECORD_BYTES = 10_000_000
+"""Most bytes of a record in its file. libxml2 refuses longer texts, too, and no model reads more than a few thousand."""
+TOO_LARGE = f"larger than {RECORD_BYTES // 1_000_000} MB"
+"""Reason for which a larger record is left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -75,3 +77,10 @@ def test_a_full_disk_leaves_the_former_file_and_nothing_else(tmp_path, monkeypat
 def test_columns_without_values_may_have_any_type(tmp_path):
     pairs = list(read_pairs(write(tmp_path / "p.parquet", negatives=pa.nulls(2), licence=pa.nulls(2))))
     assert [(pair.query, pair.negatives, pair.licence) for pair in pairs] == [("q", (), ""), ("r", (), "")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "p.parquet")
+    with pytest.raises(ValueError, match=r"p\.parquet is no regular file"):
+        list(read_pairs(tmp_path / "p.parquet"))

@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import os
 
 import datasets
 import pytest
 
+from bmretriever_integrations.corpus import DamagedSource
 from bmretriever_integrations.training.pairs.columns import detect
 from bmretriever_integrations.training.pairs.pairing import pairs_of
 from bmretriever_integrations.training.pairs.rows import Reading, check, read
@@ -113,9 +115,39 @@ def test_a_cut_gzip_is_named(tmp_path):
         check(Source(path=str(path)))
 
 
+def test_a_damaged_xml_gives_no_pairs(tmp_path):
+    """The damage shows in the checksum alone; without it a garbled abstract would become a positive."""
+    path = tmp_path / "a.xml.gz"
+    text = "<AbstractText>It is eaten.</AbstractText>"
+    whole = f"<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>Salt</ArticleTitle>{text}"
+    whole += "</Article></MedlineCitation></PubmedArticle></PubmedArticleSet>" + " " * 100_000
+    packed = bytearray(gzip.compress(whole.encode(), compresslevel=0))
+    packed[packed.index(b"eaten")] ^= 1
+    path.write_bytes(bytes(packed))
+    with pytest.raises(DamagedSource, match=r"a\.xml\.gz is damaged after its first 0 records: CRC check failed"):
+        rows_of(Source(path=str(path)))
+    path.write_bytes(gzip.compress(whole.strip().encode())[:-2])
+    with pytest.raises(ValueError, match=r"a\.xml\.gz cannot be read as gzip: Compressed file ended"):
+        check(Source(path=str(path)))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["a.jsonl", "a.xml", "a.parquet", "a.json"])
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"{name} is a pipe or a device; .* save it as a file first"):
+        check(Source(path=str(tmp_path / name)))
+
+
+def test_a_line_that_is_too_large_is_named(tmp_path):
+    source = lines(tmp_path / "a.jsonl.gz", {"text": TEXT}, {"text": "x" * 11_000_000})
+    with pytest.raises(ValueError, match=r"a\.jsonl\.gz:2: larger than 10 MB"):
+        check(source)
+
+
 def test_bytes_that_are_not_utf8_are_named(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(json.dumps({"text": "caf\u00e9"}, ensure_ascii=False).encode("latin-1"))
-    with pytest.raises(ValueError, match=r"a\.jsonl:1: not JSON in UTF-8"):
+    with pytest.raises(ValueError, match=r"a\.jsonl:1: not UTF-8: "):
         check(Source(path=str(tmp_path / "a.jsonl")))
 
 

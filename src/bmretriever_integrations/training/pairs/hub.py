@@ -18,7 +18,7 @@ def read_rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     :param source: its path is a folder of ``save_to_disk``, a .parquet or .json file, or a name on the hub.
     :returns: for each row, file and row number, and the row itself.
     :raises FileNotFoundError: if a path that looks like a file is not there.
-    :raises ValueError: if the folder has no such split, or the data set cannot be loaded or read to its end.
+    :raises ValueError: if it is a pipe, the folder has no such split, or the data set cannot be loaded or read to its end.
     """
     import datasets
     from datasets.exceptions import DatasetsError
@@ -26,6 +26,8 @@ def read_rows(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
     path = Path(source.path)
     if path.suffix in FILE_KINDS and not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError(f"{path} is a pipe or a device; it is read more than once, so save it as a file first")
     if path.is_file() and path.suffix not in FILE_KINDS:
         raise ValueError(f"{path} ends in none of {', '.join((*LOCAL_KINDS, *FILE_KINDS))}")
     try:

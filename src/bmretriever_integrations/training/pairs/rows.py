@@ -99,7 +99,7 @@ def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]
         with path.open("rb") as file:
             for number, row in read_values(unpacked(path, file)):
                 if isinstance(row, NotJson):
-                    raise ValueError(f"{path}:{number}: not JSON in UTF-8: {row.error}") from row
+                    raise ValueError(f"{path}:{number}: {row}") from row
                 if not isinstance(row, dict):
                     raise ValueError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
                 reading.share = file.tell() / size

@@ -144,6 +144,8 @@ def pair_files(path: Path) -> list[Path]:
             f"no pairs at {path}: name a .parquet file, or a folder of them (training/build_pairs.py)"
         )
     for file in files:
+        if not file.is_file():
+            raise ValueError(f"{file} is no regular file; pairs are read more than once, so save them as a file first")
         _check(file)
     return files
 
