@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 __all__ = [
+    "BENCHMARK_INSTRUCTIONS",
     "DEFAULT_INSTRUCTION",
     "PAPER_INSTRUCTIONS",
     "PASSAGE_PREFIX",
@@ -67,11 +68,42 @@ PROJECT_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
         "bioasq": "Given a biomedical question, retrieve relevant scientific passages that answer the question",
         "drugbank": "Given a concept, retrieve passages for its definition.",
         "relish": "Given a scientific paper, retrieve papers on the same topic",
+        # these are for mteb's medical tasks, for which mteb has no instruction
+        "medical-qa": "Given a medical question, retrieve passages that answer the question",
+        "public-health-qa": "Given a question about public health, retrieve passages that answer the question",
+        "trec-covid-pl": "Given a query on COVID-19, retrieve documents that answer the query",
+        "scifact-pl": "Given a scientific claim, retrieve documents that support or refute the claim",
     }
 )
 """Maps each task key to the instruction that this project wrote for it."""
 
-TASK_INSTRUCTIONS: Mapping[str, str] = MappingProxyType({**PAPER_INSTRUCTIONS, **PROJECT_INSTRUCTIONS})
+_ANSWERS_POST = "Given a {} post, retrieve relevant passages that help answer the post"
+_ANSWERS_EXAM = "Given a Medical Exam, retrieve relevant passages that help answer the exam"
+_SIMILAR_CASES = "Given a Clinical Case, retrieve similar cases that help diagnose the case"
+
+BENCHMARK_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        # R2MED's authors measured BMRetriever with these: src/instrcution.py, bmr_q, of github.com/R2MED/R2MED
+        "r2med-biology": _ANSWERS_POST.format("Biology"),
+        "r2med-bioinformatics": _ANSWERS_POST.format("Bioinformatics"),
+        "r2med-medical-sciences": _ANSWERS_POST.format("Medical Science"),
+        "r2med-medxpertqa-exam": _ANSWERS_EXAM,
+        "r2med-medqa-diag": _ANSWERS_EXAM,
+        "r2med-pmc-treatment": "Given a Clinical Case, retrieve relevant passages that help answer the case",
+        "r2med-pmc-clinical": _SIMILAR_CASES,
+        "r2med-iiyi-clinical": _SIMILAR_CASES,
+        # metadata of mteb's tasks CUREv1 and CmedqaRetrieval
+        "cure-v1": (
+            "Given a question by a medical professional, retrieve relevant passages that best answer the question"
+        ),
+        "cmedqa": "Given a Chinese community medical question, retrieve replies that best answer the question",
+    }
+)
+"""Maps each task key to the instruction that the benchmark of the task prescribes."""
+
+TASK_INSTRUCTIONS: Mapping[str, str] = MappingProxyType(
+    {**PAPER_INSTRUCTIONS, **BENCHMARK_INSTRUCTIONS, **PROJECT_INSTRUCTIONS}
+)
 """Maps every task key that an ``instruction`` argument accepts to its instruction."""
 
 DEFAULT_INSTRUCTION = PAPER_INSTRUCTIONS["nfcorpus"]

@@ -40,12 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tasks",
         nargs="*",
         metavar="TASK",
-        help="BEIR folder (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv), or the name of one of the paper's data sets",
+        help="BEIR folder (corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv), or the name of a task or a benchmark that --list shows",
     )
     add(
         "--list",
         action="store_true",
-        help="show the paper's data sets: names, measures, sources, published numbers",
+        help="show the named tasks by benchmark: measures, sources, published numbers",
     )
     add(
         "--model",
@@ -169,7 +169,7 @@ def _show_tasks() -> int:
     from bmretriever_integrations.terminal.console import open_console
 
     console = open_console()
-    for line in describe_tasks():
+    for line in describe_tasks(console.width if console.is_terminal else None):
         console.print(line, markup=False, soft_wrap=True)
     return 0
 

@@ -36,6 +36,20 @@ TASK_KEYS: Mapping[str, str] = {
     "MSMARCO": "msmarco",
     "NQ": "nq",
     "QuoraRetrieval": "quora",
+    "R2MEDBiologyRetrieval": "r2med-biology",
+    "R2MEDBioinformaticsRetrieval": "r2med-bioinformatics",
+    "R2MEDMedicalSciencesRetrieval": "r2med-medical-sciences",
+    "R2MEDMedXpertQAExamRetrieval": "r2med-medxpertqa-exam",
+    "R2MEDMedQADiagRetrieval": "r2med-medqa-diag",
+    "R2MEDPMCTreatmentRetrieval": "r2med-pmc-treatment",
+    "R2MEDPMCClinicalRetrieval": "r2med-pmc-clinical",
+    "R2MEDIIYiClinicalRetrieval": "r2med-iiyi-clinical",
+    "CUREv1": "cure-v1",
+    "MedicalQARetrieval": "medical-qa",
+    "PublicHealthQA": "public-health-qa",
+    "TRECCOVID-PL": "trec-covid-pl",
+    "SciFact-PL": "scifact-pl",
+    "CmedqaRetrieval": "cmedqa",
 }
 """Maps mteb's name of a task to this package's key of its instruction."""
 

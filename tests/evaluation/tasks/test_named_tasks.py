@@ -7,7 +7,6 @@ import json
 import shutil
 from dataclasses import replace
 
-import datasets
 import numpy as np
 import pytest
 
@@ -44,33 +43,6 @@ PAIRS = [
     {"sentence1": "insulin lowers glucose", "sentence2": "glucose falls", "score": 2.5},
     {"sentence1": "gene", "sentence2": "statins lower cholesterol in adults", "score": 0.2},
 ]
-
-
-@pytest.fixture(autouse=True)
-def own_caches(tmp_path, monkeypatch):
-    monkeypatch.setenv("BMRETRIEVER_TASKS", str(tmp_path / "tasks"))
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
-
-
-@pytest.fixture
-def clone(tmp_path):
-    """A function: name, (configuration, split) -> rows -> a folder laid out as a clone of a hub data set."""
-
-    def make(name, parts):
-        folder = tmp_path / name
-        folder.mkdir()
-        lines = ["---", "configs:"]
-        for (config, split), rows in parts.items():
-            file = f"{config}-{split}.{'parquet' if config == 'relish' else 'jsonl'}"
-            if config == "relish":
-                datasets.Dataset.from_list(rows).to_parquet(folder / file)
-            else:
-                (folder / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
-            lines += [f"- config_name: {config}", "  data_files:", f"  - split: {split}", f"    path: {file}"]
-        (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
-        return str(folder)
-
-    return make
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from tqdm.auto import tqdm
 
@@ -18,6 +21,11 @@ from bmretriever_integrations.prompts import is_missing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+ALL_SPLITS = "all"
+"""Stands for all splits together, as in ``datasets``, where no split can have this name."""
+QUERY_KEYS = ("query-id", "q_id")
+DOCUMENT_KEYS = ("corpus-id", "p_id")
+"""Columns of a judgement: those of mteb's sets, and those of R2MED."""
 SCIREPEVAL_JUDGEMENTS = "_test"
 """Suffix of the data set with the judgements: those of allenai/scirepeval are in allenai/scirepeval_test."""
 
@@ -35,43 +43,67 @@ def convert(hub: Hub, path: str, writer: TaskWriter, split: str) -> None:
     :raises ValueError: if it has another layout.
     """
     revision = hub.revision if path == hub.path else None  # a clone has its own commit
-    _LAYOUTS[hub.layout](path, revision, split, writer)
+    _LAYOUTS[hub.layout](replace(hub, path=path, revision=revision), hub.split or split, writer)
 
 
-def _retrieval(path: str, revision: str | None, split: str, writer: TaskWriter) -> None:
-    """Convert mteb's layout of retrieval sets: configurations ``corpus`` and ``queries``; ``default`` holds the judgements."""
-    for number, row in enumerate(_rows(path, "corpus", revision, None), 1):
-        where = f"{path}, corpus row {number}"
-        writer.document(_id(row, where), _text(row, "title"), take(row, "text", str, where), where)
-    for number, row in enumerate(_rows(path, "queries", revision, None), 1):
-        where = f"{path}, queries row {number}"
+def _retrieval(hub: Hub, split: str, writer: TaskWriter) -> None:
+    """Convert a configuration of documents, one of queries and one of judgements, as mteb's sets and R2MED have them."""
+    own = hub.split  # documents and queries are the same for all splits, unless the record names one
+    for number, row in enumerate(_rows(hub, "corpus", own), 1):
+        where = f"{hub.path}, corpus row {number}"
+        document = _id(row, where)
+        if hub.split == ALL_SPLITS and writer.has(document):
+            continue  # a document may belong to several splits
+        writer.document(document, _text(row, "title"), take(row, "text", str, where), where)
+    for number, row in enumerate(_rows(hub, hub.queries, own), 1):
+        where = f"{hub.path}, queries row {number}"
         writer.query(_id(row, where), take(row, "text", str, where), where)
-    for number, row in enumerate(_rows(path, "default", revision, split), 1):
-        where = f"{path}, judgement {number}"
-        query, document, grade = (_judged(row, key, where) for key in ("query-id", "corpus-id", "score"))
+    for number, row in enumerate(_rows(hub, hub.judgements, split), 1):
+        where = f"{hub.path}, judgement {number}"
+        query, document, grade = (_judged(row, keys, where) for keys in (QUERY_KEYS, DOCUMENT_KEYS, ("score",)))
         writer.judge(str(query), str(document), _whole(grade, where))
 
 
-def _pairs(path: str, revision: str | None, split: str, writer: TaskWriter) -> None:
-    for number, row in enumerate(_rows(path, None, revision, split), 1):
-        where = f"{path}, row {number}"
+def _questions(hub: Hub, split: str, writer: TaskWriter) -> None:
+    """Convert rows of a question and its answer. A question or an answer that comes again has the id of the first; as in mteb."""
+    questions: dict[str, str] = {}
+    answers: dict[str, str] = {}
+    for number, row in enumerate(_rows(hub, hub.queries, split), 1):
+        where = f"{hub.path}, row {number}"
+        question, answer = _text(row, "question"), _text(row, "answer")
+        if not question or not answer:
+            writer.left_out["no question or no answer"] += 1
+            continue
+        if question not in questions:
+            questions[question] = f"Q{len(questions)}"
+            writer.query(questions[question], question, where)
+        if answer not in answers:
+            answers[answer] = f"D{len(answers)}"
+            writer.document(answers[answer], "", answer, where)
+        writer.judge(questions[question], answers[answer], 1)
+
+
+def _pairs(hub: Hub, split: str, writer: TaskWriter) -> None:
+    for number, row in enumerate(_rows(hub, None, split), 1):
+        where = f"{hub.path}, row {number}"
         left, right = take(row, "sentence1", str, where), take(row, "sentence2", str, where)
         writer.pair(left, right, float(take(row, "score", (int, float), where)))
 
 
-def _answers(path: str, revision: str | None, split: str, writer: TaskWriter) -> None:  # noqa: ARG001  it has one split
-    add_answers(_rows(path, None, revision, None), writer, path)
+def _answers(hub: Hub, split: str, writer: TaskWriter) -> None:  # noqa: ARG001  it has one split
+    add_answers(_rows(hub, None, None), writer, hub.path)
 
 
-def _scirepeval(path: str, revision: str | None, split: str, writer: TaskWriter) -> None:
+def _scirepeval(hub: Hub, split: str, writer: TaskWriter) -> None:
     papers = {}
-    for number, row in enumerate(_rows(path, "relish", revision, "evaluation"), 1):
-        paper = str(take(row, "doc_id", (str, int), f"{path}, row {number}"))
+    for number, row in enumerate(_rows(hub, "relish", "evaluation"), 1):
+        paper = str(take(row, "doc_id", (str, int), f"{hub.path}, row {number}"))
         papers[paper] = Record(paper, _text(row, "title"), _text(row, "abstract"))
     judgements: dict[str, dict[str, int]] = {}
-    for number, row in enumerate(_rows(path + SCIREPEVAL_JUDGEMENTS, "relish", None, split), 1):
-        where = f"{path + SCIREPEVAL_JUDGEMENTS}, judgement {number}"
-        query, document, grade = (_judged(row, key, where) for key in ("query_id", "cand_id", "score"))
+    judged = replace(hub, path=hub.path + SCIREPEVAL_JUDGEMENTS, revision=None)
+    for number, row in enumerate(_rows(judged, "relish", split), 1):
+        where = f"{judged.path}, judgement {number}"
+        query, document, grade = (_judged(row, (key,), where) for key in ("query_id", "cand_id", "score"))
         query, document = str(query), str(document)
         if query in papers and document in papers:
             judgements.setdefault(query, {})[document] = _whole(grade, where)
@@ -81,8 +113,9 @@ def _scirepeval(path: str, revision: str | None, split: str, writer: TaskWriter)
         add_judged_paper(query, grades, papers, writer)
 
 
-_LAYOUTS: Mapping[str, Callable[[str, str | None, str, TaskWriter], None]] = {
+_LAYOUTS: Mapping[str, Callable[[Hub, str, TaskWriter], None]] = {
     "retrieval": _retrieval,
+    "questions": _questions,
     "pairs": _pairs,
     "answers": _answers,
     "scirepeval": _scirepeval,
@@ -94,10 +127,11 @@ def _text(row: dict[str, Any], key: str) -> str:
     return "" if is_missing(value) else str(value)
 
 
-def _judged(row: dict[str, Any], key: str, where: str) -> Any:
-    if row.get(key) is None:
-        raise ValueError(f"{where}: no {key!r}; it has {', '.join(map(repr, row))}")
-    return row[key]
+def _judged(row: dict[str, Any], keys: tuple[str, ...], where: str) -> Any:
+    for key in keys:
+        if row.get(key) is not None:
+            return row[key]
+    raise ValueError(f"{where}: no {keys[0]!r}; it has {', '.join(map(repr, row))}")
 
 
 def _whole(grade: Any, where: str) -> int:
@@ -113,22 +147,44 @@ def _id(row: dict[str, Any], where: str) -> str:
     raise ValueError(f"{where}: no '_id' and no 'id'; it has {', '.join(map(repr, row))}")
 
 
-def _rows(path: str, name: str | None, revision: str | None, split: str | None) -> Iterable[Any]:
-    """Return the rows of one configuration: of the wanted split, or of the only split."""
+def _rows(hub: Hub, name: str | None, split: str | None) -> Iterable[Any]:
+    """Return the rows of one configuration: of the wanted split, of all splits, or of the only split."""
+    loaded = _load(hub, name)
+    if split == ALL_SPLITS:
+        return chain.from_iterable(loaded.values())
+    if split not in loaded and len(loaded) > 1:
+        raise ValueError(f"{hub.path} has no split {split!r} in {name or 'default'}; it has {', '.join(loaded)}")
+    rows = loaded[split] if split is not None and split in loaded else next(iter(loaded.values()))
+    return tqdm(rows, desc=f"{hub.path} {name or ''}".strip(), unit=" rows", disable=None)
+
+
+def _load(hub: Hub, name: str | None) -> Mapping[str, Iterable[Any]]:
+    """Load one configuration with all its splits."""
     try:
         import datasets
     except ImportError as error:
         raise ImportError('named tasks from the hub need datasets: pip install "datasets>=3"') from error
+    files = _plain_files(Path(hub.path), name)
     try:
-        loaded = datasets.load_dataset(path, name, revision=revision)
+        if files:
+            kind = "parquet" if files[0].endswith(".parquet") else "json"
+            return cast("Mapping[str, Iterable[Any]]", datasets.load_dataset(kind, data_files=files))
+        return cast("Mapping[str, Iterable[Any]]", datasets.load_dataset(hub.path, name, revision=hub.revision))
     except ValueError as error:
-        raise ValueError(f"{path} has another layout than mteb's: {error}") from error
+        raise ValueError(f"{hub.path} has another layout than mteb's: {error}") from error
     except Exception as error:  # datasets raises the errors of its many storage back ends unchanged
         raise ConnectionError(
-            f"cannot read {path} ({type(error).__name__}: {error}). If the hub cannot be reached, clone the data set on "
+            f"cannot read {hub.path} ({type(error).__name__}: {error}). If the hub cannot be reached, clone the data set on "
             "another machine, copy the clone and run: bmretriever build TASK CLONE"
         ) from error
-    if split not in loaded and len(loaded) > 1:
-        raise ValueError(f"{path} has no split {split!r} in {name or 'default'}; it has {', '.join(loaded)}")
-    rows = loaded[split] if split in loaded else next(iter(loaded.values()))
-    return tqdm(rows, desc=f"{path} {name or ''}".strip(), unit=" rows", disable=None)
+
+
+def _plain_files(folder: Path, name: str | None) -> list[str]:
+    """Find the files of a configuration in a folder without a card that names them, as R2MED's archives have them."""
+    card = folder / "README.md"
+    if name is None or not folder.is_dir() or (card.is_file() and "config_name" in card.read_text(encoding="utf-8")):
+        return []
+    for pattern in (f"{name}.jsonl", f"{name}.parquet", f"{name}/*.jsonl", f"{name}/*.parquet"):
+        if found := sorted(folder.glob(pattern)):
+            return [str(path) for path in found]
+    return []

@@ -1,4 +1,4 @@
-"""Define the record of a data set of the paper: its sources, counts, measures and published numbers."""
+"""Define the record of a data set with a name: its sources, counts, measures and published numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
-from bmretriever_integrations.prompts import PAPER_INSTRUCTIONS, TASK_INSTRUCTIONS
+from bmretriever_integrations.prompts import BENCHMARK_INSTRUCTIONS, PAPER_INSTRUCTIONS, TASK_INSTRUCTIONS
 
 Published = Mapping[str, Mapping[str, float]]
 """Maps the short name of a checkpoint, or BM25, to its measures, each with its value, 0 to 1."""
@@ -29,7 +29,14 @@ class Hub:
     path: str
     """Hub id of the data set."""
     layout: str
-    """"retrieval" (configurations corpus, queries, and judgements), "pairs", "answers" or "scirepeval"; see hub.py."""
+    """"retrieval" (configurations corpus, queries, and judgements), "questions", "pairs", "answers" or "scirepeval"; see
+    hub.py."""
+    queries: str = "queries"
+    """Configuration of the queries; in the layout "questions", the only one."""
+    judgements: str = "default"
+    """Configuration of the judgements."""
+    split: str | None = None
+    """Split on the hub; None takes the split that the command names, and "all" takes all splits together."""
     revision: str | None = None
     """Commit; None takes the newest."""
 
@@ -48,16 +55,16 @@ class Files:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedTask:
-    """One data set of the paper."""
+    """One data set."""
 
     name: str
     """The name in ``bmretriever evaluate``, and the key of the instruction."""
     title: str
     """The name in print."""
     group: str
-    """The paper's task to which the data set belongs."""
+    """The kind of task."""
     measures: tuple[str, ...]
-    """The paper's measures; means over tasks are computed from the first one."""
+    """The measures of its publication; means over tasks are computed from the first one."""
     hub: Hub | None = None
     """The data set on the hub, or None."""
     files: Files | None = None
@@ -74,6 +81,8 @@ class NamedTask:
     """The published numbers."""
     source: str = ""
     """The publication that contains the published numbers."""
+    prescribed_by: str = ""
+    """The benchmark that prescribes the instruction, if the instruction is among its own."""
     notes: tuple[str, ...] = ()
     """Facts that a reader of the numbers must know, above all what was never published."""
 
@@ -85,6 +94,8 @@ class NamedTask:
     @property
     def instruction_by(self) -> str:
         """The author of the instruction."""
+        if self.name in BENCHMARK_INSTRUCTIONS:
+            return self.prescribed_by
         return "the authors" if self.name in PAPER_INSTRUCTIONS else "this project"
 
     def fits(self, task: AnyTask) -> bool:
@@ -98,3 +109,17 @@ class NamedTask:
         off = ROUNDED if self.rounded else 0.0
         counts = ((self.documents, len(task.document_ids)), (self.queries, len(task.queries)))
         return all(known is None or abs(here - known) <= off * known for known, here in counts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Tasks that were published together."""
+
+    name: str
+    """The name in ``bmretriever evaluate``, which measures all its tasks."""
+    title: str
+    """The name in print."""
+    about: tuple[str, ...]
+    """What it is and what was published of it as a whole, a line each."""
+    records: tuple[NamedTask, ...]
+    """Its tasks."""
