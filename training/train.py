@@ -38,9 +38,17 @@ def arguments() -> argparse.ArgumentParser:
 def run(given: argparse.Namespace) -> None:
     settings = load_settings(given.recipe, given.stage, given.set)
     keep_freed_memory()  # freeing and filling blocks of 120 MB took a tenth of the time on a virtual machine
-    from bmretriever_integrations.training.stages.run import train_stage
+    from accelerate import PartialState
 
-    train_stage(given.base, given.data, given.output, settings, name=f"{given.recipe.stem}, stage {given.stage}")
+    from bmretriever_integrations.training.stages.record import summary
+    from bmretriever_integrations.training.stages.run import train_stage
+    from bmretriever_integrations.training.stages.state import RECORD
+
+    before = (given.output / RECORD).is_file()
+    record = train_stage(given.base, given.data, given.output, settings, name=f"{given.recipe.stem}, stage {given.stage}")
+    if PartialState().is_main_process:
+        note = "; it was finished before, and nothing was trained now" if before else ""
+        print(f"{given.output}: {summary(record)}{note}")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--instruction",
         metavar="KEY_OR_SENTENCE",
-        help="instruction for the queries of all tasks and models (default: the task's instruction, else the general one)",
+        help="instruction for all queries (default: the task's, else the one stored with the model, else the general one)",
     )
     add(
         "--json",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.checkpoints.instructions import OF_QUERIES, stored_instructions
 from bmretriever_integrations.settings import EncoderSettings
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def open_systems(
 
     :param models: maps the name of each model to its settings.
     :param baselines: maps the name of each baseline to the baseline.
-    :param instruction: the instruction for the queries of all tasks, or None for each task's own.
+    :param instruction: the instruction for the queries of all tasks, or None for each task's own. A task without one gets the
+        instruction that the folder of the model stores as its default, else the general one.
     :param device: the device of the baselines.
     :param choice: the form in which the models' document vectors are stored.
     """
@@ -99,7 +101,8 @@ def open_systems(
     yield Bm25()
     progress = sys.stderr.isatty()
     for name, settings in models.items():
-        with BMRetrieverEncoder.from_settings(settings, progress) as encoder:
+        own = stored_instructions(Path(settings.model).expanduser()).get(OF_QUERIES)
+        with BMRetrieverEncoder(**asdict(settings), instruction=own, progress=progress) as encoder:
             yield DenseRetriever(name, encoder, instruction, choice)
     for name, baseline in baselines.items():
         from bmretriever_integrations.evaluation.systems.baseline import SentenceTransformerBaseline

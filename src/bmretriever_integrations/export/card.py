@@ -9,7 +9,7 @@ from typing import Any
 
 from bmretriever_integrations.checkpoints import Checkpoint
 from bmretriever_integrations.export.folder import write_json
-from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX
+from bmretriever_integrations.prompts import PASSAGE_PREFIX
 from bmretriever_integrations.versions import MADE_BY, NAME
 
 RECORD = "bmretriever_export.json"
@@ -59,7 +59,7 @@ def is_export(folder: Path) -> bool:
     return isinstance(record, dict) and str(record.get("written_by", "")).startswith(f"{NAME} ")
 
 
-def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: int) -> None:
+def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: int, instruction: str) -> None:
     """
     Write README.md, the model card.
 
@@ -67,6 +67,7 @@ def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: in
     :param origin: the source and the settings of the export.
     :param known: the record of the checkpoint, or None if it has no short name.
     :param width: the width of its vectors.
+    :param instruction: the default instruction of its queries.
     """
     text = _head(origin, known) + _BODY.format(
         source=origin.source,
@@ -80,7 +81,7 @@ def write_card(folder: Path, origin: Origin, known: Checkpoint | None, width: in
         else "dot product; they are not normalised",
         made_by=MADE_BY,
         passage=PASSAGE_PREFIX.replace("\n", "\\n"),
-        instruction=DEFAULT_INSTRUCTION,
+        instruction=instruction,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 

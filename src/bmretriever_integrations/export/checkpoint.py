@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmretriever_integrations.checkpoints import Checkpoint, find_checkpoint
+from bmretriever_integrations.checkpoints.instructions import OF_QUERIES, stored_instructions
 from bmretriever_integrations.checkpoints.loading import Loaded, load
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.export.card import RECORD, Origin, is_export, write_card, write_record
@@ -81,15 +82,17 @@ def export_checkpoint(
     tokens = PromptTokenizer(loaded.tokenizer, max_length)
     ids, vectors = tokens(prompts), _vectors(loaded.network, tokens, normalize)
     source, commit = _name(settings, known), loaded.revision
+    instructions = stored_instructions(Path(settings.model).expanduser())
     with whole_folder(folder) as draft:
-        fill(draft, loaded.network.to(getattr(torch, dtype)), loaded.tokenizer, max_length, normalize)
-        del loaded  # because the comparison needs the memory
+        network = loaded.network.to(getattr(torch, dtype))
+        fill(draft, network, loaded.tokenizer, max_length, normalize, instructions=instructions)
+        del loaded, network  # because the comparison needs the memory
         _compare_ids(draft, prompts, ids)
         error, width = _compare_vectors(draft, settings, vectors)
         origin = Origin(
             source=source, revision=commit, dtype=dtype, max_length=max_length, normalize=normalize, error=error
         )
-        write_card(draft, origin, known, width)
+        write_card(draft, origin, known, width, instructions.get(OF_QUERIES, DEFAULT_INSTRUCTION))
         write_record(draft, origin)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Exported(origin=origin, width=width, megabytes=size / 1e6)

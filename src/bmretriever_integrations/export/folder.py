@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bmretriever_integrations.checkpoints.instructions import OF_QUERIES
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX, TASK_INSTRUCTIONS, query_prompt
@@ -16,7 +18,13 @@ POOLING_MODES = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens
 
 
 def write_sentence_transformer(
-    network: Any, tokenizer: Any, folder: Path, *, max_length: int = MAX_LENGTH, normalize: bool = False
+    network: Any,
+    tokenizer: Any,
+    folder: Path,
+    *,
+    max_length: int = MAX_LENGTH,
+    normalize: bool = False,
+    instructions: Mapping[str, str] | None = None,
 ) -> Path:
     """
     Write a sentence-transformers folder: Transformer, last-token pooling and, if requested, Normalize.
@@ -26,6 +34,8 @@ def write_sentence_transformer(
     :param folder: the folder to write; it must not exist, or must be empty. It appears only when it is complete.
     :param max_length: tokens of a sequence, BOS and EOS included.
     :param normalize: add a Normalize module. The authors' vectors are not normalised.
+    :param instructions: a dict of names and instructions, which become prompts beside :data:`TASK_INSTRUCTIONS`; the one named
+        "query" is the default of queries.
     :returns: the folder.
     :raises FileExistsError: if ``folder`` exists and is not empty.
     :raises OSError: if the folder cannot be written, e.g. because the disk is full; no files are left then.
@@ -34,11 +44,13 @@ def write_sentence_transformer(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     with whole_folder(folder) as draft:
-        fill(draft, network, tokenizer, max_length, normalize)
+        fill(draft, network, tokenizer, max_length, normalize, instructions=instructions or {})
     return folder
 
 
-def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize: bool) -> None:
+def fill(
+    folder: Path, network: Any, tokenizer: Any, max_length: int, normalize: bool, *, instructions: Mapping[str, str]
+) -> None:
     """
     Write the files of a sentence-transformers folder into an empty folder.
 
@@ -47,6 +59,7 @@ def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize:
     :param tokenizer: as in :func:`write_sentence_transformer`.
     :param max_length: as in :func:`write_sentence_transformer`.
     :param normalize: as in :func:`write_sentence_transformer`.
+    :param instructions: as in :func:`write_sentence_transformer`.
     :raises OSError: if a file cannot be written, e.g. because the disk is full.
     :raises ValueError: if the tokenizer has no EOS or is not a fast one.
     """
@@ -56,6 +69,7 @@ def fill(folder: Path, network: Any, tokenizer: Any, max_length: int, normalize:
 
     _write_tokenizer(tokenizer, folder, max_length)
     _write_modules(folder, network.config.hidden_size, max_length, normalize)
+    _write_prompts(folder, instructions)
     try:
         with transformers_alone(bars=False):
             network.save_pretrained(folder)
@@ -116,14 +130,17 @@ def _write_modules(folder: Path, width: int, max_length: int, normalize: bool) -
     ]
     for path in paths[1:]:
         (folder / path).mkdir()
-    prompts = {key: query_prompt(sentence, "") for key, sentence in TASK_INSTRUCTIONS.items()}
-    prompts |= {"query": query_prompt(DEFAULT_INSTRUCTION, "")}
-    prompts |= dict.fromkeys(("document", "passage"), PASSAGE_PREFIX)
     write_json(folder / "modules.json", listed)
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
     modes = {f"pooling_mode_{mode}": mode == "lasttoken" for mode in POOLING_MODES}
     pooling = {"word_embedding_dimension": width, **modes, "include_prompt": True}
     write_json(folder / "1_Pooling" / "config.json", pooling)
+
+
+def _write_prompts(folder: Path, instructions: Mapping[str, str]) -> None:
+    sentences = {**TASK_INSTRUCTIONS, OF_QUERIES: DEFAULT_INSTRUCTION, **instructions}
+    prompts = {key: query_prompt(sentence, "") for key, sentence in sentences.items()}
+    prompts |= dict.fromkeys(("document", "passage"), PASSAGE_PREFIX)
     whole = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "dot"}
     write_json(folder / "config_sentence_transformers.json", whole)
 

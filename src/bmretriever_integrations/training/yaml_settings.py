@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,10 @@ class Settings(BaseModel):
 
 
 Filled = TypeVar("Filled", bound=Settings)
+BROKEN_SCALARS = (ValueError, AttributeError, LookupError)
+"""What PyYAML raises beside its own errors for a scalar that does not fit its tag, such as ``!!bool maybe``."""
+SHOWN = 200
+"""Most characters of a value that an error shows; YAML's aliases can make a short file a value of any size."""
 
 
 def refuse_unknown(kind: type[Settings], given: Any, where: str = "") -> None:
@@ -71,7 +76,13 @@ def _sentence(error: ErrorDetails) -> str:
         return f"{name}: {message}" if name else message
     message = message.replace("Input should", f"{name} must").replace("valid tuple", "valid list")
     example = " (YAML reads 5e-5 as text: write 5.0e-5)" if isinstance(given, str) and _is_number(given) else ""
-    return f"{message}, got {given!r}{example}"
+    return f"{message}, got {_shown(given)}{example}"
+
+
+def _shown(given: Any) -> str:
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxother = brief.maxlong = SHOWN
+    return brief.repr(given)
 
 
 def _is_number(text: str) -> bool:
@@ -108,11 +119,26 @@ def read_yaml(text: str, where: str) -> Any:
 
     :param text: the YAML.
     :param where: where the text comes from; begins the error.
-    :raises ValueError: if it is no YAML.
+    :raises ValueError: if it is no YAML, nests too deep, or has a key twice.
     """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """PyYAML itself takes the last of several equal keys."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+            twice = next((key for key in keys if keys.count(key) > 1), None)
+            if twice is not None:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {twice!r} is there twice; remove one of them", node.start_mark
+                )
+            mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+            return mapping
+
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return yaml.load(text, Loader)
+    except RecursionError:
+        raise ValueError(f"{where} is no YAML of settings: it nests too deep") from None
+    except (yaml.YAMLError, *BROKEN_SCALARS) as error:
         raise ValueError(f"{where} is no YAML: {error}") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,9 +14,10 @@ from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.testing import ARCHITECTURES
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs
 from bmretriever_integrations.training.stages.collator import PromptCollator
-from bmretriever_integrations.training.stages.data import find_sources, prepare
-from bmretriever_integrations.training.stages.sampler import MIXED, TaskBatches
+from bmretriever_integrations.training.stages.data import prepare
+from bmretriever_integrations.training.stages.sampler import TaskBatches
 from bmretriever_integrations.training.stages.settings import DataSettings, StageSettings
+from bmretriever_integrations.training.stages.sources import find_sources
 
 
 def settings(**given):
@@ -47,9 +50,44 @@ def test_queries_are_held_out_by_their_hash_whatever_else_changes(doses, tmp_pat
     again, same = rows_of(doses, tmp_path / "b", eval_share=0.2, seed=2, batch_size=4)
     assert same == held_out
     assert again == rows
-    fewer_rows, fewer = rows_of(doses, tmp_path / "c", eval_share=0.2, eval_pairs=3)
+    more_rows, fewer = rows_of(doses, tmp_path / "c", eval_share=0.2, eval_pairs=3)
     assert fewer == held_out[:3]
-    assert fewer_rows == rows  # what is held out but not needed is not trained on either
+    assert len(more_rows) == 77  # what is not evaluated is trained on
+
+
+def test_neither_queries_nor_positives_that_are_held_out_are_trained_on(tmp_path):
+    with PairWriter(tmp_path / "pairs.parquet") as writer:
+        for number in range(200):  # each passage answers four questions, each question has two answers
+            for answer in (number // 4, 50 + number // 4):
+                negatives = (f"answer {(answer + 1) % 100}", f"answer {(answer + 2) % 100}")
+                pair = {"task": "t", "instruction": "Find the answer", "query": f"question {number}"}
+                writer.write(Pair(**pair, positive=f"answer {answer}", negatives=negatives, negative_scores=(2.0, 1.0)))
+    given = {"eval_share": 0.05, "negatives": 1, "batch_size": 2}
+    rows, held_out = rows_of(tmp_path / "pairs.parquet", tmp_path / "a", **given)
+    assert len(held_out) >= 6
+    queries, positives = ({getattr(pair, name) for pair in held_out} for name in ("query_prompt", "positive_prompt"))
+    assert all([pair.query for pair in held_out].count(pair.query) == 2 for pair in held_out)
+    assert queries.isdisjoint(row["query"] for row in rows)
+    assert positives.isdisjoint(row["positive"] for row in rows)
+    assert positives.isdisjoint(text for row in rows for text in row["negatives"])
+    assert {len(row["negatives"]) for row in rows} == {0, 1}  # the next one takes the place of one that is held out
+    limited = rows_of(tmp_path / "pairs.parquet", tmp_path / "b", **given, eval_pairs=5)[1]
+    assert limited == held_out[:4]  # whole queries
+    prepared = prepare(tmp_path / "c", find_sources(tmp_path / "pairs.parquet", settings(**given)), settings(**given))
+    assert prepared.left_out == 400 - len(rows) - len(held_out)
+    assert prepared.instructions == {"t": "Find the answer"}
+
+
+def test_scores_that_are_no_numbers_are_not_distilled(doses, tmp_path):
+    for number, (positive, negative) in enumerate([(float("nan"), 1.0), (1.0, float("inf"))]):
+        with PairWriter(tmp_path / f"{number}.parquet") as writer:
+            for pair in read_pairs(doses):
+                writer.write(replace(pair, positive_score=positive, negative_scores=(negative,)))
+        with pytest.raises(
+            ValueError, match=r"the miner's score of a pair is (nan|inf) \(task 'dose 0', query 'aspirin dose 0'\)"
+        ):
+            rows_of(tmp_path / f"{number}.parquet", tmp_path / "a", negatives=1, distillation=1.0)
+        assert len(rows_of(tmp_path / f"{number}.parquet", tmp_path / f"b{number}", negatives=1)[0]) == 80
 
 
 def test_limits_and_weights_of_sources(doses, tmp_path):
@@ -134,10 +172,47 @@ def test_batches_follow_the_seed_and_differ_between_epochs():
 def test_tasks_smaller_than_a_batch_are_not_lost():
     given = columns({"a": 16, "b": 5, "c": 4})
     sampler = TaskBatches(given, settings(epochs=8))
-    assert sampler.tasks == ["a", MIXED]
+    assert sampler.pairs == {"a": 16, "b": 5, "c": 4}
     assert {row for batch in sampler for row in batch} == set(range(25))
+    assert all(tasks in ({"a"}, {"b", "c"}) for tasks in tasks_of(sampler, given))
     given = columns({"a": 16, "b": 5})
-    assert {row for batch in TaskBatches(given, settings(epochs=20)) for row in batch} == set(range(21))
+    batches = list(TaskBatches(given, settings(epochs=20)))
+    assert all(
+        tasks == {"a"} for tasks in tasks_of(batches, given)
+    )  # five rows fill no batch, and do not join another task
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pure", "shared", "unshown"),
+    [
+        ({"a": 1000, "b": 300, "c": 50}, 9, 1, 70),
+        ({"a": 255, "b": 255, "c": 255, "d": 255}, 4, 3, 124),
+        ({str(number): 20 for number in range(200)}, 0, 31, 32),
+    ],
+)
+def test_an_epoch_shows_every_pair_but_for_less_than_a_batch(sizes, pure, shared, unshown):
+    given = columns(sizes)
+    batches = list(TaskBatches(given, settings(batch_size=128)))
+    shown = [row for batch in batches for row in batch]
+    assert len(shown) == len(set(shown)) == sum(sizes.values()) - unshown
+    counts = [len(tasks) for tasks in tasks_of(batches, given)]
+    assert (sum(count == 1 for count in counts), sum(count > 1 for count in counts)) == (pure, shared)
+    assert max(counts) <= 8  # of 200 tasks
+
+
+def test_what_cannot_be_learnt_is_refused():
+    given = columns({"a": 40})
+    with pytest.raises(
+        ValueError, match="40 pairs are left for training, 1 of them different, fewer than batch_size 8"
+    ):
+        TaskBatches(
+            {**given, "query_key": given["query_key"] * 0, "positive_key": given["positive_key"] * 0}, settings()
+        )
+    for name in ("query", "positive"):
+        alike = {**given, f"{name}_key": given[f"{name}_key"] * 0 + 5}
+        with pytest.raises(ValueError, match=f"all pairs have the same {name}, so no other passage is a negative"):
+            TaskBatches(alike, settings())
+        assert len(list(TaskBatches(alike, settings(negatives=1)))) == 5
 
 
 def test_the_exponent_evens_tasks_out():
@@ -155,8 +230,8 @@ def test_rows_of_one_query_do_not_meet_where_others_are_left():
     given = columns({"a": 64}, shared_query=range(8))
     for batch in TaskBatches(given, settings(epochs=3)):
         assert len(set(given["query_key"][batch])) == 8
-    given = columns({"a": 64}, shared_query=range(64))  # nothing else is left
-    assert len(list(TaskBatches(given, settings()))) == 8
+    given = columns({"a": 64}, shared_query=range(32))  # nothing else is left
+    assert sorted(row for batch in TaskBatches(given, settings()) for row in batch) == list(range(64))
 
 
 def test_repeated_rows_come_more_often():

@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoTokenizer
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.training.stages.collator import PromptCollator, pad
-from bmretriever_integrations.training.stages.data import text_key
+from bmretriever_integrations.training.stages.sources import text_key
 from bmretriever_integrations.training.stages.loss import StageLoss, miner_divergence
 from bmretriever_integrations.training.stages.network import LastTokenVectors
 from bmretriever_integrations.training.stages.settings import StageSettings
@@ -114,6 +114,21 @@ def test_the_cached_loss_is_the_uncached(world):
             torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-5)
 
 
+def test_caching_is_left_out_where_a_step_is_one_mini_batch(world):
+    for given, cached in (
+        ({"max_length": 48, "mini_batch_tokens": 4 * 3 * 48}, False),
+        ({"max_length": 48, "mini_batch_tokens": 4 * 3 * 48 - 1}, True),
+    ):
+        loss, model, collate = world(gradient_caching=True, **given)
+        passes = []
+        model[0].register_forward_hook(lambda *_given, passes=passes: passes.append(1))
+        batch = collate(ROWS)
+        loss(
+            [{"input_ids": batch["texts_input_ids"], "attention_mask": batch["texts_attention_mask"]}], batch["label"]
+        ).backward()
+        assert len(passes) == (2 if cached else 1)
+
+
 def test_the_loss_is_that_of_sentence_transformers(world):
     rows = ROWS[:3]
     value, gradients = run(world, rows)
@@ -137,7 +152,10 @@ def test_known_positives_are_no_negatives(world):
         row("rain", "It rains.", "Aspirin thins blood."),  # its negative is the positive of rows 0 and 2
     ]
     same_query, same_text = [(0, 1), (1, 0)], [(0, 2), (2, 0), (0, 7), (2, 7)]
-    assert run(world, rows)[0] == pytest.approx(formula(world, rows, blocked=same_query + same_text), rel=1e-5)
+    text_of_same_query = [(1, 2), (1, 7)]  # row 1 has the query of row 0, and these are the text of row 0's positive
+    blocked = same_query + same_text + text_of_same_query
+    assert run(world, rows)[0] == pytest.approx(formula(world, rows, blocked=blocked), rel=1e-5)
+    assert run(world, rows)[0] != pytest.approx(formula(world, rows, blocked=same_query + same_text), rel=1e-3)
     assert run(world, rows)[0] != pytest.approx(formula(world, rows), rel=1e-3)
 
 

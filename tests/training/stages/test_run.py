@@ -33,7 +33,7 @@ def settings(**given):
         "max_steps": 4,
         "batch_size": 8,
         "learning_rate": 3e-3,
-        "warmup_steps": 2,
+        "warmup_share": 0.5,
         "max_length": 48,
         "negatives": 1,
         "temperature": 20.0,  # random tiny vectors have norm 8, so products near 64
@@ -202,7 +202,7 @@ def test_what_is_wrong_is_said_before_the_output_is_touched(tiny, doses, tmp_pat
 
 def test_a_loss_that_is_no_number_stops_the_run(tiny, doses, tmp_path):
     with pytest.raises(FloatingPointError, match=r"the loss is nan at step \d+: lower learning_rate"):
-        train(tiny("llama"), doses, tmp_path / "out", learning_rate=1e30, max_steps=20, warmup_steps=0)
+        train(tiny("llama"), doses, tmp_path / "out", learning_rate=1e30, max_steps=20, warmup_share=0.0)
 
 
 def test_a_finished_run_is_not_run_again_and_not_overwritten(tiny, doses, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
-from bmretriever_integrations.training.stages.data import text_key
+from bmretriever_integrations.training.stages.sources import text_key
 
 TEXTS = "texts"
 """Name of the only column that the trainer sees."""

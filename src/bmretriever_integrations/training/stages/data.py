@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bmretriever_integrations.files import whole_file, write_whole
 from bmretriever_integrations.prompts import passage_prompt
-from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, pair_files, read_pairs
-from bmretriever_integrations.training.stages.settings import DataSettings, StageSettings
+from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs
+from bmretriever_integrations.training.stages.settings import StageSettings
+from bmretriever_integrations.training.stages.sources import SourceFiles, drawn, text_key
+from bmretriever_integrations.training.stages.split import HeldOut, hold_out
 
 ROW_SCHEMA = pa.schema(
     [
@@ -33,18 +38,6 @@ ROWS_AT_ONCE = 10_000
 """Rows that are written to the Arrow file together."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceFiles:
-    """The files of one source of the settings, found and checked."""
-
-    settings: DataSettings
-    """The source as the settings name it."""
-    files: tuple[Path, ...]
-    """Parquet files of pairs, in the order of their names."""
-    rows: int
-    """Number of pairs in all files."""
-
-
 @dataclass(frozen=True)
 class Rows:
     """What a stage trains on, and what it is evaluated on while it trains."""
@@ -52,31 +45,11 @@ class Rows:
     training: Path
     """The Arrow file of the rows, with the columns of :data:`ROW_SCHEMA`."""
     held_out: list[Pair]
-    """Pairs that are not trained on."""
-
-
-def find_sources(data: Path, settings: StageSettings) -> list[SourceFiles]:
-    """
-    Check every file before anything is read.
-
-    :param data: the data folder, or one .parquet file.
-    :param settings: settings of the stage.
-    :raises FileNotFoundError: if a source is missing.
-    :raises ValueError: if a file holds no pairs, or all sources together hold fewer pairs than a batch.
-    """
-    wanted = settings.data or (DataSettings(path=""),)
-    sources = []
-    for source in wanted:
-        files = tuple(pair_files(data / source.path if source.path else data))
-        sources.append(
-            SourceFiles(settings=source, files=files, rows=sum(pq.read_metadata(file).num_rows for file in files))
-        )
-    shown = sum(min(source.rows, source.settings.limit or source.rows) * source.settings.weight for source in sources)
-    if shown < settings.batch_size:
-        raise ValueError(
-            f"{data} has {shown:.0f} pairs, fewer than batch_size {settings.batch_size}: give more, or lower it"
-        )
-    return sources
+    """Pairs that are evaluated, and whose queries and positives are not trained on."""
+    left_out: int
+    """Number of pairs of other queries that are not trained on, because their positive is a held-out one."""
+    instructions: dict[str, str]
+    """Each task's instruction; of several, the one that most of its pairs have."""
 
 
 def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -> Rows:
@@ -88,78 +61,64 @@ def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -
     :param settings: settings of the stage.
     :raises ValueError: see :func:`write_rows`.
     """
-    training, kept = folder / "rows.arrow", folder / "held_out.parquet"
-    if not training.exists():
-        held_out = write_rows(training.with_suffix(".new"), sources, settings)
+    training, kept, facts = (folder / name for name in ("rows.arrow", "held_out.parquet", "rows.json"))
+    if not facts.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        held = hold_out(sources, settings)
+        with whole_file(training) as draft:
+            counted = write_rows(draft, sources, settings, held)
         with PairWriter(kept) as writer:
-            for pair in held_out:
+            for pair in held.pairs:
                 writer.write(pair)
-        training.with_suffix(".new").replace(training)
-    return Rows(training, list(read_pairs(kept)) if pq.read_metadata(kept).num_rows else [])
+        write_whole(facts, json.dumps(counted).encode())
+    pairs = list(read_pairs(kept)) if pq.read_metadata(kept).num_rows else []
+    return Rows(training, pairs, **json.loads(facts.read_text(encoding="utf-8")))
 
 
-def write_rows(path: Path, sources: list[SourceFiles], settings: StageSettings) -> list[Pair]:
+def write_rows(path: Path, sources: list[SourceFiles], settings: StageSettings, held: HeldOut) -> dict[str, Any]:
     """
-    Write the training rows, and return the pairs held out of them.
+    Write the rows to train on: those whose query and positive are not held out.
 
     :param path: the Arrow file.
     :param sources: from :func:`find_sources`.
     :param settings: settings of the stage.
-    :returns: at most ``eval_pairs`` held-out pairs, those whose queries have the lowest hashes.
-    :raises ValueError: if a row is malformed, hard negatives or scores are asked for and no pair has them, or too few pairs
-        are left for a batch.
+    :param held: from :func:`~bmretriever_integrations.training.stages.split.hold_out`.
+    :returns: ``left_out`` and ``instructions`` of :class:`Rows`.
+    :raises ValueError: if a row is malformed, hard negatives or scores are asked for and no pair has them, a score is no number,
+        or too few pairs are left for a batch.
     """
-    held_out: list[tuple[int, Pair]] = []
-    rows = with_negatives = with_scores = 0
+    rows = with_negatives = with_scores = left_out = 0
+    instructions: dict[str, Counter[str]] = defaultdict(Counter)
     batch: list[dict[str, object]] = []
-    path.parent.mkdir(parents=True, exist_ok=True)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as writer:
-        for source, pair in _drawn(sources, settings.seed):
-            key = text_key(pair.query_prompt)
-            if _is_held_out(key, settings.eval_share):
-                held_out.append((key, pair))
-                held_out = _lowest(held_out, settings.eval_pairs, slack=1000)
+        for source, pair in drawn(sources, settings.seed):
+            if text_key(pair.query_prompt) in held.queries:
                 continue
-            row = _row(pair, key, source.weight, settings)
+            if text_key(pair.positive_prompt) in held.positives:
+                left_out += 1
+                continue
+            row = _row(pair, source.weight, settings, held.positives)
             rows += int(row["repeats"])  # type: ignore[call-overload]
             with_negatives += bool(row["negatives"])
             with_scores += bool(row["scores"])
+            instructions[pair.task][pair.instruction] += 1
             batch.append(row)
             if len(batch) == ROWS_AT_ONCE:
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=ROW_SCHEMA))
                 batch = []
         writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=ROW_SCHEMA))
     _check_rows(settings, rows, with_negatives, with_scores)
-    return [pair for _, pair in _lowest(held_out, settings.eval_pairs)]
+    most = {task: counts.most_common(1)[0][0] for task, counts in sorted(instructions.items())}
+    return {"left_out": left_out, "instructions": most}
 
 
-def text_key(text: str) -> int:
-    """
-    Give a text a number by which it is compared: different texts practically never have the same one. It is never 0.
-
-    :param text: a prompt.
-    """
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8"), digest_size=8).digest(), "big", signed=True) or 1
-
-
-def _drawn(sources: list[SourceFiles], seed: int) -> Iterator[tuple[DataSettings, Pair]]:
-    for number, source in enumerate(sources):
-        limit = source.settings.limit
-        kept = None
-        if limit is not None and limit < source.rows:
-            kept = np.zeros(source.rows, bool)
-            kept[np.random.default_rng((seed, number)).choice(source.rows, limit, replace=False)] = True
-        position = 0
-        for file in source.files:
-            for pair in read_pairs(file):
-                if kept is None or kept[position]:
-                    yield source.settings, pair
-                position += 1
-
-
-def _row(pair: Pair, key: int, weight: float, settings: StageSettings) -> dict[str, object]:
-    negatives = [passage_prompt(text) for text in pair.negatives[: settings.negatives]]
-    scored = pair.positive_score is not None and len(pair.negative_scores) >= len(negatives) > 0
+def _row(pair: Pair, weight: float, settings: StageSettings, held: Collection[int]) -> dict[str, object]:
+    scores = pair.negative_scores or (None,) * len(pair.negatives)
+    mined = [(passage_prompt(text), score) for text, score in zip(pair.negatives, scores, strict=False)]
+    mined = [(text, score) for text, score in mined if text_key(text) not in held][: settings.negatives]
+    scored = pair.positive_score is not None and bool(pair.negative_scores) and bool(mined)
+    if scored and settings.distillation:
+        _check_scores(pair)
     whole, part = divmod(weight, 1)
     chance = text_key(pair.id) / 2**64 + 0.5 if part else 1.0
     positive = pair.positive_prompt
@@ -167,23 +126,21 @@ def _row(pair: Pair, key: int, weight: float, settings: StageSettings) -> dict[s
         "task": pair.task,
         "query": pair.query_prompt,
         "positive": positive,
-        "negatives": negatives,
-        "scores": [pair.positive_score, *pair.negative_scores[: len(negatives)]] if scored else [],
-        "query_key": key,
+        "negatives": [text for text, _ in mined],
+        "scores": [pair.positive_score, *(score for _, score in mined)] if scored else [],
+        "query_key": text_key(pair.query_prompt),
         "positive_key": text_key(positive),
         "repeats": int(whole) + (chance < part),
     }
 
 
-def _is_held_out(key: int, share: float) -> bool:
-    return (key + 2**63) < share * 2**64
-
-
-def _lowest(found: list[tuple[int, Pair]], count: int, slack: int = 0) -> list[tuple[int, Pair]]:
-    """Keep the pairs of lowest query hash; sorting waits until ``slack`` more are there."""
-    if len(found) <= count + slack and slack:
-        return found
-    return sorted(found, key=lambda entry: (entry[0], entry[1].id))[:count]
+def _check_scores(pair: Pair) -> None:
+    wrong = [score for score in (pair.positive_score, *pair.negative_scores) if score is None or not isfinite(score)]
+    if wrong:
+        raise ValueError(
+            f"distillation is above 0, but the miner's score of a pair is {wrong[0]} (task {pair.task!r}, query "
+            f"{pair.query[:80]!r}): mine again with a miner whose scores are numbers, or set distillation to 0"
+        )
 
 
 def _check_rows(settings: StageSettings, rows: int, with_negatives: int, with_scores: int) -> None:

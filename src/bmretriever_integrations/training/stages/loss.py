@@ -52,9 +52,9 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
     """
     The loss of one step on the texts of a batch, over all processes.
 
-    Every passage of the batch is a candidate for every query, except those known to be positives: texts equal to the query's own
-    positive, and positives of other rows with the same query. Gradient caching is that of sentence-transformers, whose
-    ``CachedMultipleNegativesRankingLoss`` gives the same number where nothing is masked.
+    Every passage of the batch is a candidate for every query, except texts known to be its positives: those equal to the positive
+    of its own row, or of another row with the same query, wherever in the batch they are. Gradient caching is that of
+    sentence-transformers, whose ``CachedMultipleNegativesRankingLoss`` gives the same number where nothing is masked.
     """
 
     forward_cached: Any  # methods of the mixin, which torch's annotations hide from mypy
@@ -68,11 +68,9 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         super().__init__()
         self.model = model
         self.settings = settings
-        self.uses_gradient_cache = settings.gradient_caching
+        self.uses_gradient_cache = settings.gradient_caching and not fits_at_once(settings)
         self.mini_batch_size = 0  # 0 lets the mixin count tokens instead of rows
         self.mini_batch_num_tokens = settings.mini_batch_tokens
-        self.tokens = 0
-        """Number of tokens that this process has trained on, without padding."""
 
     def forward(self, sentence_features: list[dict[str, Tensor]], labels: dict[str, Tensor]) -> Tensor:
         """
@@ -84,7 +82,6 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         :returns: the loss. *Shape:* ()
         """
         block = sentence_features[0]
-        self.tokens += int(block["attention_mask"].sum())
         if self.uses_gradient_cache:
             loss: Tensor = self.forward_cached([block], labels)
             return loss
@@ -141,13 +138,29 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
     ) -> Tensor:
         """Tell which candidates count for each query. *Shape:* (queries, candidates) bool"""
         keys = gathered["candidate_keys"]
-        positive_keys = keys[own]
-        blocked = (keys == 0) | (keys == positive_keys[:, None])
-        blocked |= gathered["of_query"] == labels["query_keys"][:, None]
+        texts, numbers = keys.unique(return_inverse=True)
+        same_query = gathered["of_query"] == labels["query_keys"][:, None]
+        positives = torch.zeros(len(own), len(texts), dtype=torch.int32, device=keys.device)
+        positives.index_add_(
+            1, numbers, same_query.int()
+        )  # (queries, different texts): how many rows say that it is a positive
+        blocked = (keys == 0) | (positives > 0)[:, numbers]
         if self.settings.mask_margin is not None:
             positive = similarities.gather(1, own[:, None])
             blocked |= similarities > positive + self.settings.mask_margin
         return (~blocked).scatter(1, own[:, None], True)
+
+
+def fits_at_once(settings: StageSettings) -> bool:
+    """
+    Tell whether the texts of a step, cut to their greatest length, are one mini-batch in every process.
+
+    :param settings: settings of the stage.
+    """
+    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+    processes = torch.distributed.get_world_size() if grouped else 1
+    texts = settings.batch_size // processes * (2 + settings.negatives)
+    return texts * settings.max_length <= settings.mini_batch_tokens
 
 
 def _keys(labels: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bmretriever_integrations.forward.decoder import FlatDecoder
 from bmretriever_integrations.forward.layout import packed_to, padded_to
 from bmretriever_integrations.forward.plain import last_token
 from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
+from bmretriever_integrations.training.stages.state import read_json
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,17 @@ def open_base(base: str, settings: StageSettings) -> Base:
         adapter, such as stage 1's ``adapter``, which is then trained further.
     :param settings: settings of the stage.
     :raises FileNotFoundError: if there is no such model.
+    :raises ImportError: if ``settings`` ask for LoRA and peft is missing.
     :raises ValueError: if the folder is no checkpoint, its weights are damaged, an adapter has another rank or alpha than
         ``settings``, or ``settings`` asks for bf16 on a device that does not compute in it.
     """
     from bmretriever_integrations.checkpoints.loading import load
 
     check_bf16(settings)
+    if (
+        settings.lora is not None and find_spec("peft") is None
+    ):  # the base may be large: this is said before it is fetched
+        raise ImportError('lora needs peft: run pip install "bmretriever-integrations[train]", or set lora to null')
     dtype = (
         torch.bfloat16 if settings.bf16 and settings.lora else torch.float32
     )  # bfloat16 is precise enough for frozen weights
@@ -143,10 +150,11 @@ def _started_adapter(base: str, lora: LoraSettings | None) -> Path | None:
     config = folder / "adapter_config.json"
     if lora is None or not config.is_file():
         return None
-    stored = json.loads(config.read_text(encoding="utf-8"))
-    if (stored["r"], stored["lora_alpha"]) != (lora.rank, lora.alpha):
+    stored = read_json(config)
+    rank, alpha = stored.get("r"), stored.get("lora_alpha")
+    if (rank, alpha) != (lora.rank, lora.alpha):
         raise ValueError(
-            f"{folder} has rank {stored['r']} and alpha {stored['lora_alpha']}, the settings say {lora.rank} and {lora.alpha}: "
+            f"{folder} has rank {rank} and alpha {alpha}, the settings say {lora.rank} and {lora.alpha}: "
             "an adapter that is trained further keeps its own; set lora.rank and lora.alpha to them"
         )
     return folder
@@ -174,19 +182,20 @@ def _add_lora(network: Any, settings: StageSettings, started: Path | None) -> An
     return adapter
 
 
-def save_network(base: Base, output: Path, settings: StageSettings) -> None:
+def save_network(base: Base, output: Path, settings: StageSettings, instructions: Mapping[str, str]) -> None:
     """
     Save what was trained as a checkpoint; of an adapter both the adapter alone and the merged network.
 
     :param base: from :func:`open_base`, trained.
     :param output: the folder; made if it is not there. The adapter goes to ``adapter`` in it.
     :param settings: settings of the stage.
+    :param instructions: the instruction of each task that was trained on; they become the checkpoint's prompts.
     """
     network = base.network
     if base.adapter is not None:
         network = _merged(base, output / "adapter")
     network.config.use_cache = False
-    write_checkpoint(network.float().eval(), base.tokenizer, output, settings.normalize)
+    write_checkpoint(network.float().eval(), base.tokenizer, output, settings.unit_vectors, instructions)
 
 
 def _merged(base: Base, folder: Path) -> Any:
@@ -199,7 +208,9 @@ def _merged(base: Base, folder: Path) -> Any:
     return load(str(folder), torch.float32).network
 
 
-def write_checkpoint(network: Any, tokenizer: Any, output: Path, normalize: bool) -> None:
+def write_checkpoint(
+    network: Any, tokenizer: Any, output: Path, normalize: bool, instructions: Mapping[str, str]
+) -> None:
     """
     Write a checkpoint into a run's folder, beside its other files.
 
@@ -207,12 +218,13 @@ def write_checkpoint(network: Any, tokenizer: Any, output: Path, normalize: bool
     :param tokenizer: its tokenizer.
     :param output: the folder.
     :param normalize: whether the checkpoint scales its vectors to length 1.
+    :param instructions: the instruction of each task that was trained on.
     """
     from bmretriever_integrations.export import write_sentence_transformer
 
     draft = output / ".checkpoint"
     shutil.rmtree(draft, ignore_errors=True)
-    write_sentence_transformer(network, tokenizer, draft, normalize=normalize)
+    write_sentence_transformer(network, tokenizer, draft, normalize=normalize, instructions=instructions)
     for written in draft.iterdir():
         target = output / written.name
         if target.is_dir():

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.training.pairs.schema import Pair
 from bmretriever_integrations.training.stages import data as pairs
 from bmretriever_integrations.training.stages import state
+from bmretriever_integrations.training.stages.record import describe_run
 from bmretriever_integrations.training.stages.settings import StageSettings
-from bmretriever_integrations.versions import versions_of
+from bmretriever_integrations.training.stages.sources import find_sources
 
-PACKAGES = ("torch", "transformers", "sentence-transformers", "accelerate", "datasets", "peft")
+Loss = Callable[[Any, StageSettings], Any]
+"""Makes the loss of the ``SentenceTransformer`` that is trained, as losses of sentence-transformers are."""
+Evaluator = Callable[[list[Pair], PromptTokenizer, StageSettings], Any]
+"""Makes an evaluator, as those of sentence-transformers are, of the held-out pairs."""
 
 
 def train_stage(
-    base: str | Path, data: Path, output: Path, settings: StageSettings, *, name: str = "stage", progress: bool = True
+    base: str | Path,
+    data: Path,
+    output: Path,
+    settings: StageSettings,
+    *,
+    loss: Loss | None = None,
+    evaluator: Evaluator | None = None,
+    name: str = "stage",
+    progress: bool = True,
 ) -> dict[str, Any]:
     """
     Train one stage, or resume where an earlier start of the same run was killed.
@@ -35,41 +47,48 @@ def train_stage(
     :param data: the folder of the pairs, or one .parquet file.
     :param output: the folder of the run.
     :param settings: settings of the stage.
+    :param loss: a function or class that makes the loss; None takes
+        :class:`~bmretriever_integrations.training.stages.loss.StageLoss`, which says what a loss is given.
+    :param evaluator: a function or class that makes the evaluator of the held-out pairs; None takes
+        :class:`~bmretriever_integrations.training.stages.heldout.HeldOutEvaluator`.
     :param name: name of the run in the progress bar.
     :param progress: whether to show the bar.
     :returns: what ``training.json`` holds.
     :raises FileNotFoundError: if base or data are missing.
-    :raises ValueError: if a file holds no pairs, there are fewer pairs than a batch, ``output`` holds something else, or the
-        device does not compute in bfloat16 though ``bf16`` is true. All of this is found before the first step.
+    :raises ImportError: if ``settings`` ask for LoRA and peft is missing.
+    :raises ValueError: if a file holds no pairs, there are fewer different pairs than a batch, the warm-up takes all steps,
+        ``output`` holds something else or only damaged states, or the device does not compute in bfloat16 though ``bf16`` is
+        true. All of this is found before the first step.
     :raises BlockingIOError: if another process trains into ``output``.
     :raises FloatingPointError: if the loss is no longer finite.
     """
     from accelerate import PartialState
 
+    from bmretriever_integrations.training.stages.heldout import HeldOutEvaluator
+    from bmretriever_integrations.training.stages.loss import StageLoss
     from bmretriever_integrations.training.stages.network import check_bf16, open_base, save_network
 
-    sources = pairs.find_sources(data, settings)
+    sources = find_sources(data, settings)
     check_bf16(settings)
     processes = PartialState(**_cpu_backend())
     if settings.batch_size % processes.num_processes:
         raise ValueError(f"batch_size {settings.batch_size} cannot be split among {processes.num_processes} processes")
     with _quiet(), ExitStack() as held:
         opened = open_base(str(base), settings)
-        identity = state.describe(opened.folders, sources, settings)
+        identity = state.describe(opened.folders, sources, settings, _name(loss or StageLoss))
         with processes.main_process_first():
             if processes.is_main_process:
                 held.enter_context(state.locked(output))
             if state.claim(output, identity):
-                record: dict[str, Any] = json.loads((output / state.RECORD).read_text(encoding="utf-8"))
-                return record
+                return state.read_json(output / state.RECORD)
             rows = pairs.prepare(output / state.STATES, sources, settings)
-        trainer = _trainer(opened, rows, output, settings)
+        trainer = _trainer(opened, rows, output, settings, (loss or StageLoss, evaluator or HeldOutEvaluator))
         _watch(trainer, output, name if progress else None)
         resumed = state.newest_state(output)
         trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
-        record = _record(trainer, settings, processes.num_processes)
+        record = describe_run(trainer, rows, settings, processes.num_processes)
         if processes.is_main_process:
-            save_network(opened, output, settings)
+            save_network(opened, output, settings, record["instructions"])
             write_whole(output / state.RECORD, (json.dumps(record, indent=1) + "\n").encode())
             shutil.rmtree(output / state.STATES)
         processes.wait_for_everyone()
@@ -100,13 +119,13 @@ def _cpu_backend() -> dict[str, Any]:
     return {} if torch.cuda.is_available() or torch.backends.mps.is_available() else {"cpu": True}
 
 
-def _trainer(opened: Any, rows: pairs.Rows, output: Path, settings: StageSettings) -> Any:
+def _trainer(
+    opened: Any, rows: pairs.Rows, output: Path, settings: StageSettings, makers: tuple[Loss, Evaluator]
+) -> Any:
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer
 
     from bmretriever_integrations.training.stages.collator import PromptCollator
-    from bmretriever_integrations.training.stages.heldout import HeldOutEvaluator
-    from bmretriever_integrations.training.stages.loss import StageLoss
     from bmretriever_integrations.training.stages.network import LastTokenVectors, can_pack
     from bmretriever_integrations.training.stages.sampler import TaskBatches
     from bmretriever_integrations.training.stages.trainer import StageTrainer, columns_of, training_arguments
@@ -115,14 +134,16 @@ def _trainer(opened: Any, rows: pairs.Rows, output: Path, settings: StageSetting
     packs = can_pack(opened.network, settings)
     model = SentenceTransformer(modules=[LastTokenVectors(opened.network, settings.normalize, packs=packs)])
     dataset = Dataset.from_file(str(rows.training))
+    sampler = TaskBatches(columns_of(dataset), settings)
+    make_loss, make_evaluator = makers
     return StageTrainer(
-        sampler=TaskBatches(columns_of(dataset), settings),
+        sampler=sampler,
         model=model,
-        args=training_arguments(settings, output / state.STATES, evaluate=bool(rows.held_out)),
+        args=training_arguments(settings, output / state.STATES, sampler.steps, evaluate=bool(rows.held_out)),
         train_dataset=dataset,
         data_collator=PromptCollator(tokenizer, settings.negatives),
-        evaluator=HeldOutEvaluator(rows.held_out, tokenizer, settings) if rows.held_out else None,
-        loss=StageLoss(model, settings),
+        evaluator=make_evaluator(rows.held_out, tokenizer, settings) if rows.held_out else None,
+        loss=make_loss(model, settings),
     )
 
 
@@ -132,53 +153,15 @@ def _watch(trainer: Any, output: Path, name: str | None) -> None:
     from transformers import PrinterCallback
     from transformers.integrations import TensorBoardCallback
 
-    from bmretriever_integrations.training.stages.trainer import ProgressBar
+    from bmretriever_integrations.training.stages.trainer import LastLog, ProgressBar
 
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(LastLog())
     if trainer.is_world_process_zero():
         trainer.add_callback(TensorBoardCallback(SummaryWriter(str(output / state.TENSORBOARD))))
     if name is not None:
         trainer.add_callback(ProgressBar(name))
 
 
-def _record(trainer: Any, settings: StageSettings, processes: int) -> dict[str, Any]:
-    history = trainer.state.log_history
-    scores = {
-        entry["step"]: {key.removeprefix("eval_"): entry[key] for key in ("eval_ndcg@10", "eval_recall@10")}
-        for entry in history
-        if "eval_ndcg@10" in entry
-    }  # by step, because a resumed run evaluates again at the step where it starts
-    tokens = int(trainer.accelerator.reduce(_tensor(trainer, trainer.loss.tokens), "sum"))
-    return {
-        "losses": [(entry["step"], entry["loss"]) for entry in history if "loss" in entry],
-        "evaluations": sorted(scores.items()),
-        "steps": trainer.state.global_step,
-        "seconds": round(trainer.seconds, 1),
-        "tokens": tokens,
-        "tokens_per_second": round(tokens / trainer.seconds),
-        "processes": processes,
-        "device": _device_name(trainer.args.device),
-        "settings": settings.model_dump(),
-        "versions": versions_of(PACKAGES),
-        "commit": _commit(),
-    }
-
-
-def _tensor(trainer: Any, number: int) -> Any:
-    import torch
-
-    return torch.tensor(number, device=trainer.args.device)
-
-
-def _device_name(device: Any) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
-
-
-def _commit() -> str | None:
-    """Return the git commit of the source tree that this code is run from, if it is one."""
-    run = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return run.stdout.strip() or None
+def _name(maker: Any) -> str:
+    return f"{maker.__module__}.{maker.__qualname__}"

@@ -8,6 +8,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from bmretriever_integrations.training.yaml_settings import Settings
 
+HIGHEST_TEMPERATURE = 0.5
+"""Highest temperature of cosines. A guess, ten times what is customary: the lowest possible loss of a batch of 32 is then 0.4."""
+
 
 class DataSettings(Settings):
     """One source of pairs within the data folder."""
@@ -48,8 +51,11 @@ class StageSettings(Settings):
     """Length of the stage in steps; exactly one of ``epochs`` and ``max_steps`` is given."""
     max_length: int = Field(512, gt=2)
     """Most tokens of a text, EOS included (paper's eval.py: 512)."""
-    warmup_steps: NonNegativeInt = 100
-    """Steps in which the learning rate rises from 0 (STM: 100)."""
+    warmup_steps: NonNegativeInt | None = None
+    """Steps in which the learning rate rises from 0; None takes ``warmup_share`` of the stage's steps."""
+    warmup_share: float | None = Field(None, ge=0, lt=1)
+    """Share of the stage's steps in which the learning rate rises, instead of ``warmup_steps``; None takes 0.1 (Tevatron's
+    default)."""
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     """How the learning rate falls after the warm-up."""
     weight_decay: NonNegativeFloat = 0.0
@@ -59,7 +65,8 @@ class StageSettings(Settings):
     temperature: PositiveFloat = 1.0
     """The similarities are divided by this (Tevatron's default: 1)."""
     similarity: Literal["dot", "cosine"] = "dot"
-    """Similarity that the loss compares by; the released models use the dot product."""
+    """Similarity that the loss compares by; the released models use the dot product. A checkpoint that was trained by the cosine
+    normalises its vectors, so that their dot product is the cosine."""
     normalize: bool = False
     """Whether vectors are scaled to length 1, in training and in the saved checkpoint; those of the released models are not."""
     negatives: NonNegativeInt = 0
@@ -72,11 +79,13 @@ class StageSettings(Settings):
     distillation_temperature: PositiveFloat = 1.0
     """The miner's scores are divided by this before their softmax."""
     homogeneous: bool = True
-    """Whether each batch holds one task, so that its negatives are of the positive's kind."""
+    """Whether a batch holds one task, so that its negatives are of the positive's kind. What is left of the tasks after their
+    last whole batch, and tasks that are smaller than a batch, share batches."""
     task_exponent: NonNegativeFloat = 1.0
-    """A task's share of the batches grows with its size to this power: 1 shows every pair once an epoch, 0 every task alike."""
+    """A task's share of an epoch grows with its size to this power: 1 shows every pair once an epoch, 0 every task alike."""
     gradient_caching: bool = False
-    """Embed twice and hold one mini-batch's activations only (GradCache): any batch size fits, at about a third more time."""
+    """Embed twice and hold one mini-batch's activations only (GradCache): any batch size fits, at about a third more time. It is
+    left out where a process's texts always fit into one mini-batch."""
     mini_batch_tokens: PositiveInt = 16_384
     """Most tokens embedded at once, padding included."""
     gradient_checkpointing: bool = False
@@ -88,9 +97,10 @@ class StageSettings(Settings):
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of the batches, of the sources' limits and of an adapter's first weights."""
     eval_share: float = Field(0.01, ge=0, lt=1)
-    """Share of the queries that is held out, with all their pairs; by a hash of the query, so it is the same in every run."""
+    """Largest share of the queries that is held out, with all their pairs; by a hash of the query, so it is the same in every
+    run. Pairs of other queries with a held-out positive are not trained on either."""
     eval_pairs: NonNegativeInt = 1000
-    """Most held-out pairs that are used to evaluate."""
+    """Most pairs that are held out and evaluated."""
     eval_every: PositiveInt = 100
     """Steps between two evaluations."""
     save_every: PositiveInt = 100
@@ -98,22 +108,54 @@ class StageSettings(Settings):
     log_every: PositiveInt = 10
     """Steps between two logged losses."""
 
+    def warmup(self, steps: int) -> int:
+        """
+        Give the number of steps in which the learning rate rises.
+
+        :param steps: steps of the stage.
+        :raises ValueError: if the warm-up takes all of them, because the learning rate would never be reached.
+        """
+        if self.warmup_steps is None:
+            return int((0.1 if self.warmup_share is None else self.warmup_share) * steps)
+        if self.warmup_steps >= steps:
+            raise ValueError(
+                f"warmup_steps is {self.warmup_steps}, but the stage has {steps} steps, so the learning rate would never be "
+                "reached: set warmup_steps to null and warmup_share to 0.1, or raise epochs or max_steps"
+            )
+        return self.warmup_steps
+
+    @property
+    def unit_vectors(self) -> bool:
+        """Return whether the similarity is that of vectors of length 1, so that the saved checkpoint normalises."""
+        return self.normalize or self.similarity == "cosine"
+
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
+    def _check_lengths(self) -> Self:
         if (self.epochs is None) == (self.max_steps is None):
             raise ValueError(f"give epochs or max_steps, one of them; got {self.epochs} and {self.max_steps}")
+        if self.warmup_steps is not None and self.warmup_share is not None:
+            raise ValueError(
+                f"give warmup_steps or warmup_share, one of them; got {self.warmup_steps} and {self.warmup_share}"
+            )
+        if self.max_steps is not None:
+            self.warmup(self.max_steps)
         if self.save_every % self.log_every:
             raise ValueError(
                 f"save_every must be a multiple of log_every, or a resumed run's next logged loss would be the mean of fewer "
                 f"steps; got {self.save_every} and {self.log_every}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> Self:
         if self.distillation and not self.negatives:
             raise ValueError(
                 "distillation compares scores of the positive and its hard negatives: set negatives above 0"
             )
-        if self.normalize and self.similarity == "dot" and self.temperature == 1:
+        if self.unit_vectors and self.temperature > HIGHEST_TEMPERATURE:
+            name = "normalize" if self.normalize else "similarity: cosine"
             raise ValueError(
-                "normalize with temperature 1 leaves the logits within 1 of each other and nothing is learnt; "
-                "set a temperature such as 0.02 or 0.05"
+                f"{name} with temperature {self.temperature} leaves the logits within {1 / self.temperature:.2g} of 0 and next "
+                "to nothing is learnt; set a temperature such as 0.02 or 0.05, or compare by the dot product without normalize"
             )
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint
 from bmretriever_integrations.files import LOCK, only_writer, write_whole
-from bmretriever_integrations.training.stages.data import SourceFiles
 from bmretriever_integrations.training.stages.settings import StageSettings
+from bmretriever_integrations.training.stages.sources import SourceFiles
 
 IDENTITY = "stage.json"
 """File that says which run the folder holds."""
@@ -27,16 +28,17 @@ TENSORBOARD = "tensorboard"
 """Folder of TensorBoard's files."""
 
 
-def describe(base: tuple[Path, ...], sources: list[SourceFiles], settings: StageSettings) -> dict[str, Any]:
+def describe(base: tuple[Path, ...], sources: list[SourceFiles], settings: StageSettings, loss: str) -> dict[str, Any]:
     """
-    Describe what decides a run's result: settings, base and data, the last two by the hashes of their files.
+    Describe what decides a run's result: settings, base, data and loss; base and data by the hashes of their files.
 
     :param base: folders that the base was loaded from.
     :param sources: the data.
     :param settings: settings of the stage.
+    :param loss: name of the loss.
     """
     files = {f"{source.settings.path}/{path.name}": _fingerprint(path) for source in sources for path in source.files}
-    identity = {"settings": settings.model_dump(), "base": fingerprint(base), "data": files}
+    identity = {"settings": settings.model_dump(), "base": fingerprint(base), "data": files, "loss": loss}
     content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read from the file, lists for tuples
     return content
 
@@ -75,7 +77,7 @@ def claim(output: Path, identity: dict[str, Any]) -> bool:
         raise ValueError(f"output {output} is a file; name a folder")
     note = output / IDENTITY
     if note.is_file():
-        differing = _differences(json.loads(note.read_text(encoding="utf-8")), identity)
+        differing = _differences(read_json(note), identity)
         finished = (output / RECORD).is_file()
         if not differing:
             return finished
@@ -93,15 +95,62 @@ def claim(output: Path, identity: dict[str, Any]) -> bool:
     return False
 
 
+def complete_state(folder: Path, progress: dict[str, Any]) -> None:
+    """
+    Mark a state as complete, with the hashes of its files.
+
+    :param folder: the folder of the state.
+    :param progress: what the run has done so far.
+    """
+    files = {path.name: _fingerprint(path) for path in sorted(folder.iterdir()) if path.name != PROGRESS}
+    write_whole(folder / PROGRESS, json.dumps({**progress, "files": files}).encode())
+
+
 def newest_state(output: Path) -> Path | None:
     """
-    Find the newest complete state.
+    Find the newest complete state. A damaged one is passed over with a warning if an older one is whole.
 
     :param output: the folder of the run.
-    :returns: its folder; None if there is none.
+    :returns: its folder; None if no state was completed.
+    :raises ValueError: if there are complete states and all are damaged.
     """
-    whole = [path.parent for path in output.glob(f"{STATES}/checkpoint-*/{PROGRESS}")]
-    return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+    complete = [path.parent for path in output.glob(f"{STATES}/checkpoint-*/{PROGRESS}")]
+    damaged = []
+    for folder in sorted(complete, key=lambda folder: int(folder.name.rpartition("-")[2]), reverse=True):
+        fault = _fault(folder)
+        if fault is None:
+            if damaged:
+                warnings.warn(f"{'; '.join(damaged)}; the run goes on from {folder.name}", stacklevel=2)
+            return folder
+        damaged.append(fault)
+    if damaged:
+        raise ValueError(f"{'; '.join(damaged)}, and no older state is whole: remove {output} to start again")
+    return None
+
+
+def _fault(folder: Path) -> str | None:
+    try:
+        files = read_json(folder / PROGRESS)["files"].items()
+        changed = [name for name, content in files if _fingerprint(folder / name) != content]
+    except (ValueError, LookupError, AttributeError, OSError) as error:
+        return f"{folder} is damaged ({error})"
+    return f"{folder / changed[0]} is damaged" if changed else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """
+    Read keys and values from a JSON file of a run.
+
+    :param path: the file.
+    :raises ValueError: if it is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}; remove the folder, or restore the file") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds no keys and values; remove the folder, or restore the file")
+    return content
 
 
 def _fingerprint(path: Path) -> str:
@@ -111,8 +160,9 @@ def _fingerprint(path: Path) -> str:
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     differing = []
-    for key in new["settings"]:
-        before, now = old["settings"].get(key), new["settings"][key]
-        if before != now:
-            differing.append(f"{key} ({before} there, {now} now)")
-    return differing + [f"the {part}" for part in ("base", "data") if old.get(part) != new[part]]
+    settings = old.get("settings")
+    there = settings if isinstance(settings, dict) else {}
+    for key, now in new["settings"].items():
+        if there.get(key) != now:
+            differing.append(f"{key} ({there.get(key)} there, {now} now)")
+    return differing + [f"the {part}" for part in ("base", "data", "loss") if old.get(part) != new[part]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -15,10 +14,10 @@ from sentence_transformers import SentenceTransformerTrainer, SentenceTransforme
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.training.stages.collator import TEXTS
 from bmretriever_integrations.training.stages.sampler import TaskBatches
 from bmretriever_integrations.training.stages.settings import StageSettings
-from bmretriever_integrations.training.stages.state import PROGRESS
+from bmretriever_integrations.training.stages.state import PROGRESS, complete_state, read_json
 
 WEIGHTS = "trained.safetensors"
 """File of the trained weights in a state."""
@@ -36,9 +35,11 @@ class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentenc
         :param sampler: gives the batches of the whole stage.
         :param of_trainer: arguments of the trainer of sentence-transformers.
         """
-        self._sampler = sampler
+        self.sampler = sampler
         self.seconds_before = 0.0
         """Seconds that earlier starts of this run have trained."""
+        self.tokens = 0
+        """Number of tokens that this process has trained on, without padding."""
         self._started = time.monotonic()
         super().__init__(**of_trainer)
 
@@ -56,9 +57,14 @@ class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentenc
                 "lower learning_rate, or raise warmup_steps or temperature"
             )
 
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *of_trainer: Any, **more: Any) -> Any:
+        """Count the tokens, whatever the loss is."""
+        self.tokens += int(inputs[f"{TEXTS}_attention_mask"].sum())
+        return super().compute_loss(model, inputs, *of_trainer, **more)
+
     def get_batch_sampler(self, *_dataset: Any, **_settings: Any) -> TaskBatches:
         """Return our sampler instead of the trainer's own."""
-        return self._sampler
+        return self.sampler
 
     def add_model_card_callback(self, *_arguments: Any) -> None:
         """Add no callback: a model card would read the whole data set for statistics."""
@@ -84,16 +90,26 @@ class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentenc
         with torch.no_grad():
             for name, tensor in stored.items():
                 own[name].copy_(tensor)
-        progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        progress = read_json(folder / PROGRESS)
         self.seconds_before = progress["seconds"]
-        self.loss.tokens = progress["tokens"]
+        self.tokens = progress["tokens"]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # each process writes the state of its own random numbers
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-            progress = {"step": self.state.global_step, "seconds": self.seconds, "tokens": self.loss.tokens}
-            write_whole(folder / PROGRESS, json.dumps(progress).encode())
+            progress = {"step": self.state.global_step, "seconds": self.seconds, "tokens": self.tokens}
+            complete_state(folder, progress)
+
+
+class LastLog(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """Logs the loss of the last step too, however many steps there are between two logged losses."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
+        """Ask for a log at the end."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
 
 
 class ProgressBar(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
@@ -133,13 +149,15 @@ class ProgressBar(TrainerCallback):  # type: ignore[misc]  # transformers is not
             self._bar.close()
 
 
-def training_arguments(settings: StageSettings, states: Path, evaluate: bool) -> Any:
+def training_arguments(settings: StageSettings, states: Path, steps: int, evaluate: bool) -> Any:
     """
     Translate the settings into those of the trainer.
 
     :param settings: settings of the stage.
     :param states: folder of the states to resume from.
+    :param steps: steps of the stage.
     :param evaluate: whether there are held-out pairs.
+    :raises ValueError: if the warm-up takes all steps.
     """
     arguments = SentenceTransformerTrainingArguments(
         output_dir=str(states),
@@ -148,7 +166,7 @@ def training_arguments(settings: StageSettings, states: Path, evaluate: bool) ->
         num_train_epochs=1,  # the sampler gives the batches of the whole stage
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup_steps,
+        warmup_steps=settings.warmup(steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.bf16,

@@ -1,0 +1,31 @@
+"""Read the instructions that a sentence-transformers folder stores among its prompts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bmretriever_integrations.prompts import query_prompt
+
+OF_QUERIES = "query"
+"""The name of the prompt that sentence-transformers puts before queries."""
+
+
+def stored_instructions(folder: Path) -> dict[str, str]:
+    """
+    Find the instructions in the prompts of a folder.
+
+    :param folder: any folder, such as a trained or an exported checkpoint.
+    :returns: a dict of prompt names and instructions, with the default one under :data:`OF_QUERIES`; empty if there are none.
+        Prompts that do not have BMRetriever's template are left out.
+    """
+    path = folder / "config_sentence_transformers.json"
+    try:
+        prompts = json.loads(path.read_text(encoding="utf-8"))["prompts"]
+        named = {name: prompt for name, prompt in prompts.items() if isinstance(prompt, str)}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}  # another tool's file; the loader says what is wrong with the folder
+    end = query_prompt("a", "")[1:]
+    return {
+        name: prompt[: -len(end)] for name, prompt in named.items() if prompt.endswith(end) and len(prompt) > len(end)
+    }
