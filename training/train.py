@@ -45,7 +45,9 @@ def run(given: argparse.Namespace) -> None:
     from bmretriever_integrations.training.stages.state import RECORD
 
     before = (given.output / RECORD).is_file()
-    record = train_stage(given.base, given.data, given.output, settings, name=f"{given.recipe.stem}, stage {given.stage}")
+    record = train_stage(
+        given.base, given.data, given.output, settings, name=f"{given.recipe.stem}, stage {given.stage}"
+    )
     if PartialState().is_main_process:
         note = "; it was finished before, and nothing was trained now" if before else ""
         print(f"{given.output}: {summary(record)}{note}")

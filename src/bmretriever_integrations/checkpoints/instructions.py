@@ -7,6 +7,8 @@ from pathlib import Path
 
 from bmretriever_integrations.prompts import query_prompt
 
+PROMPTS = "config_sentence_transformers.json"
+"""The file in which sentence-transformers stores prompts."""
 OF_QUERIES = "query"
 """The name of the prompt that sentence-transformers puts before queries."""
 
@@ -19,9 +21,8 @@ def stored_instructions(folder: Path) -> dict[str, str]:
     :returns: a dict of prompt names and instructions, with the default one under :data:`OF_QUERIES`; empty if there are none.
         Prompts that do not have BMRetriever's template are left out.
     """
-    path = folder / "config_sentence_transformers.json"
     try:
-        prompts = json.loads(path.read_text(encoding="utf-8"))["prompts"]
+        prompts = json.loads((folder / PROMPTS).read_text(encoding="utf-8"))["prompts"]
         named = {name: prompt for name, prompt in prompts.items() if isinstance(prompt, str)}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}  # another tool's file; the loader says what is wrong with the folder

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.checkpoints.instructions import OF_QUERIES
+from bmretriever_integrations.checkpoints.instructions import OF_QUERIES, PROMPTS
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, PASSAGE_PREFIX, TASK_INSTRUCTIONS, query_prompt
@@ -142,7 +142,7 @@ def _write_prompts(folder: Path, instructions: Mapping[str, str]) -> None:
     prompts = {key: query_prompt(sentence, "") for key, sentence in sentences.items()}
     prompts |= dict.fromkeys(("document", "passage"), PASSAGE_PREFIX)
     whole = {"prompts": prompts, "default_prompt_name": None, "similarity_fn_name": "dot"}
-    write_json(folder / "config_sentence_transformers.json", whole)
+    write_json(folder / PROMPTS, whole)
 
 
 def write_json(path: Path, content: Any) -> None:

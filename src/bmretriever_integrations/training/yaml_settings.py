@@ -81,7 +81,7 @@ def _sentence(error: ErrorDetails) -> str:
 
 def _shown(given: Any) -> str:
     brief = reprlib.Repr()
-    brief.maxstring = brief.maxother = brief.maxlong = SHOWN
+    brief.maxlevel, brief.maxstring, brief.maxother, brief.maxlong = 2, SHOWN, SHOWN, SHOWN
     return brief.repr(given)
 
 

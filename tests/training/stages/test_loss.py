@@ -13,10 +13,10 @@ from transformers import AutoModel, AutoTokenizer
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.training.stages.collator import PromptCollator, pad
-from bmretriever_integrations.training.stages.sources import text_key
 from bmretriever_integrations.training.stages.loss import StageLoss, miner_divergence
 from bmretriever_integrations.training.stages.network import LastTokenVectors
 from bmretriever_integrations.training.stages.settings import StageSettings
+from bmretriever_integrations.training.stages.sources import text_key
 
 TEMPERATURE = 20.0  # random tiny vectors have norm 8, so products near 64
 

@@ -12,7 +12,16 @@ from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.training.stages.recipe import load_settings
 from bmretriever_integrations.training.stages.run import train_stage
 
-SMALL = ["data=[]", "batch_size=8", "epochs=null", "max_steps=2", "warmup_steps=0", "bf16=false", "eval_share=0.0"]
+SMALL = [
+    "data=[]",
+    "batch_size=8",
+    "epochs=null",
+    "max_steps=2",
+    "warmup_steps=0",
+    "warmup_share=null",
+    "bf16=false",
+    "eval_share=0.0",
+]
 RECIPES = {
     "135m": "llama",
     "410m": "gpt_neox",
@@ -20,6 +29,7 @@ RECIPES = {
     "2b": "gemma",
     "7b": "mistral",
     "mini": "llama",
+    "own": "llama",
     "smoke": "llama",
 }
 
@@ -71,8 +81,12 @@ def test_the_command_trains_and_says_what_is_wrong(tiny, doses, tmp_path, pytest
     changes = ["--set", "max_steps=2", "--set", "stage2.negatives=0"]
     assert command(*given, "--stage", 2, *changes) == 0
     shown = capsys.readouterr()
-    assert shown.out == ""
+    assert shown.out.startswith(f"{tmp_path / 'out'}: 2 steps on 77 pairs, loss ")
+    assert ", held-out ndcg@10 0." in shown.out
+    assert shown.out.count("\n") == 1
     assert "smoke, stage 2: 100%" in shown.err
+    assert command(*given, "--stage", 2, *changes) == 0
+    assert capsys.readouterr().out == shown.out[:-1] + "; it was finished before, and nothing was trained now\n"
     settings = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
     assert (settings["max_steps"], settings["negatives"]) == (2, 0)
     assert command(*given, "--stage", 2) == 2

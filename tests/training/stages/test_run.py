@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,15 +13,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.evaluation import BaseEvaluator
 from transformers import AutoModel, AutoTokenizer, LlamaModel
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.checkpoints.instructions import stored_instructions
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
-from bmretriever_integrations.prompts import passage_prompt, query_prompt
+from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, passage_prompt, query_prompt
 from bmretriever_integrations.testing import ARCHITECTURES, reference_encode
-from bmretriever_integrations.training.pairs.schema import read_pairs
+from bmretriever_integrations.training.pairs.schema import PairWriter, read_pairs
 from bmretriever_integrations.training.stages import network as networks
+from bmretriever_integrations.training.stages import record
 from bmretriever_integrations.training.stages import run as runs
+from bmretriever_integrations.training.stages.loss import StageLoss
 from bmretriever_integrations.training.stages.network import LastTokenVectors, open_base
 from bmretriever_integrations.training.stages.run import train_stage
 from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
@@ -114,6 +120,14 @@ def test_a_normalised_stage_saves_a_model_that_normalises(tiny, doses, tmp_path)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
+def test_a_stage_by_the_cosine_saves_a_model_whose_dot_product_is_the_cosine(tiny, doses, tmp_path):
+    cosine = train(tiny("llama"), doses, tmp_path / "out", similarity="cosine", temperature=0.05, max_steps=2)
+    vectors = BMRetrieverEncoder(tmp_path / "out", dtype="float32").encode_passages(TEXTS)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    unit = train(tiny("llama"), doses, tmp_path / "unit", normalize=True, temperature=0.05, max_steps=2)
+    np.testing.assert_allclose(np.array(cosine["losses"]), np.array(unit["losses"]), rtol=1e-3)
+
+
 def test_the_plain_class_is_saved(tiny, doses, tmp_path):
     train(tiny("llama"), doses, tmp_path / "out", max_steps=1)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["architectures"] == ["LlamaModel"]
@@ -140,6 +154,72 @@ def test_gradient_checkpointing_and_caching_change_no_loss(tiny, doses, tmp_path
         tiny("mistral"), doses, tmp_path / "b", gradient_checkpointing=True, gradient_caching=True, mini_batch_tokens=64
     )["losses"]
     np.testing.assert_allclose(np.array(spared), np.array(plain), rtol=1e-4)
+
+
+def test_a_warm_up_of_all_steps_is_refused(tiny, doses, tmp_path):
+    with pytest.raises(ValueError, match=r"warmup_steps is 100, but the stage has 8 steps.*warmup_share to 0\.1"):
+        train(tiny("llama"), doses, tmp_path / "out", max_steps=None, epochs=1, warmup_steps=100, warmup_share=None)
+    short = {"max_steps": None, "epochs": 1, "log_every": 5, "save_every": 5}
+    record = train(tiny("llama"), doses, tmp_path / "out", warmup_steps=7, warmup_share=None, **short)
+    assert [step for step, _ in record["losses"]] == [1, 5, 8]  # the last one too
+
+
+def test_the_record_counts_the_pairs_of_each_task(tiny, doses, tmp_path):
+    record = train(tiny("llama"), doses, tmp_path / "out", max_steps=1)
+    assert set(record["tasks"]) == {"dose 0", "dose 1"}
+    for task in record["tasks"].values():
+        assert task["pairs"] + task["held_out"] == 40
+    assert record["left_out"] == 0
+    assert sum(task["held_out"] for task in record["tasks"].values()) > 0
+
+
+def test_the_folder_names_the_instructions_it_was_trained_with(tiny, doses, tmp_path):
+    train(tiny("llama"), doses, tmp_path / "one", max_steps=1, lora=LoraSettings(rank=2))
+    for folder in (tmp_path / "one", tmp_path / "one" / "adapter"):
+        found = stored_instructions(folder)
+        assert {found[name] for name in ("query", "dose 0", "dose 1")} == {"Given a question, find a dose"}
+    with PairWriter(tmp_path / "two.parquet") as writer:
+        for pair in read_pairs(doses):
+            instruction = f"Given a question, find a {pair.task}"
+            writer.write(replace(pair, instruction=instruction))
+    train(tiny("llama"), tmp_path / "two.parquet", tmp_path / "two", max_steps=1)
+    found = stored_instructions(tmp_path / "two")
+    assert (found["dose 0"], found["dose 1"]) == ("Given a question, find a dose 0", "Given a question, find a dose 1")
+    assert found["query"] == DEFAULT_INSTRUCTION  # no one of them is that of all queries
+
+
+class HalfLoss(StageLoss):
+    def forward(self, sentence_features, labels):
+        return super().forward(sentence_features, labels) / 2
+
+
+class Count(BaseEvaluator):
+    def __init__(self, pairs, tokenizer, settings):
+        super().__init__()
+        self.pairs = pairs
+
+    def __call__(self, model, output_path=None, epoch=-1, steps=-1):
+        return {"pairs": float(len(self.pairs))}
+
+
+def test_a_loss_and_an_evaluator_of_ones_own(tiny, doses, tmp_path):
+    given = {"settings": settings(max_steps=1), "progress": False}
+    plain = train_stage(tiny("llama"), doses, tmp_path / "plain", **given)
+    own = train_stage(tiny("llama"), doses, tmp_path / "own", loss=HalfLoss, evaluator=Count, **given)
+    assert own["losses"][0][1] == pytest.approx(plain["losses"][0][1] / 2)
+    assert own["tokens"] == plain["tokens"] > 0
+    held_out = sum(task["held_out"] for task in own["tasks"].values())
+    assert own["evaluations"] == [(0, {"pairs": held_out}), (1, {"pairs": held_out})]
+    with pytest.raises(ValueError, match="it differs in the loss"):
+        train_stage(tiny("llama"), doses, tmp_path / "own", **given)
+
+
+def test_a_missing_peft_is_said_before_the_base_is_loaded(tiny, doses, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ImportError, match=r"lora needs peft: run pip install \"bmretriever-integrations\[train\]\""):
+        train("none", doses, tmp_path / "out", lora=LoraSettings())
+    monkeypatch.setattr(record, "PACKAGES", ("torch", "no-such-package"))  # as peft where nothing needs it
+    assert set(train(tiny("llama"), doses, tmp_path / "out", max_steps=1)["versions"]) == {"torch"}
 
 
 def test_schedule_and_decay_reach_the_optimizer(tiny, doses, tmp_path):

@@ -88,6 +88,13 @@ def test_one_value_is_changed_in_one_place(recipe):
         ("- 1", ValueError, "holds no keys and values"),
         ("", ValueError, "holds no keys and values, but NoneType"),
         ("a: [", ValueError, "is no YAML"),
+        ("batch_size: 8\nstage1: {}\nbatch_size: 9", ValueError, "the key 'batch_size' is there twice; remove one"),
+        ("stage1: {epochs: 1, lora: {rank: 2, rank: 4}}", ValueError, "the key 'rank' is there twice"),
+        ("a: " + "[" * 100_000, ValueError, "nests too deep"),
+        ("stage1: !!timestamp soon", ValueError, "is no YAML"),
+        ("stage1: {batch_size: !!bool maybe}", ValueError, "is no YAML"),
+        ("stage1: {batch_size: !!int ''}", ValueError, "is no YAML"),
+        ("stage1: &a {batch_size: 8, epochs: *a, learning_rate: 1}", TypeError, "epochs must be a valid number"),
         ("stage1: {batch_size: 8, epochs: 1, learning_rate: .inf}", TypeError, "must be a finite number, got inf"),
     ],
 )
@@ -119,12 +126,35 @@ def test_a_missing_recipe_and_one_that_is_no_text(tmp_path):
         ({"eval_share": 1.0}, "eval_share must be less than 1, got 1.0"),
         ({"save_every": 15}, "save_every must be a multiple of log_every"),
         ({"distillation": 0.5}, "set negatives above 0"),
-        ({"normalize": True}, "set a temperature such as 0.02"),
+        ({"normalize": True}, "normalize with temperature 1.0 leaves the logits within 1 of 0.*such as 0.02"),
+        ({"normalize": True, "temperature": 0.6}, "within 1.7 of 0"),
+        ({"similarity": "cosine"}, "similarity: cosine with temperature 1.0 leaves the logits within 1 of 0"),
+        ({"epochs": None, "max_steps": 9, "warmup_steps": 9}, "warmup_steps is 9, but the stage has 9 steps"),
+        ({"warmup_steps": 9, "warmup_share": 0.1}, "give warmup_steps or warmup_share, one of them; got 9 and 0.1"),
+        ({"warmup_share": 1.0}, "warmup_share must be less than 1, got 1.0"),
     ],
 )
 def test_values_out_of_range_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         fill(StageSettings, {"batch_size": 8, "learning_rate": 1e-3, "epochs": 1, **given})
+
+
+def test_a_short_file_makes_no_long_error(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    (tmp_path / "r.yaml").write_text("stage1:\n  batch_size:\n" + "\n".join(f"    {line}" for line in lines))
+    with pytest.raises(TypeError, match="batch_size must be a valid integer, got") as refused:
+        load_settings(tmp_path / "r.yaml", 1)
+    assert len(str(refused.value)) < 2_000
+
+
+def test_the_warm_up_is_a_share_of_the_steps_or_a_number():
+    given = {"batch_size": 8, "learning_rate": 1e-3, "epochs": 1}
+    assert StageSettings(**given).warmup(200) == 20
+    assert StageSettings(**given, warmup_share=0.25).warmup(200) == 50
+    assert StageSettings(**given, warmup_steps=7).warmup(200) == 7
+    with pytest.raises(ValueError, match="warmup_steps is 7, but the stage has 7 steps"):
+        StageSettings(**given, warmup_steps=7).warmup(7)
 
 
 def test_python_gets_pydantics_own_error():

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bmretriever_integrations.checkpoints.instructions import PROMPTS
 from bmretriever_integrations.checkpoints.lora import attach_adapter, base_of_adapter
 from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.forward.choose import has_varlen, knows
@@ -196,6 +197,8 @@ def save_network(base: Base, output: Path, settings: StageSettings, instructions
         network = _merged(base, output / "adapter")
     network.config.use_cache = False
     write_checkpoint(network.float().eval(), base.tokenizer, output, settings.unit_vectors, instructions)
+    if base.adapter is not None:
+        shutil.copy(output / PROMPTS, output / "adapter")
 
 
 def _merged(base: Base, folder: Path) -> Any:
