@@ -34,11 +34,12 @@ def folder(tmp_path):
         {
             "task": "effects",
             "instruction": "Given a question, retrieve passages that answer it",
-            "query": f"What does {drug} do to the {organ}?",
+            "query": question.format(drug=drug, organ=organ),
             "positive": f"The {organ} gets better when {drug} is taken, as trials of {drug} in adults have shown.",
         }
         for drug in DRUGS
         for organ in ORGANS
+        for question in ("What does {drug} do to the {organ}?", "Is {drug} good for the {organ}?", "{drug} and {organ}")
     ]
     (tmp_path / "papers.jsonl").write_text("\n".join(map(json.dumps, papers)))
     (tmp_path / "labelled.jsonl").write_text("\n".join(map(json.dumps, labelled)))
@@ -69,11 +70,13 @@ def test_every_command_of_the_page_runs_in_its_order(folder, pytestconfig):
                 commands.append([sys.executable, *words[1:]])
             else:
                 assert words[:2] == ["pip", "install"], line
-    assert len(commands) >= 9
+    assert len(commands) >= 8
     for command in commands:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
     assert list((folder / "build" / "my-model" / "tensorboard").iterdir())
     record = json.loads((folder / "build" / "my-model" / "training.json").read_text(encoding="utf-8"))
     assert record["losses"][-1][1] < record["losses"][0][1]
+    (_, before), *_, (_, after) = record["evaluations"]
+    assert after["ndcg@10"] >= before["ndcg@10"]
     assert "my-model" in (folder / "scores.md").read_text(encoding="utf-8")

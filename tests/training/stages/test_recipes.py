@@ -81,7 +81,7 @@ def test_the_command_trains_and_says_what_is_wrong(tiny, doses, tmp_path, pytest
     changes = ["--set", "max_steps=2", "--set", "stage2.negatives=0"]
     assert command(*given, "--stage", 2, *changes) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith(f"{tmp_path / 'out'}: 2 steps on 77 pairs, loss ")
+    assert shown.out.startswith(f"{tmp_path / 'out'}: 2 steps on 74 pairs, loss ")
     assert ", held-out ndcg@10 0." in shown.out
     assert shown.out.count("\n") == 1
     assert "smoke, stage 2: 100%" in shown.err

@@ -138,7 +138,7 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
     ) -> Tensor:
         """Tell which candidates count for each query. *Shape:* (queries, candidates) bool"""
         keys = gathered["candidate_keys"]
-        texts, numbers = keys.unique(return_inverse=True)
+        texts, numbers = keys.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         same_query = gathered["of_query"] == labels["query_keys"][:, None]
         positives = torch.zeros(len(own), len(texts), dtype=torch.int32, device=keys.device)
         positives.index_add_(

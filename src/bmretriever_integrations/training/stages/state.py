@@ -115,7 +115,7 @@ def newest_state(output: Path) -> Path | None:
     :raises ValueError: if there are complete states and all are damaged.
     """
     complete = [path.parent for path in output.glob(f"{STATES}/checkpoint-*/{PROGRESS}")]
-    damaged = []
+    damaged: list[str] = []
     for folder in sorted(complete, key=lambda folder: int(folder.name.rpartition("-")[2]), reverse=True):
         fault = _fault(folder)
         if fault is None:
