@@ -216,13 +216,13 @@ def test_a_copy_that_is_not_the_source_is_not_kept(tiny, earlier, monkeypatch, c
 fill = checkpoint.fill
 
 
-def moved_weight(folder, network, *rest):
+def moved_weight(folder, network, *rest, **named):
     network.layers[0].mlp.down_proj.weight.data[0, 0] += 1
-    fill(folder, network, *rest)
+    fill(folder, network, *rest, **named)
 
 
-def no_eos(folder, *rest):
-    fill(folder, *rest)
+def no_eos(folder, *rest, **named):
+    fill(folder, *rest, **named)
     whole = json.loads((folder / "tokenizer.json").read_text())
     (folder / "tokenizer.json").write_text(json.dumps({**whole, "post_processor": None}))
 
