@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +84,17 @@ def test_a_missing_title_is_no_title(tiny, missing):
     embedder = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), meta_fields_to_embed=["title", "year"], **EXACT)
     document = Document(content="the text", meta={"title": missing, "year": 1999})
     assert_close(vectors_of(embedder, [document]), reference_encode(tiny("llama"), [PASSAGE_PREFIX + "1999 the text"]))
+    embedder.close()
+
+
+def test_a_text_of_an_enum_is_its_value(tiny):
+    class Topic(str, Enum):  # noqa: UP042  a StrEnum is written as its value already
+        HEART = "Heart failure"
+
+    embedder = BMRetrieverDocumentEmbedder(model=str(tiny("llama")), meta_fields_to_embed=["title"], **EXACT)
+    document = Document(content="the text", meta={"title": Topic.HEART})
+    expected = reference_encode(tiny("llama"), [PASSAGE_PREFIX + "Heart failure the text"])
+    assert_close(vectors_of(embedder, [document]), expected)
     embedder.close()
 
 

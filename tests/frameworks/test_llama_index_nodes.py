@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,6 +40,14 @@ def test_without_title_the_text_stands_alone(title):
     metadata = {"file_path": "/data/x.xml"} | ({} if title is ABSENT else {"title": title})
     [prepared] = prepare_nodes([TextNode(text="the text", metadata=metadata)])
     assert prepared.get_content(MetadataMode.EMBED) == "the text"
+
+
+def test_a_title_of_an_enum_is_its_value():
+    class Topic(str, Enum):  # noqa: UP042  a StrEnum is written as its value already
+        HEART = "Heart failure"
+
+    [prepared] = prepare_nodes([TextNode(text="the text", metadata={"title": Topic.HEART})])
+    assert prepared.get_content(MetadataMode.EMBED) == "Heart failure the text"
 
 
 def test_the_originals_are_not_changed():

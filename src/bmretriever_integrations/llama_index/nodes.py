@@ -55,7 +55,12 @@ def _prepare(node: NodeT, title_key: str, llm_keys: Sequence[str] | None) -> Nod
     }
     if llm_keys is not None:
         settings["excluded_llm_metadata_keys"] = _others(node, node.excluded_llm_metadata_keys, llm_keys)
-    return node.model_copy(update=settings).model_copy(deep=True)
+    copied = node.model_copy(update=settings).model_copy(deep=True)
+    if isinstance(title, str):
+        copied.metadata[title_key] = str.__str__(
+            title
+        )  # LlamaIndex would embed the name of an Enum instead of its text
+    return copied
 
 
 def _others(node: BaseNode, excluded: Sequence[str], kept: Collection[str]) -> list[str]:

@@ -137,7 +137,8 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
 
     def _text_of(self, document: Document) -> str:
         present = [document.meta.get(field) for field in self.meta_fields_to_embed or []]
-        parts = [str(value) for value in present if not is_missing(value)]
+        # a str stays itself: str() of an Enum would give its name
+        parts = [value if isinstance(value, str) else str(value) for value in present if not is_missing(value)]
         return self.prefix + self.embedding_separator.join([*parts, document.content or ""]) + self.suffix
 
 
