@@ -57,7 +57,9 @@ def _check(path: Path) -> None:
     if path.name.lower().endswith(ARCHIVES):
         raise ValueError(f"{path} is an archive; unpack it and name the files in it ({', '.join(KINDS)})")
     if not path.name.lower().endswith(KINDS):
-        raise ValueError(f"{path} ends in none of {', '.join(KINDS)}")
+        raise ValueError(
+            f"{path} ends in none of {', '.join(KINDS)}; docs/records.md says how to get records in these forms"
+        )
     with path.open("rb") as raw:
         try:
             if not unpacked(path, raw).read(1):
