@@ -228,9 +228,8 @@ def speeds(repeats: int) -> list[dict[str, Any]]:
 def surroundings() -> dict[str, Any]:
     """Hardware, versions and commit."""
     run = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
+    facts = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.split(":")[1].strip() for line in facts if "model name" in line]
     return {
         "cpu": f"{names[0]}, {len(names)} cores, {torch.backends.cpu.get_cpu_capability()}",
         "versions": {"python": platform.python_version(), **versions_of((NAME, "numpy", "torch", "transformers"))},

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import torch  # noqa: F401
-import transformers.models.auto
+import transformers.models.auto  # noqa: F401
 import transformers.models.llama.modeling_llama  # noqa: F401
 
 

@@ -31,17 +31,17 @@ class BuildReport:
 
     corpus: CorpusReport
     records: int = 0
-    """In the index."""
+    """Number of records in the index, hidden ones included."""
     embedded: int = 0
-    """By this run."""
+    """Number of records that this run embedded."""
     replaced: int = 0
-    """Hidden, as a later record has the same id."""
+    """Number of records that are hidden because a later record has the same id."""
     deleted: int = 0
-    """Hidden, as PubMed withdrew them."""
+    """Number of records that are hidden because PubMed withdrew them."""
     cut: int = 0
-    """Of those embedded by this run, longer than ``max_length``."""
+    """Number of records embedded by this run that were longer than ``max_length`` and were cut."""
     rebuilt: list[str] = field(default_factory=list)
-    """Finished shards that were damaged: which, and how."""
+    """The finished shards that were damaged and made again, each with its damage."""
 
     @property
     def searchable(self) -> int:

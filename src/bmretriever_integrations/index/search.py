@@ -28,7 +28,7 @@ class Hit:
     """A record that a search found."""
 
     rank: int
-    """From 1."""
+    """Place in the list; the best hit has 1."""
     score: float
     """Inner product of the query's vector and the record's."""
     id: str
