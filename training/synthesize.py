@@ -34,6 +34,7 @@ from bmretriever_integrations.training.synthesis.generators import Generator
 from bmretriever_integrations.training.synthesis.ledger import Ledger
 from bmretriever_integrations.training.synthesis.levels import Draft, brainstorm, write_queries, write_triples
 from bmretriever_integrations.training.synthesis.passages import choose, read_passages
+from bmretriever_integrations.training.synthesis.redaction import public_address
 from bmretriever_integrations.training.synthesis.spending import Spending
 from bmretriever_integrations.training.synthesis.yield_report import report, report_table, write_report
 
@@ -153,16 +154,25 @@ def run(given: argparse.Namespace) -> None:
     texts = [passage.text for passage in passages]
     kept = keep(drafts, texts, retriever, top_k=given.top_k, similarity=given.similarity)
     settings = {name: str(value) for name, value in vars(given).items() if name != "output"} | generator.settings
+    if given.endpoint:
+        settings["endpoint"] = public_address(given.endpoint)
     content = report(kept, asker.asked, spending, time.monotonic() - started, settings)
     if brainstormed is not None:
         content["brainstorm"] = {
             "asked": brainstormed.questions,
             "unusable": dict(brainstormed.unusable),
+            "examples": brainstormed.examples,
             "tasks": tasks,
         }
     path = write_kept(kept, given.output)
     write_report(content, given.output / "report.json")
     open_console().print(report_table(content))
+    unusable = [*(brainstormed.examples if brainstormed else ()), *asker.asked.examples]
+    write_lines([f"{one['reason']}: {one['server']}" for one in unusable if "server" in one][:1])
+    if spending.estimated:
+        write_lines(
+            ["The server does not report all tokens; those that it leaves out are estimated, one for three bytes."]
+        )
     examples = given.output / "report.json"
     write_lines([f"{path or 'no pair was kept'}; examples of kept and lost pairs: {examples}"])
 

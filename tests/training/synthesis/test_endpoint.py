@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +22,7 @@ from bmretriever_integrations.training.synthesis.endpoint import EndpointGenerat
 from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
 from bmretriever_integrations.training.synthesis.ledger import Ledger
 from bmretriever_integrations.training.synthesis.levels import brainstorm, write_queries, write_triples
+from bmretriever_integrations.training.synthesis.redaction import public_address, secrets_of
 from bmretriever_integrations.training.synthesis.spending import Spending
 
 SCRIPT = "training/synthesize.py"
@@ -203,7 +205,7 @@ def test_an_answer_without_content_or_usage(serve, tmp_path):
     del content["usage"]
     _, asker = ask(serve(lambda body, earlier: (status, content)), tmp_path, attempts=1)
     assert asker.asked.unusable == {"empty answer": 1}
-    assert asker.spending.tokens == 0
+    assert asker.spending.completion_tokens == 0
 
 
 def test_a_server_without_json_mode_is_asked_without(serve, tmp_path):
@@ -235,6 +237,64 @@ def test_the_key_is_written_nowhere(serve, tmp_path, monkeypatch):
     drafts, asker = ask(serve(good), tmp_path, key_variable="MY_KEY")
     kept = (tmp_path / "ledger.jsonl").read_text() + repr(drafts) + repr(vars(asker))
     assert "sk-secret" not in kept
+
+
+SECRET = "sk-a1b2c3d4e5f6g7h8"
+
+
+def test_a_key_that_the_server_sends_back_is_hidden(serve, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_KEY", SECRET)
+
+    def echo(status):
+        def reply(body, earlier):
+            sent = server.headers_seen[-1]["Authorization"]
+            if status == 200:
+                return said(json.dumps({"query": f"who should take drugalpha, {sent}"}))
+            return refused(status, f"no such key: {sent}; Authorization: Basic QWxhZGRpbjpvcGVu")
+
+        return reply
+
+    server = serve(echo(200))
+    drafts, _ = ask(server, tmp_path / "answer", key_variable="MY_KEY")
+    assert drafts[0].pair.query == "who should take drugalpha, Bearer [hidden]"
+    assert SECRET not in (tmp_path / "answer" / "ledger.jsonl").read_text()
+    server.reply = echo(400)
+    _, asker = ask(server, tmp_path / "400", key_variable="MY_KEY")
+    assert "no such key: Bearer [hidden]" in asker.asked.examples[0]["server"]
+    assert SECRET not in repr(asker.asked)
+    assert "QWxhZGRpbjpvcGVu" not in repr(asker.asked)
+    server.reply = echo(401)
+    with pytest.raises(PermissionError, match=r"no such key: Bearer \[hidden\]") as caught:
+        ask(server, tmp_path / "401", key_variable="MY_KEY")
+    chain = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in chain
+
+
+@pytest.mark.parametrize("key", ["sk-one\n", "sk one", "sk-\u2019one"])
+def test_what_is_no_key_is_refused_without_being_shown(serve, tmp_path, monkeypatch, key):
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(ValueError, match="MY_KEY holds white space or characters that no API key has") as caught:
+        ask(serve(good), tmp_path, key_variable="MY_KEY")
+    assert "one" not in str(caught.value)
+
+
+def test_what_a_server_says_with_status_400_is_kept(serve, tmp_path):
+    server = serve(lambda body, earlier: refused(400, "max_tokens is above 512"))
+    _, asker = ask(server, tmp_path, PASSAGES[:2])
+    assert asker.asked.unusable == {"server status 400": 2}
+    assert [one["reason"] for one in asker.asked.examples] == ["server status 400"] * 2
+    assert all("max_tokens is above 512" in one["server"] for one in asker.asked.examples)
+    passages = [Passage(str(number), f"drug{number} helps", "") for number in range(FAILURES_IN_A_ROW)]
+    with pytest.raises(ConnectionError, match=r"server status 400: .*max_tokens is above 512"):
+        ask(server, tmp_path, passages, concurrency=1)
+
+
+def test_addresses_are_shown_without_what_may_be_secret():
+    address = "https://me:pa%20ss@models.example:8443/v1?api-key=abc&version=2#x"
+    assert public_address(address) == "https://models.example:8443/v1?[hidden]"
+    assert public_address("http://localhost:8000/v1") == "http://localhost:8000/v1"
+    assert secrets_of(address) == ["abc", "2", "me:pa%20ss", "pa ss", "me:pa ss", "bWU6cGEgc3M="]
+    assert secrets_of("http://localhost:8000/v1") == []
 
 
 def test_a_dead_server_ends_the_run(serve, tmp_path):
@@ -287,6 +347,28 @@ def test_a_budget_stops_and_leaves_what_was_made(serve, tmp_path, limit):
     assert len(server.bodies) == 16
 
 
+def without_usage(body, earlier=0):
+    status, content = good(body)
+    content["usage"] = {"prompt_tokens": None, "completion_tokens": 0} if len(body["messages"]) % 2 else None
+    return status, content
+
+
+@pytest.mark.parametrize("limit", [{"max_tokens": 2000}, {"max_cost": 0.002, "prompt_price": 1.0}])
+def test_a_budget_holds_where_the_server_reports_no_tokens(serve, tmp_path, limit):
+    server = serve(without_usage)
+    drafts, asker = ask(server, tmp_path, PASSAGES, spending=Spending(**limit), concurrency=1)
+    assert 0 < len(drafts) == len(server.bodies) < 16
+    assert asker.spending.stopped
+    spent = asker.spending
+    assert spent.estimated == spent.tokens > 0
+    text = "".join(message["content"] for body in server.bodies for message in body["messages"])
+    assert len(text.encode()) / 4 < spent.prompt_tokens < len(text.encode()) / 2  # 4 bytes a token is usual
+    _, again = ask(server, tmp_path, PASSAGES, spending=Spending(**limit), concurrency=1)
+    assert again.asked.requests == 0  # what the ledger holds is counted, too
+    _, reported = ask(serve(good), tmp_path / "reported", PASSAGES)
+    assert reported.spending.estimated == 0
+
+
 def test_a_budget_that_ends_before_the_second_attempt(serve, tmp_path):
     server = serve(lambda body, earlier: said("no"))
     _, asker = ask(server, tmp_path, spending=Spending(max_tokens=100))
@@ -295,7 +377,7 @@ def test_a_budget_that_ends_before_the_second_attempt(serve, tmp_path):
 
 def test_prices():
     spending = Spending(prompt_price=0.15, completion_price=0.6)
-    spending.add(1_000_000, 500_000)
+    spending.add(Request([{"role": "user", "content": "x"}], 0), Answer("y", False, 1_000_000, 500_000))
     assert spending.cost == pytest.approx(0.45)
     with pytest.raises(ValueError, match="a cost limit needs prices"):
         Spending(max_cost=1.0)
@@ -416,6 +498,28 @@ def test_killed_and_run_again_asks_nothing_twice(serve, tmp_path, pytestconfig):
     assert len(kept) == report["kept"]
     assert "questions asked" in out
     assert re.search(r"valid +16 +100\.0 %", out)
+
+
+def test_the_command_hides_passwords_and_says_what_was_estimated(serve, tmp_path, pytestconfig, monkeypatch, capsys):
+    server = serve(lambda body, earlier: without_usage(body) if word_of(body) != "echo" else refused(400, "no echo"))
+    source = tmp_path / "source.jsonl"
+    source.write_text("".join(json.dumps({"_id": passage.id, "text": passage.text}) + "\n" for passage in PASSAGES[:5]))
+    address = server.url.replace("//", "//me:hunter2hunter2@") + "?key=abcabcabcabc"
+    given = ["instance", "--source", source, "--endpoint", address, "--model", "m", "--words", "3", "99"]
+    monkeypatch.setattr(sys, "argv", [SCRIPT, *map(str, given), "--output", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(pytestconfig.rootpath / SCRIPT), run_name="__main__")
+    assert end.value.code == 0
+    said_here = capsys.readouterr()
+    assert "those that it leaves out are estimated" in said_here.out
+    assert "server status 400: Error code: 400" in said_here.out
+    assert "no echo" in said_here.out
+    written = "".join(path.read_text(errors="replace") for path in (tmp_path / "out").iterdir() if path.is_file())
+    assert (
+        json.loads((tmp_path / "out" / "report.json").read_text())["settings"]["endpoint"] == f"{server.url}?[hidden]"
+    )
+    for secret in ("hunter2", "abcabcabcabc"):
+        assert secret not in written + said_here.out + said_here.err
 
 
 def test_the_command_says_what_is_wrong_before_it_asks(serve, tmp_path, pytestconfig, monkeypatch, capsys):

@@ -55,7 +55,7 @@ class Asked:
     unusable: Counter[str] = field(default_factory=Counter)
     """Reason of the last attempt -> number of questions given up."""
     examples: list[dict[str, str]] = field(default_factory=list)
-    """Reason and text of the first :data:`EXAMPLES` unusable answers."""
+    """Reason of the first :data:`EXAMPLES` questions that were given up, and the answer, or what the server said."""
 
 
 class Asker:
@@ -126,7 +126,7 @@ class Asker:
                 new.append(request)
                 continue
             self.asked.remembered += 1
-            self.spending.add(answer.prompt_tokens, answer.completion_tokens)
+            self.spending.add(request, answer)
             yield request, answer
         failures = 0
         for request, came in self._generator.answers(self._affordable(new)):
@@ -138,7 +138,7 @@ class Asker:
                 )
             if isinstance(came, Answer):
                 self._ledger.add(keys[request], came)
-                self.spending.add(came.prompt_tokens, came.completion_tokens)
+                self.spending.add(request, came)
             yield request, came
 
     def _affordable(self, requests: Sequence[Request]) -> Iterator[Request]:
@@ -156,8 +156,9 @@ class Asker:
 
     def _give_up(self, reason: str, answer: Answer | Failure) -> None:
         self.asked.unusable[reason] += 1
-        if len(self.asked.examples) < EXAMPLES and isinstance(answer, Answer):
-            self.asked.examples.append({"reason": reason, "answer": answer.text})
+        said = {"answer": answer.text} if isinstance(answer, Answer) else {"server": answer.detail}
+        if len(self.asked.examples) < EXAMPLES and said != {"server": ""}:
+            self.asked.examples.append({"reason": reason, **said})
 
     def _show(self, bar: tqdm[NoReturn]) -> None:
         spent = f"{self.spending.tokens:,} tokens"

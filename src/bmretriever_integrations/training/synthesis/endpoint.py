@@ -9,9 +9,13 @@ from itertools import islice
 from typing import Any
 
 from bmretriever_integrations.training.synthesis.generators import Answer, Failure, Request
+from bmretriever_integrations.training.synthesis.redaction import public_address, redact, secrets_of, shown
 
 UNUSED_KEY = "none"
 """Key that is sent where no key variable is named: local servers need none, but the client library requires one."""
+
+LEAST_SECRET = 12
+"""Fewest characters of a secret that is hidden in an answer: shorter ones ("ollama") are no secrets, but may be words."""
 
 
 class EndpointGenerator:
@@ -47,7 +51,7 @@ class EndpointGenerator:
         :param concurrency: most requests that wait for an answer at the same time.
         :param retries: how often the client tries a request again.
         :param timeout: seconds that one try may take.
-        :raises ValueError: if the variable is not set, or a number is out of range.
+        :raises ValueError: if the variable is not set or holds no key, or a number is out of range.
         """
         from openai import OpenAI
 
@@ -61,6 +65,12 @@ class EndpointGenerator:
         key = UNUSED_KEY if key_variable is None else os.environ.get(key_variable, "")
         if not key:
             raise ValueError(f"the environment variable {key_variable} holds no API key: export {key_variable}=...")
+        if not key.isascii() or key.split() != [key]:
+            raise ValueError(
+                f"the environment variable {key_variable} holds white space or characters that no API key has"
+            )
+        self._address = public_address(base_url)
+        self._secrets = [*secrets_of(base_url), *([] if key_variable is None else [key])]
         self._client = OpenAI(api_key=key, base_url=base_url, max_retries=retries, timeout=timeout)
         self._model = model
         self._sampling = {"temperature": temperature, "max_tokens": max_tokens}
@@ -102,11 +112,14 @@ class EndpointGenerator:
         import openai
 
         try:
-            return _read(self._send(request))
+            return self._read(self._send(request))
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise PermissionError(f"{self._client.base_url} refuses model {self._model!r}: {error}") from error
+            said = shown(str(error), self._secrets)
+            raise PermissionError(
+                f"{self._address} refuses model {self._model!r}: {said}"
+            ) from None  # it may hold the key
         except openai.APIStatusError as error:
-            return Failure(f"server status {error.status_code}")
+            return Failure(f"server status {error.status_code}", shown(error.message, self._secrets))
         except openai.APITimeoutError:
             return Failure("no answer in time")
         except openai.APIConnectionError:
@@ -128,15 +141,20 @@ class EndpointGenerator:
                 self._ask_json = False
         return create(messages=list(request.messages), **settings)
 
+    def _read(self, completion: Any) -> Answer | Failure:
+        choices = getattr(completion, "choices", None)
+        if not choices or choices[0].message is None:
+            return Failure("no chat completion in the server's answer")
+        text = (choices[0].message.content or "").encode("utf-8", "replace").decode("utf-8")
+        usage = completion.usage
+        return Answer(
+            text=redact(text, [secret for secret in self._secrets if len(secret) >= LEAST_SECRET]),
+            truncated=choices[0].finish_reason == "length",
+            prompt_tokens=_count(getattr(usage, "prompt_tokens", None)),
+            completion_tokens=_count(getattr(usage, "completion_tokens", None)),
+        )
 
-def _read(completion: Any) -> Answer | Failure:
-    choices = getattr(completion, "choices", None)
-    if not choices or choices[0].message is None:
-        return Failure("no chat completion in the server's answer")
-    usage = completion.usage
-    return Answer(
-        text=(choices[0].message.content or "").encode("utf-8", "replace").decode("utf-8"),
-        truncated=choices[0].finish_reason == "length",
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
-    )
+
+def _count(reported: Any) -> int:
+    """Give a reported number of tokens, 0 if it is none."""
+    return reported if isinstance(reported, int) and reported > 0 else 0

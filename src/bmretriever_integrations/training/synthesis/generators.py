@@ -44,9 +44,9 @@ class Answer:
     truncated: bool
     """Whether the limit of tokens cut it off."""
     prompt_tokens: int
-    """Number of tokens of the prompt."""
+    """Number of tokens of the prompt; 0 if the generator does not tell."""
     completion_tokens: int
-    """Number of tokens of the answer."""
+    """Number of tokens of the answer; 0 if the generator does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ class Failure:
 
     reason: str
     """A few words, the same for all failures of this kind."""
+    detail: str = ""
+    """What the server said about this one; without keys and passwords."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
 class Generator(Protocol):

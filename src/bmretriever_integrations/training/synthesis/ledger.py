@@ -48,7 +48,7 @@ class Ledger:
             entry = json.loads(line)
             Answer(**entry["answer"])
             return str(entry["key"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{self._path}:{number} is no answer: {error}. Delete the line or the file.") from error
 
     def find(self, key: str) -> Answer | None:

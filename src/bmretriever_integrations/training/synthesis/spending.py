@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bmretriever_integrations.training.synthesis.generators import Answer, Request
+
+BYTES_PER_TOKEN = 3
+MESSAGE_TOKENS = 4
+"""Tokens that a chat template adds to a message."""
+
 
 @dataclass
 class Spending:
@@ -23,6 +29,8 @@ class Spending:
     """Number of completion tokens so far."""
     stopped: bool = False
     """Whether a limit was met and a request was not sent."""
+    estimated: int = 0
+    """Number of those tokens that were estimated, because the generator does not tell how many it took."""
 
     def __post_init__(self) -> None:
         if self.prompt_price < 0 or self.completion_price < 0:
@@ -50,12 +58,25 @@ class Spending:
         over_tokens = self.max_tokens is not None and self.tokens >= self.max_tokens
         return over_tokens or (self.max_cost is not None and self.cost >= self.max_cost)
 
-    def add(self, prompt_tokens: int, completion_tokens: int) -> None:
+    def add(self, request: Request, answer: Answer) -> None:
         """
-        Count one answer.
+        Count one answer. What the generator does not tell is estimated, so that limits hold all the same.
 
-        :param prompt_tokens: number of prompt tokens, as the generator reports it.
-        :param completion_tokens: number of completion tokens, as the generator reports it.
+        :param request: what was asked.
+        :param answer: what came, with the generator's numbers of tokens, each 0 if it does not tell.
         """
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += completion_tokens
+        asked = sum(estimate(message["content"]) + MESSAGE_TOKENS for message in request.messages)
+        said = estimate(answer.text)
+        self.estimated += (0 if answer.prompt_tokens else asked) + (0 if answer.completion_tokens else said)
+        self.prompt_tokens += answer.prompt_tokens or asked
+        self.completion_tokens += answer.completion_tokens or said
+
+
+def estimate(text: str) -> int:
+    """
+    Estimate a number of tokens: one for three bytes. English text has about four bytes a token, so that limits are met early
+    rather than late.
+
+    :param text: any text.
+    """
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)

@@ -46,6 +46,7 @@ def report(kept: Kept, asked: Asked, spending: Spending, seconds: float, setting
         "by_type": kept.by_type,
         "prompt_tokens": spending.prompt_tokens,
         "completion_tokens": spending.completion_tokens,
+        "estimated_tokens": spending.estimated,
         "cost": spending.cost,
         "stopped_by_limit": spending.stopped,
         "seconds": round(seconds, 1),
@@ -99,6 +100,8 @@ def _lines(content: dict[str, Any]) -> Iterator[tuple[str, float, bool]]:
     yield "answers from the ledger", content["remembered"], False
     yield "prompt tokens", content["prompt_tokens"], False
     yield "completion tokens", content["completion_tokens"], False
+    if content["estimated_tokens"]:
+        yield "  of both: estimated, not reported", content["estimated_tokens"], False
     if content["cost"]:
         yield "cost", content["cost"], False
     yield "seconds", round(content["seconds"]), False
