@@ -97,7 +97,7 @@ def test_every_report_names_what_was_scored(tmp_path, capsys, toy):
     own = ("--instruction", "Find what helps", "--dtype", "float32", "--device", "cpu")
     run(toy, "--model", "mini", "--json", report, "--markdown", page, "--chart", chart, *settings, *own)
     printed = capsys.readouterr()
-    label = "mini (max-length=64, quantization=int8, truncate-dim=144, precision=int8, rescore=2, instruction=own)"
+    label = "mini (max-length=64, quantization=int8, truncate-dim=144, dtype=float32, precision=int8, rescore=2, instruction=own)"
     written = json.loads(report.read_text())
     assert written["systems"]["mini"] == {
         "label": label,
@@ -107,23 +107,23 @@ def test_every_report_names_what_was_scored(tmp_path, capsys, toy):
             "truncate_dim": 144,
             "vectors": "int8",
             "rescored": 2,
+            "asked_dtype": "float32",
             "instruction": "Find what helps",
         },
     }
     assert written["systems"]["BM25"] == {"label": "BM25", "changed": {}}
     dense = written["results"][1]
     assert f"| toy (4 documents, 2 queries) | {label} |" in page.read_text()
-    assert f"{label} on toy: nDCG@10" in printed.err
     assert all(part in printed.out for part in ("max-length=64", "truncate-dim=144", "precision=int8", "rescore=2"))
     assert ">mini (max-length=64, quantization=int8" in chart.read_text()
     for text in (
-        f"mini: fingerprint {dense['settings']['files_sha256'][:12]}",
+        f"mini: fingerprint {dense['settings']['files_sha256'][:12]}, float32",
         f"toy: version {written['tasks'][0]['sha256'][:12]}, split test",
         f"measured {dense['date'][:10]} (UTC) by bmretriever-integrations",
     ):
         assert all(text in shown for shown in (printed.out, page.read_text(), chart.read_text()))
 
-    run(toy, "--model", "mini", "--markdown", page, "--dtype", "float32", "--device", "cpu")
+    run(toy, "--model", "mini", "--markdown", page, "--device", "cpu")
     assert "| toy (4 documents, 2 queries) | mini |" in page.read_text()
 
 

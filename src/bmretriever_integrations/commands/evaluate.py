@@ -201,7 +201,6 @@ def _measure(
     tasks: Sequence[AnyTask], systems: Iterator[System], earlier: Sequence[Result], json_file: Path | None
 ) -> list[Result]:
     from bmretriever_integrations.evaluation.reports.json_report import write_report
-    from bmretriever_integrations.evaluation.reports.scored import labels
     from bmretriever_integrations.evaluation.systems.comparison import compare
     from bmretriever_integrations.terminal.console import open_console
 
@@ -215,7 +214,7 @@ def _measure(
         if json_file is not None:
             write_report(json_file, tasks, results, list(pending.values()))
         measure = main[result.task]
-        line = f"{labels([result])[result.system]} on {result.task}: {measure} {result.means[measure]:.3f} ({origin})"
+        line = f"{result.system} on {result.task}: {measure} {result.means[measure]:.3f} ({origin})"
         status.print(line, markup=False, soft_wrap=True)
     if json_file is not None:
         write_report(json_file, tasks, results)

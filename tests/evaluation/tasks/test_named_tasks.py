@@ -171,8 +171,6 @@ def test_numbers_stand_beside_the_published_ones(scifact, clone, tmp_path, capsy
         page,
         "--chart",
         tmp_path / "c.png",
-        "--dtype",
-        "float32",
     )
     assert run(evaluate, "scifact", "biosses", *options) == 0
     printed = capsys.readouterr().out

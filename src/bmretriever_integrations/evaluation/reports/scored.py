@@ -16,6 +16,7 @@ DIGITS = 12
 WORDS: Mapping[str, str] = {
     "truncate_dim": "truncate-dim",
     "max_length": "max-length",
+    "asked_dtype": "dtype",
     "vectors": "precision",
     "rescored": "rescore",
 }
@@ -35,6 +36,7 @@ def changed(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
             continue
         own = dict(result.settings)
         instruction = own.pop("instruction", None)
+        own.pop("dtype")  # the notes have it; here it is named where the user chose it
         found[result.system].update(changed_settings(own))
         if instruction not in (None, TASK_INSTRUCTIONS.get(result.task, DEFAULT_INSTRUCTION)):
             found[result.system]["instruction"] = instruction
@@ -64,7 +66,7 @@ def _words(name: str, value: Any) -> str:
 
 def weights(results: Sequence[Result]) -> list[str]:
     """
-    Say which weights each model has: the commit on the hub, and the fingerprint of the files.
+    Say which weights each model has: the commit on the hub, the fingerprint of the files, and the number type.
 
     :param results: the results.
     """
@@ -73,6 +75,7 @@ def weights(results: Sequence[Result]) -> list[str]:
         commit, files = result.settings.get("revision"), result.settings.get("files_sha256")
         facts = [f"commit {commit[:DIGITS]}"] if commit else []
         facts += [f"fingerprint {files[:DIGITS]}"] if files else []
+        facts += [result.settings["dtype"]] if facts and "dtype" in result.settings else []
         if facts:
             lines[result.system] = f"{result.system}: {', '.join(facts)}"
     return list(lines.values())

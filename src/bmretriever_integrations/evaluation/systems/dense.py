@@ -89,10 +89,13 @@ class DenseRetriever:
 
     def settings(self, task: AnyTask) -> dict[str, Any]:
         """Return everything that decides the ranking, and the device."""
-        own = {"device": str(self._encoder.device), "instruction": self.instruction(task)}
-        kept = self._encoder.settings.truncate_dim
-        truncated = {} if kept is None else {"truncate_dim": kept}
-        return {**self._identity, **truncated, **own, **self._choice.settings}
+        own: dict[str, Any] = {"device": str(self._encoder.device), "instruction": self.instruction(task)}
+        asked = self._encoder.settings
+        if asked.truncate_dim is not None:
+            own["truncate_dim"] = asked.truncate_dim
+        if asked.dtype != "auto":
+            own["asked_dtype"] = asked.dtype
+        return {**self._identity, **own, **self._choice.settings}
 
     def rank(self, task: Task, depth: int) -> Ranked:
         """
