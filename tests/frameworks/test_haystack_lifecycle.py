@@ -135,6 +135,32 @@ async def test_a_cancelled_call_that_waits_for_the_worker_is_never_run(pair):
     assert ran == ["first", "third"]
 
 
+async def test_a_cancelled_call_ends_after_the_batch_that_it_computes(pair, watch):
+    _, embedder = pair
+    embedder.warm_up()
+    documents = [Document(content=f"{number} fever " * 300) for number in range(40)]  # one fills a batch
+    small = BMRetrieverDocumentEmbedder(model=embedder.model, progress_bar=False, batch_size=1)
+    expected = small.run(documents[:1])
+    batches, computing, cancelled = [], threading.Event(), threading.Event()
+
+    def around(run, lengths):
+        batches.append(lengths)
+        computing.set()
+        assert cancelled.wait(10)
+        return run()
+
+    watch(around)
+    call = asyncio.ensure_future(small.run_async(documents))
+    await asyncio.to_thread(computing.wait, 10)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    cancelled.set()
+    assert await small.run_async(documents[:1]) == expected
+    assert len(batches) == 2  # of forty, one was computed; the other one is the second call's
+    small.close()
+
+
 async def test_the_worker_sees_the_callers_context(pair):
     request, seen = contextvars.ContextVar("request"), []
     for embedder, given in zip(pair, ("fever", [Document(content="fever")]), strict=True):

@@ -133,6 +133,40 @@ async def test_two_hundred_coroutines_and_workers_hold_one_batch_on_the_device(e
     assert np.allclose(batch, single, atol=1e-5)
 
 
+async def test_a_cancelled_call_ends_after_the_batch_that_it_computes(tiny, watch):
+    model = BMRetrieverEmbedding(tiny("gemma"), max_batch_tokens=64, max_length=64)
+    texts = [f"fever {number} " * 60 for number in range(40)]
+    expected = model.get_text_embedding(texts[0])
+    batches, computing, cancelled, ended = [], threading.Event(), threading.Event(), threading.Event()
+
+    def around(run, lengths):
+        batches.append(lengths)
+        computing.set()
+        assert cancelled.wait(10)
+        return run()
+
+    class Noticed(BMRetrieverEmbedding):
+        def _get_text_embeddings(self, texts):
+            try:
+                return super()._get_text_embeddings(texts)
+            finally:
+                ended.set()
+
+    watch(around)
+    same = Noticed(tiny("gemma"), max_batch_tokens=64, max_length=64)
+    call = asyncio.ensure_future(same.aget_text_embedding_batch(texts))
+    await asyncio.to_thread(computing.wait, 10)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    cancelled.set()
+    assert await asyncio.to_thread(ended.wait, 10)
+    assert len(batches) == 1
+    assert await model.aget_text_embedding(texts[0]) == expected
+    model.close()
+    same.close()
+
+
 async def test_the_event_loop_stays_free_while_the_model_loads(tiny, monkeypatch):
     load = BMRetrieverEncoder.from_settings
     loading, loop_is_free = asyncio.Event(), threading.Event()

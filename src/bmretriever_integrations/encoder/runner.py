@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bmretriever_integrations import device
+from bmretriever_integrations.encoder.cancelling import check_cancelled
 from bmretriever_integrations.encoder.fair_lock import FairLock
 
 if TYPE_CHECKING:
@@ -59,10 +60,11 @@ class Runner:
         :param batches: the batches; they are made smaller if the device has too little memory.
         :param done: a function that is called after each batch with its number of rows.
         :returns: final hidden state of each row's last token, on the device, one tensor for each batch. *Shape:* (rows, width)
-        :raises RuntimeError: if the encoder is closed.
+        :raises RuntimeError: if the encoder is closed, or if the coroutine that waits for the call was cancelled.
         """
         states: list[Tensor] = []
         while batches.left:
+            check_cancelled()
             rows = batches.next()
             state = self._run_batch(rows, batches.shared)
             if state is None:

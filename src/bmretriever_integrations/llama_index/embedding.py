@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,6 +9,7 @@ from llama_index.core.base.embeddings.base import Embedding
 from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+from bmretriever_integrations.encoder.cancelling import run_on_thread
 from bmretriever_integrations.encoder.sharing import LazyEngine
 from bmretriever_integrations.encoder.warm_up import WarmUp
 from bmretriever_integrations.llama_index.ingestion_key import texts_being_cached
@@ -184,13 +184,13 @@ class BMRetrieverEmbedding(PublicCalls):
         return self._embed_passages([text])[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
-        return await asyncio.to_thread(self._get_query_embedding, query)
+        return await run_on_thread(None, self._get_query_embedding, query)
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return await asyncio.to_thread(self._get_text_embeddings, texts)
+        return await run_on_thread(None, self._get_text_embeddings, texts)
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
-        return await asyncio.to_thread(self._get_text_embedding, text)
+        return await run_on_thread(None, self._get_text_embedding, text)
 
     def _namespace(self, role: Role) -> str:
         settings = self._encoder_settings()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import copy
 import inspect
 import os
@@ -17,6 +16,7 @@ from haystack import default_from_dict, default_to_dict
 from haystack.utils.auth import TokenSecret
 from haystack.utils.hf import deserialize_hf_model_kwargs
 
+from bmretriever_integrations.encoder.cancelling import run_on_thread
 from haystack_integrations.components.embedders.bmretriever._backend import _BMRetrieverEmbeddingBackend
 from haystack_integrations.components.embedders.bmretriever._settings import EmbedderSettings
 
@@ -126,11 +126,7 @@ class Lifecycle(EmbedderSettings):
             return self.executor
 
     async def _on_worker(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        # a cancelled call that still waits for the worker is never run: asyncio takes it from the executor's queue
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._worker(), lambda: context.run(function, *args, **kwargs)
-        )
+        return await run_on_thread(self._worker(), function, *args, **kwargs)
 
     def to_dict(self) -> dict[str, Any]:
         """
