@@ -11,6 +11,8 @@ CPU_TOKENS = 4096
 """The most tokens of a batch on a CPU: with more tokens, the activations do not fit into the caches, and nothing is gained."""
 GPU_TOKENS = 131_072
 """The most tokens of a batch on an accelerator: 256 rows of 512 tokens use any accelerator fully."""
+INNER_WIDTHS = ("intermediate_size", "n_inner", "ffn_dim")
+"""Names of the MLP's width in the configurations of different architectures; without one of them it is four times the width."""
 MEMORY_SHARE = 0.4
 """Share of the free memory that a batch may take; the rest is left to other programs on the device."""
 
@@ -34,9 +36,20 @@ def resolve_device(device: str | None) -> torch.device:
         ) from error
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {device!r} is not there: PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    if chosen.type != "cuda" and not _is_there(chosen):
+        raise ValueError(f"device {device!r} is not on this machine, or this build of PyTorch has no support for it")
     if chosen.type == "cuda" and chosen.index is None:  # some of PyTorch's functions require a device with a number
         return torch.device("cuda", torch.cuda.current_device())
     return chosen
+
+
+def _is_there(device: torch.device) -> bool:
+    """Tell whether a tensor can be made on a device, e.g. on "mps" or "xpu:1"."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError):
+        return False
+    return device.type != "meta"
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
@@ -75,7 +88,8 @@ def choose_batch_tokens(network: Any, device: torch.device) -> int:
     config = network.config
     itemsize = next(network.parameters()).element_size()
     # one layer holds at once: the residual, its norm, queries, keys, values and output; gate, up and product of the MLP
-    per_token = itemsize * (8 * config.hidden_size + 3 * config.intermediate_size)
+    inner = next((size for name in INNER_WIDTHS if (size := getattr(config, name, None))), 4 * config.hidden_size)
+    per_token = itemsize * (8 * config.hidden_size + 3 * inner)
     most = CPU_TOKENS if device.type == "cpu" else GPU_TOKENS
     affordable: int = int(MEMORY_SHARE * _free_bytes(device)) // per_token
     return max(512, min(most, affordable))

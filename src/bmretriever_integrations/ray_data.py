@@ -81,7 +81,7 @@ class BMRetrieverBatchEmbedder:
         :param max_batch_tokens: tokens of an engine's batch; None chooses by the device's free memory.
         :param forward: the way to run the network.
         :param local_files_only: do not connect to the hub.
-        :param token: access token for the hub. A pickle contains it, so it is better to set HF_TOKEN on the machines.
+        :param token: access token for the hub. A pickle does not contain it: set HF_TOKEN on the other machines.
         :raises ValueError: if a setting is out of range, or if ``kind`` does not use it.
         """
         if kind not in KINDS:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.checkpoints.loading import Loaded
 
 FORWARDS = ("auto", "packed", "padded", "plain")
 """Ways to run a network; :func:`~bmretriever_integrations.forward.choose.choose_forward` explains them."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 """Number types of weights and activations; :func:`~bmretriever_integrations.device.resolve_dtype` explains "auto"."""
+SHORT_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+"""Short names of number types, which are taken, too."""
 QUANTIZATIONS = ("int8", "fp8")
 """8-bit number types for the weights of linear layers; :mod:`bmretriever_integrations.forward.quantization` explains them."""
 MAX_LENGTH = 512
@@ -42,7 +47,8 @@ class EncoderSettings:
     def __post_init__(self) -> None:
         if isinstance(self.model, Path):
             object.__setattr__(self, "model", str(self.model))
-        object.__setattr__(self, "dtype", str(self.dtype).removeprefix("torch."))
+        dtype = str(self.dtype).removeprefix("torch.")
+        object.__setattr__(self, "dtype", SHORT_DTYPES.get(dtype, dtype))
         if not isinstance(self.model, str) or not self.model.strip():
             raise ValueError(f"model must be a hub id, a short name or a folder, got {self.model!r}")
         if self.dtype not in DTYPES:
@@ -58,18 +64,48 @@ class EncoderSettings:
         if self.max_batch_tokens is not None:
             _check_count("max_batch_tokens", self.max_batch_tokens, smallest=1)
 
-    def check_fits(self, config: Any) -> None:
+    def fitted(self, loaded: Loaded) -> EncoderSettings:
         """
-        Check ``max_length`` and ``truncate_dim`` against a checkpoint.
+        Check ``max_length`` and ``truncate_dim`` against a checkpoint, and take the length that its own settings ask for.
 
-        :param config: the configuration of the checkpoint's network.
-        :raises ValueError: if one of them is too large for the checkpoint.
+        :param loaded: the checkpoint.
+        :returns: settings with the ``max_length`` of a sentence-transformers folder where that is smaller than the default and
+            the default was not changed; else the same settings.
+        :raises ValueError: if one of them is too large for the checkpoint, or if the folder keeps some dimensions only and
+            ``truncate_dim`` does not say how many.
         """
+        config = loaded.network.config
+        own = loaded.max_length
+        if own is not None and own < self.max_length:
+            if self.max_length != MAX_LENGTH:
+                raise ValueError(
+                    f"max_length must be at most {own} for {self.model}, because the folder's own settings "
+                    f"(sentence_bert_config.json or tokenizer_config.json) cut texts there; got {self.max_length}"
+                )
+            return replace(self, max_length=own).fitted(loaded)
+        if loaded.truncate_dim is not None and self.truncate_dim is None:
+            raise ValueError(
+                f"config_sentence_transformers.json of {self.model} keeps {loaded.truncate_dim} dimensions; pass "
+                f"truncate_dim={loaded.truncate_dim} to do so, or truncate_dim={config.hidden_size} to keep all"
+            )
         limit = getattr(config, "max_position_embeddings", None)
         if limit is not None and self.max_length > limit:
             raise ValueError(f"max_length must be at most {limit} for {self.model}, got {self.max_length}")
         if self.truncate_dim is not None and self.truncate_dim > config.hidden_size:
             raise ValueError(f"truncate_dim must be at most {config.hidden_size}, got {self.truncate_dim}")
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the token out of pickles, which may be stored; a loaded object has no token."""
+        return {**self.__dict__, "token": None}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> EncoderSettings:
+        """Return the object itself, which never changes, so that a copy keeps the token."""
+        return self
+
+    def __copy__(self) -> EncoderSettings:
+        """Return the object itself; see :meth:`__deepcopy__`."""
+        return self
 
 
 def _check_count(name: str, value: Any, smallest: int) -> None:

@@ -43,7 +43,7 @@ def ray():
     may_load.set()
 
     def remote(**_options):
-        def make(_settings):
+        def make(_settings, _token):
             made.append(FakeActor(may_load))
             return made[-1]
 

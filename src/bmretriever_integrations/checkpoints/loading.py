@@ -11,7 +11,7 @@ from bmretriever_integrations.checkpoints.config_files import check_config_files
 from bmretriever_integrations.checkpoints.hub import Hub, check_hub_id, download, snapshot_of
 from bmretriever_integrations.checkpoints.int8_storage import embedded_folder, open_embedded
 from bmretriever_integrations.checkpoints.lora import merge_adapter, read_base
-from bmretriever_integrations.checkpoints.network import copy_weights, load_network
+from bmretriever_integrations.checkpoints.network import convert, copy_weights, load_network
 from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 from bmretriever_integrations.checkpoints.sentence_transformer import read_modules
 from bmretriever_integrations.checkpoints.tokenizer import check_tokenizer, has_tokenizer, load_tokenizer
@@ -110,7 +110,7 @@ def _load_folder(folder: Path, revision: str | None, how: _How) -> Loaded:
 def _load_int8(folder: Path, revision: str | None, how: _How) -> Loaded:
     check_config_files(folder)
     network = open_embedded(folder)
-    return _complete(network if how.dtype is None else network.to(how.dtype), folder, revision)
+    return _complete(network if how.dtype is None else convert(network, how.dtype), folder, revision)
 
 
 def _load_plain(folder: Path, revision: str | None, how: _How) -> Loaded:

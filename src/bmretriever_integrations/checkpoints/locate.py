@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bmretriever_integrations.checkpoints import find_checkpoint
 from bmretriever_integrations.checkpoints.decisive_files import module_folders
+from bmretriever_integrations.checkpoints.hub import snapshot_of
 from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
-from bmretriever_integrations.checkpoints.lora import base_of_adapter
+from bmretriever_integrations.checkpoints.lora import read_base
 
 MOST_ADAPTERS = 8
 """The longest chain of adapters, each of which has the next one as its base."""
@@ -28,8 +29,9 @@ def folders_on_disk(model: str, revision: str | None = None, _adapters: int = 0)
     inner = next(iter(module_folders(folder)), folder)
     if not (inner / "adapter_config.json").is_file():
         return (inner,)
-    base = folders_on_disk(base_of_adapter(inner), None, _adapters + 1)
-    return None if base is None else (inner, *base)
+    base = read_base(inner)
+    folders = folders_on_disk(base.model, base.revision, _adapters + 1)
+    return None if folders is None else (inner, *folders)
 
 
 def _folder(model: str, revision: str | None) -> Path | None:
@@ -38,7 +40,7 @@ def _folder(model: str, revision: str | None) -> Path | None:
         return embedded_folder()
     folder = Path(model).expanduser()
     if folder.is_dir():
-        return folder
+        return snapshot_of(folder)
     return _cached_snapshot(known.hub_id if known else model, revision or (known.revision if known else None))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.checkpoints.decisive_files import read_object
+from bmretriever_integrations.checkpoints.network import convert
 
 UNMERGEABLE = ("megatron_config", "layer_replication", "alora_invocation_tokens")
 """Keys of adapter_config.json that change more than weights; ``megatron_config`` even imports a module by its name."""
@@ -89,7 +90,7 @@ def merge_adapter(network: Any, folder: Path, dtype: Any) -> Any:
             module.merge()
             base.to(dtype)
     wrapped.unload()  # takes peft's layers out of the network again; what they changed is merged
-    return network.to(dtype).eval()
+    return convert(network, dtype).eval()
 
 
 def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
@@ -153,9 +154,11 @@ def _read_weights(folder: Path) -> dict[str, Any]:
     if not weights.is_file():
         raise ValueError(f"{folder} has no adapter_model.safetensors; pickled adapters (.bin) are not loaded")
     try:
-        return load_file(weights)
+        state = load_file(weights)
     except SafetensorError as error:
         raise ValueError(f"{weights} is damaged or incomplete ({error}); copy or download it again") from error
+    # where both were resized and trained, peft writes an embedding twice: under its name, and under that of its own wrapper
+    return {name: tensor for name, tensor in state.items() if ".modules_to_save." not in name}
 
 
 def _under_its_name(network: Any) -> Any:
@@ -178,7 +181,7 @@ def _add_rows(network: Any, state: dict[str, Any]) -> None:
         if not found:
             continue
         rows = tensor.shape[1] if "lora_embedding_A" in rest else tensor.shape[0]
-        whole = rest in ("weight", "base_layer.weight", "modules_to_save.weight") or "lora_embedding_A" in rest
+        whole = rest in ("weight", "base_layer.weight") or "lora_embedding_A" in rest
         if whole and rows != embedding.weight.shape[0]:
             network.resize_token_embeddings(rows, mean_resizing=False)
             return

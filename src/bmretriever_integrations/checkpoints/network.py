@@ -50,6 +50,20 @@ def copy_weights(network: Any) -> None:
         tensor.data = tensor.data.clone()
 
 
+def convert(network: Any, dtype: Any) -> Any:
+    """
+    Convert every weight to a number type. Buffers, such as the frequencies of rotary positions, stay in float32, as they are
+    where transformers loads a network in ``dtype``.
+
+    :param network: the network; it is changed.
+    :param dtype: the number type.
+    :returns: the network.
+    """
+    for parameter in network.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return network
+
+
 def _no_weights(folder: Path) -> ValueError:
     if any(path.suffix in (".bin", ".pt", ".pth") for path in folder.iterdir()):
         return ValueError(

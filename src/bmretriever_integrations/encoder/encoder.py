@@ -101,10 +101,13 @@ class BMRetrieverEncoder:
         self.dtype = resolve_quantized(quantization, self.settings.dtype, self.device)
         load = partial(loading.load, self.settings.model, self.dtype, revision=revision, token=token)
         loaded, self.fingerprint = load_unchanged(
-            partial(load, local_files_only=local_files_only, progress=progress), self.settings.model, revision
+            partial(load, local_files_only=local_files_only, progress=progress, mapped=self.device.type != "cpu"),
+            self.settings.model,
+            revision,
         )
         config = loaded.network.config
-        self.settings.check_fits(config)
+        self.settings = self.settings.fitted(loaded)
+        max_length = self.settings.max_length
         self.revision = loaded.revision
         self.normalize = normalize or loaded.normalizes
         self.width: int = truncate_dim or config.hidden_size

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bmretriever_integrations.checkpoints import Checkpoint, find_checkpoint
 from bmretriever_integrations.checkpoints.instructions import OF_QUERIES, stored_instructions
-from bmretriever_integrations.checkpoints.loading import Loaded, load
+from bmretriever_integrations.checkpoints.loading import load
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.export.card import RECORD, Origin, is_export, write_card, write_record
 from bmretriever_integrations.export.folder import fill
@@ -60,7 +60,8 @@ def export_checkpoint(
     :param folder: the folder to write. It must not exist or must be empty; with ``overwrite`` it may be an earlier export.
     :param dtype: number type of the written weights: "float32", "bfloat16" or "float16".
     :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
-    :param max_length: tokens of a sequence, BOS and EOS included.
+    :param max_length: tokens of a sequence, BOS and EOS included. The default takes the smaller length of a sentence-transformers
+        folder.
     :param normalize: add a Normalize module. A Normalize module of the source is always kept.
     :param overwrite: replace an earlier export. It stays unchanged until the new one is complete and has been compared.
     :returns: the facts about the export, and its error against the source.
@@ -76,7 +77,8 @@ def export_checkpoint(
     known = _check_source(settings)
     _check_target(folder, Path(settings.model).expanduser() if known is None else None, overwrite)
     loaded = load(settings.model, torch.float32, revision=revision)
-    _check_length(loaded, settings)
+    settings = settings.fitted(loaded)
+    max_length = settings.max_length
     normalize = normalize or loaded.normalizes
     prompts = _prompts_of_all_lengths(max_length)
     tokens = PromptTokenizer(loaded.tokenizer, max_length)
@@ -119,12 +121,6 @@ def _check_target(folder: Path, source: Path | None, overwrite: bool) -> None:
         raise FileExistsError(f"{folder} is not empty and is no earlier export (it has no {RECORD}); name a new folder")
     if not overwrite:
         raise FileExistsError(f"{folder} holds an earlier export; name a new folder, or replace it with --overwrite")
-
-
-def _check_length(loaded: Loaded, settings: EncoderSettings) -> None:
-    limit = getattr(loaded.network.config, "max_position_embeddings", None)
-    if limit is not None and settings.max_length > limit:
-        raise ValueError(f"max_length must be at most {limit} for {settings.model}, got {settings.max_length}")
 
 
 def _name(settings: EncoderSettings, known: Checkpoint | None) -> str:

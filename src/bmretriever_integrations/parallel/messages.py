@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bmretriever_integrations.parallel.jobs import Facts, Job
 from bmretriever_integrations.parallel.shared_memory import SharedRows
@@ -19,6 +19,8 @@ class Load:
     """The settings of the engine, with the device."""
     sharers: int
     """Number of workers that share the machine's cores; 0 does not change PyTorch's number of threads."""
+    token: str | None = field(repr=False)
+    """Access token for the hub, which pickled settings do not hold. This message goes through a pipe and is never stored."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class ProcessWorker:
         """
         self.name = str(settings.device)
         self._width = 0
-        self._load_request = Load(settings, sharers)
+        self._load_request = Load(settings, sharers, settings.token)
         self._numbers = itertools.count()
         self._lock = threading.Lock()  # protects the two attributes below
         self._end: str | None = None

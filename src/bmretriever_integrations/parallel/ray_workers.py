@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 import warnings
+from dataclasses import replace
 from typing import Any
 
 from bmretriever_integrations.encoder.cut_texts import CutTextWarning
@@ -80,7 +81,7 @@ class RayWorker:
         self._closed = False
         self._left = REPLACEMENTS
         self._broken: Any = None
-        self._actor = self._class.remote(settings)
+        self._actor = self._class.remote(settings, settings.token)
 
     def load(self) -> Facts:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
@@ -103,7 +104,7 @@ class RayWorker:
                 return True
             while self._left > 0 and not self._closed:
                 self._left -= 1
-                actor = self._class.remote(self._settings)
+                actor = self._class.remote(self._settings, self._settings.token)
                 try:
                     self._get(actor, actor.load.remote())
                 except Exception:
@@ -133,11 +134,12 @@ class RayWorker:
 class Actor:
     """The class that runs on the cluster. A method loads the model, because Ray would wrap an error of the constructor."""
 
-    def __init__(self, settings: EncoderSettings) -> None:
+    def __init__(self, settings: EncoderSettings, token: str | None) -> None:
         """
         :param settings: the settings of the engine.
+        :param token: access token for the hub, which pickled settings do not hold.
         """
-        self._settings = settings
+        self._settings = replace(settings, token=token)
         self._engine: WorkerEngine | None = None
 
     def load(self) -> Facts:

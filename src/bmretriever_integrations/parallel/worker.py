@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from bmretriever_integrations.encoder.cut_texts import CutTextWarning
@@ -68,7 +69,7 @@ class Server:
         if request.sharers:
             torch.set_num_threads(max(1, torch.get_num_threads() // request.sharers))
         self._enter_device()
-        self._engine = WorkerEngine(request.settings)
+        self._engine = WorkerEngine(replace(request.settings, token=request.token))
         return Finished(self._engine.facts)
 
     def _work(self, number: int, work: Work) -> Finished:
