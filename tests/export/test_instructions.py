@@ -58,6 +58,13 @@ def test_another_tools_file_has_no_instructions(tmp_path, content):
     assert stored_instructions(tmp_path / "none") == {}
 
 
+def test_a_short_name_is_no_folder(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained.rename(tmp_path / "mini")
+    assert stored_instructions("mini") == {}
+    assert stored_instructions("./mini")["query"] == OWN
+
+
 def test_prompts_of_another_template_are_no_instructions(tmp_path):
     prompts = {"query": "query: ", "document": "passage: ", "web": "Instruct: Find it\nQuery: ", "empty": "\nQuery: "}
     (tmp_path / "config_sentence_transformers.json").write_text(json.dumps({"prompts": prompts}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from bmretriever_integrations.checkpoints import find_checkpoint
 from bmretriever_integrations.prompts import query_prompt
 
 PROMPTS = "config_sentence_transformers.json"
@@ -13,14 +14,17 @@ OF_QUERIES = "query"
 """The name of the prompt that sentence-transformers puts before queries."""
 
 
-def stored_instructions(folder: Path) -> dict[str, str]:
+def stored_instructions(model: str | Path) -> dict[str, str]:
     """
     Find the instructions in the prompts of a folder.
 
-    :param folder: any folder, such as a trained or an exported checkpoint.
+    :param model: a folder, such as a trained or an exported checkpoint. A short name or a hub id has none.
     :returns: a dict of prompt names and instructions, with the default one under :data:`OF_QUERIES`; empty if there are none.
         Prompts that do not have BMRetriever's template are left out.
     """
+    if find_checkpoint(str(model)) is not None:  # a folder of the same name is another model
+        return {}
+    folder = Path(model).expanduser()
     try:
         prompts = json.loads((folder / PROMPTS).read_text(encoding="utf-8"))["prompts"]
         named = {name: prompt for name, prompt in prompts.items() if isinstance(prompt, str)}

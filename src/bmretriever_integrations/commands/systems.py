@@ -101,7 +101,7 @@ def open_systems(
     yield Bm25()
     progress = sys.stderr.isatty()
     for name, settings in models.items():
-        own = stored_instructions(Path(settings.model).expanduser()).get(OF_QUERIES)
+        own = stored_instructions(settings.model).get(OF_QUERIES)
         with BMRetrieverEncoder(**asdict(settings), instruction=own, progress=progress) as encoder:
             yield DenseRetriever(name, encoder, instruction, choice)
     for name, baseline in baselines.items():

@@ -84,7 +84,7 @@ def export_checkpoint(
     tokens = PromptTokenizer(loaded.tokenizer, max_length)
     ids, vectors = tokens(prompts), _vectors(loaded.network, tokens, normalize)
     source, commit = _name(settings, known), loaded.revision
-    instructions = stored_instructions(Path(settings.model).expanduser())
+    instructions = stored_instructions(settings.model)
     with whole_folder(folder) as draft:
         network = loaded.network.to(getattr(torch, dtype))
         fill(draft, network, loaded.tokenizer, max_length, normalize, instructions=instructions)

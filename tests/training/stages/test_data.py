@@ -106,12 +106,19 @@ def test_rows_written_before_are_used_again(doses, tmp_path):
     stamp = (tmp_path / "a" / "rows.arrow").stat().st_mtime_ns
     assert rows_of(doses, tmp_path / "a", eval_share=0.2) == (rows, held_out)
     assert (tmp_path / "a" / "rows.arrow").stat().st_mtime_ns == stamp
+    for name in ("rows.arrow", "held_out.parquet", "rows.json"):  # what was damaged since is written again
+        path = tmp_path / "a" / name
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        assert rows_of(doses, tmp_path / "a", eval_share=0.2) == (rows, held_out)
 
 
 def test_wrong_data_is_refused_before_anything_is_written(doses, tmp_path):
     for given, message in [
         ({"batch_size": 100}, "has 80 pairs, fewer than batch_size 100"),
-        ({"data": (DataSettings(path="none.parquet"),)}, "no pairs at"),
+        (
+            {"data": (DataSettings(path="none.parquet"),)},
+            r"no pairs at .*data names none\.parquet; with data: \[\] .*taken",
+        ),
         ({"eval_share": 0.99, "batch_size": 40}, r"pairs are left for training, fewer than batch_size 40"),
     ]:
         with pytest.raises((ValueError, FileNotFoundError), match=message):

@@ -11,6 +11,7 @@ import pytest
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.training.stages.recipe import load_settings
 from bmretriever_integrations.training.stages.run import train_stage
+from bmretriever_integrations.training.stages.settings import LoraSettings
 
 SMALL = [
     "data=[]",
@@ -59,6 +60,18 @@ def test_every_value_of_a_published_size_says_where_it_is_from(pytestconfig):
             opens = line.startswith("#") or line.endswith(":") or "_every" in line
             sources = ("paper", "STM", "Tevatron", "changes no result", "unknown")
             assert opens or any(source in line for source in sources), f"{size}: {line}"
+
+
+def test_what_is_a_guess_is_called_one(pytestconfig):
+    for size in ("410m", "1b", "2b", "7b"):
+        path = pytestconfig.rootpath / "training" / f"{size}.yaml"
+        head, *lines = path.read_text().replace("\n# ", " ").splitlines()
+        assert "of its fine-tuning, so it is a source for stage 2 only" in head
+        assert "those of stage 1 are taken from stage 2 (a guess)" in head
+        [lora] = [line for line in lines if line.startswith("lora:")]
+        assert "# guess: " in lora
+        assert load_settings(path, 2).lora == (None if size in ("410m", "1b") else LoraSettings())
+    assert "ablation" not in "".join(file.read_text() for file in path.parent.glob("*.yaml"))
 
 
 @pytest.fixture

@@ -87,6 +87,7 @@ def test_one_value_is_changed_in_one_place(recipe):
         ),
         ("- 1", ValueError, "holds no keys and values"),
         ("", ValueError, "holds no keys and values, but NoneType"),
+        ("stage1: [1]", ValueError, "section 'stage1' must hold keys and values, it holds list"),
         ("a: [", ValueError, "is no YAML"),
         ("batch_size: 8\nstage1: {}\nbatch_size: 9", ValueError, "the key 'batch_size' is there twice; remove one"),
         ("stage1: {epochs: 1, lora: {rank: 2, rank: 4}}", ValueError, "the key 'rank' is there twice"),

@@ -19,6 +19,7 @@ from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, rea
 from bmretriever_integrations.training.stages.settings import StageSettings
 from bmretriever_integrations.training.stages.sources import SourceFiles, drawn, text_key
 from bmretriever_integrations.training.stages.split import HeldOut, hold_out
+from bmretriever_integrations.training.stages.state import file_hash, read_json
 
 ROW_SCHEMA = pa.schema(
     [
@@ -54,7 +55,7 @@ class Rows:
 
 def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -> Rows:
     """
-    Write the rows, unless an earlier start of the same run or the main process has written them.
+    Write the rows, unless an earlier start of the same run or the main process has written them; damaged ones are written again.
 
     :param folder: folder of the run's states.
     :param sources: from :func:`find_sources`.
@@ -62,7 +63,7 @@ def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -
     :raises ValueError: see :func:`write_rows`.
     """
     training, kept, facts = (folder / name for name in ("rows.arrow", "held_out.parquet", "rows.json"))
-    if not facts.exists():
+    if not _whole(facts):
         folder.mkdir(parents=True, exist_ok=True)
         held = hold_out(sources, settings)
         with whole_file(training) as draft:
@@ -70,9 +71,18 @@ def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -
         with PairWriter(kept) as writer:
             for pair in held.pairs:
                 writer.write(pair)
-        write_whole(facts, json.dumps(counted).encode())
+        hashes = {path.name: file_hash(path) for path in (training, kept)}
+        write_whole(facts, json.dumps({**counted, "files": hashes}).encode())
     pairs = list(read_pairs(kept)) if pq.read_metadata(kept).num_rows else []
-    return Rows(training, pairs, **json.loads(facts.read_text(encoding="utf-8")))
+    counted = read_json(facts)
+    return Rows(training, pairs, left_out=counted["left_out"], instructions=counted["instructions"])
+
+
+def _whole(facts: Path) -> bool:
+    try:
+        return all(file_hash(facts.with_name(name)) == content for name, content in read_json(facts)["files"].items())
+    except (OSError, ValueError, LookupError, AttributeError):
+        return False
 
 
 def write_rows(path: Path, sources: list[SourceFiles], settings: StageSettings, held: HeldOut) -> dict[str, Any]:

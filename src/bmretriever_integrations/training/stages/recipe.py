@@ -26,8 +26,12 @@ def load_settings(path: Path, stage: int, overrides: Sequence[str] = ()) -> Stag
     """
     sections = read_mapping(path)
     wanted = f"stage{stage}"
-    if not isinstance(sections.get(wanted), dict):
+    if wanted not in sections:
         raise ValueError(f"{path} has no section {wanted!r}; its keys are {', '.join(map(str, sections))}")
+    if not isinstance(sections[wanted], dict):
+        raise ValueError(
+            f"{path}: section {wanted!r} must hold keys and values, it holds {type(sections[wanted]).__name__}"
+        )
     shared = {key: value for key, value in sections.items() if key not in STAGES}
     for name in STAGES:  # a mistake in the other stage would be found hours later
         refuse_unknown(StageSettings, sections.get(name) or {}, f"{path}, {name}")

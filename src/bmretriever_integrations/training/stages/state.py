@@ -37,7 +37,7 @@ def describe(base: tuple[Path, ...], sources: list[SourceFiles], settings: Stage
     :param settings: settings of the stage.
     :param loss: name of the loss.
     """
-    files = {f"{source.settings.path}/{path.name}": _fingerprint(path) for source in sources for path in source.files}
+    files = {f"{source.settings.path}/{path.name}": file_hash(path) for source in sources for path in source.files}
     identity = {"settings": settings.model_dump(), "base": fingerprint(base), "data": files, "loss": loss}
     content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read from the file, lists for tuples
     return content
@@ -102,7 +102,7 @@ def complete_state(folder: Path, progress: dict[str, Any]) -> None:
     :param folder: the folder of the state.
     :param progress: what the run has done so far.
     """
-    files = {path.name: _fingerprint(path) for path in sorted(folder.iterdir()) if path.name != PROGRESS}
+    files = {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.name != PROGRESS}
     write_whole(folder / PROGRESS, json.dumps({**progress, "files": files}).encode())
 
 
@@ -131,7 +131,7 @@ def newest_state(output: Path) -> Path | None:
 def _fault(folder: Path) -> str | None:
     try:
         files = read_json(folder / PROGRESS)["files"].items()
-        changed = [name for name, content in files if _fingerprint(folder / name) != content]
+        changed = [name for name, content in files if file_hash(folder / name) != content]
     except (ValueError, LookupError, AttributeError, OSError) as error:
         return f"{folder} is damaged ({error})"
     return f"{folder / changed[0]} is damaged" if changed else None
@@ -153,7 +153,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _fingerprint(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """
+    Hash a file's content.
+
+    :param path: the file.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
