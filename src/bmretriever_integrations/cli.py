@@ -117,6 +117,10 @@ COMMANDS = {
         "write a checkpoint as a folder with which plain sentence-transformers computes the right vectors",
         "bmretriever export 410M --to bmretriever-410m-st",
     ),
+    "check-vectors": _Command(
+        "tell which known mistake made vectors that you have",
+        "bmretriever check-vectors vectors.npy --texts papers.jsonl --model 410M",
+    ),
     "models": _Command("list the checkpoints, their facts, and which are on this machine", "bmretriever models"),
     "demo": _Command("index real PubMed records and ask three questions, offline", "bmretriever demo --limit 500"),
 }

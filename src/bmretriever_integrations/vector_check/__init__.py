@@ -1,0 +1,1 @@
+"""Find out which of the known mistakes made given vectors, by computing what each mistake makes of the same texts."""

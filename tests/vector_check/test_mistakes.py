@@ -1,0 +1,204 @@
+"""Vectors made with each mistake, and with several at once: the check names these mistakes and no others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, TASK_INSTRUCTIONS, passage_prompt, query_prompt
+from bmretriever_integrations.testing import write_tiny_checkpoint
+from bmretriever_integrations.vector_check.advice import ways_out
+from bmretriever_integrations.vector_check.check import check_vectors
+
+MEAN = "mean pooling instead of the last token"
+NORMALISED = "normalised to length 1"
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def bare(row):
+    return f"{row['title']} {row['text']}"
+
+
+def untitled(row):
+    return passage_prompt(row["text"])
+
+
+def as_query(row):
+    return query_prompt(DEFAULT_INSTRUCTION, bare(row))
+
+
+MADE = {
+    "right": (lambda make: make(), ()),
+    "float16 file": (lambda make: make().astype(np.float16), ()),
+    "no EOS": (lambda make: make(eos="none"), ("no EOS",)),
+    "EOS twice": (lambda make: make(eos="twice"), ("EOS twice",)),
+    "EOS lost": (lambda make: make(eos="before the cut"), ("no EOS where a text was cut",)),
+    "513": (lambda make: make(eos="after the cut"), ("EOS added after a cut that left no room for it",)),
+    "mean": (lambda make: make(pooling="mean"), (MEAN,)),
+    "max": (lambda make: make(pooling="max"), ("max pooling instead of the last token",)),
+    "as query": (lambda make: make(as_query), ("query template on passages",)),
+    "Instruct": (
+        lambda make: make(lambda row: f"Instruct: {as_query(row)}"),
+        ("query template with the obsolete `Instruct: ` on passages",),
+    ),
+    "no template": (lambda make: make(bare), ("no template",)),
+    "no title": (lambda make: make(untitled), ("title left out",)),
+    "normalised": (lambda make: unit(make()), (NORMALISED,)),
+    "doubled": (lambda make: 2 * make(), ("multiplied by 2",)),
+    "fewer dimensions": (lambda make: make()[:, :32], ("only the first 32 of {width} dimensions",)),
+    "cut sooner": (lambda make: make(limit=128), ("cut at 128 tokens, not 512",)),
+    "cut later": (lambda make: make(limit=1024), ("cut at 1,024 tokens, not 512",)),
+    "turned round": (lambda make: make()[::-1], ("rows in another order (42 of 42 stand elsewhere)",)),
+    "no EOS, normalised": (lambda make: unit(make(eos="none")), ("no EOS", NORMALISED)),
+    "no template, mean": (lambda make: make(bare, pooling="mean"), ("no template", MEAN)),
+    "no title, no EOS": (lambda make: make(untitled, eos="none"), ("title left out", "no EOS")),
+    "mean, cut": (lambda make: make(pooling="mean", limit=128), (MEAN, "cut at 128 tokens, not 512")),
+    "no EOS, moved": (
+        lambda make: np.roll(make(eos="none"), 3, axis=0),
+        ("no EOS", "rows in another order (42 of 42 stand elsewhere)"),
+    ),
+    "normalised, fewer dimensions": (
+        lambda make: unit(make())[:, :32],
+        (NORMALISED, "only the first 32 of {width} dimensions"),
+    ),
+    "sentence-transformers by default": (
+        lambda make: unit(make(bare, eos="none", pooling="mean")),
+        ("no template", "no EOS", MEAN, NORMALISED),
+    ),
+}
+WITH_MINI = ("right", "no EOS", "mean", "no title", "normalised", "cut sooner", "sentence-transformers by default")
+CASES = [(model, name) for model in ("gpt_neox", "gemma", "mistral", "llama") for name in MADE]
+CASES += [("mini", name) for name in WITH_MINI]
+
+
+@pytest.mark.parametrize(("model", "name"), CASES)
+def test_the_mistakes_are_named(maker, files, model: str, name: str) -> None:
+    make, expected = maker(model), MADE[name][1]
+    vectors = MADE[name][0](make)
+    verdict = check_vectors(*files(vectors), make.folder, device="cpu")
+    width = f"{576 if model == 'mini' else 64}"
+    assert verdict.mistakes == tuple(mistake.format(width=width) for mistake in expected), verdict.headline
+    assert (verdict.fitting, verdict.checked, verdict.unexplained) == (42, 42, ())
+    assert verdict.is_right == (expected == ())
+    assert len(ways_out(verdict.mistakes)) == len(expected)  # each mistake has its own way out
+
+
+@pytest.mark.parametrize("model", ["gemma", "mistral"])
+def test_a_bos_that_is_missing_is_named(maker, files, model: str) -> None:
+    make = maker(model)
+    for vectors, expected in ((make(bos=False), ("no BOS",)), (make(bos=False, eos="none"), ("no BOS", "no EOS"))):
+        verdict = check_vectors(*files(vectors), make.folder, device="cpu")
+        assert verdict.mistakes == expected
+        assert ways_out(expected)
+
+
+@pytest.mark.parametrize("model", ["gpt_neox", "mistral"])
+def test_a_16_bit_network_makes_right_vectors_and_wrong_ones(maker, files, model: str) -> None:
+    make = maker(model, torch.bfloat16)
+    right = check_vectors(*files(make()), make.folder, device="cpu")
+    assert right.is_right
+    assert "The numbers are those of bfloat16." in right.notes
+    assert check_vectors(*files(unit(make(eos="none"))), make.folder, device="cpu").mistakes == ("no EOS", NORMALISED)
+
+
+QUERIES = {
+    "right": (lambda text: query_prompt(DEFAULT_INSTRUCTION, text), ()),
+    "Instruct": (
+        lambda text: f"Instruct: {query_prompt(DEFAULT_INSTRUCTION, text)}",
+        ("obsolete `Instruct: ` prefix",),
+    ),
+    "passage": (passage_prompt, ("passage template on queries",)),
+    "bare": (lambda text: text, ("no template",)),
+    "scifact": (
+        lambda text: query_prompt(TASK_INSTRUCTIONS["scifact"], text),
+        ("instruction of the task scifact",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_the_mistakes_of_queries_are_named(maker, tmp_path: Path, rows, name: str) -> None:
+    prompt, expected = QUERIES[name]
+    make = maker("mistral")
+    np.save(tmp_path / "v.npy", make(lambda row: prompt(row["title"])))
+    (tmp_path / "q.txt").write_text("".join(f"{row['title']}\n" for row in rows))
+    verdict = check_vectors(tmp_path / "v.npy", tmp_path / "q.txt", make.folder, role="queries", device="cpu")
+    assert verdict.mistakes == expected
+    if name == "scifact":
+        asked = {"role": "queries", "instruction": "scifact", "device": "cpu"}
+        assert check_vectors(tmp_path / "v.npy", tmp_path / "q.txt", make.folder, **asked).is_right
+
+
+def test_the_engines_own_vectors_are_right(maker, files, rows) -> None:
+    make = maker("mini")
+    with BMRetrieverEncoder("mini", dtype="float32", device="cpu") as encoder:
+        vectors = encoder.encode_passages([row["text"] for row in rows], [row["title"] for row in rows])
+        shorter = encoder.encode_passages([row["text"] for row in rows[:3]])
+    assert check_vectors(*files(vectors), "mini", device="cpu").is_right
+    assert check_vectors(*files(make(limit=128)), "mini", max_length=128, device="cpu").is_right
+    assert shorter.shape == (3, 576)
+
+
+def test_other_mistakes_are_none_of_the_known(maker, files, tmp_path: Path, rows) -> None:
+    make = maker("llama")
+    other = write_tiny_checkpoint(tmp_path / "other", "llama", seed=1)
+    random = np.random.default_rng(0).normal(size=(len(rows), 64)).astype(np.float32)
+    for vectors in (type(make)(str(other), rows)(), random, make(lambda row: row["text"].upper())):
+        verdict = check_vectors(*files(vectors), make.folder, device="cpu")
+        assert verdict.mistakes is None
+        assert verdict.headline == "None of the known mistakes made these vectors (42 rows compared)."
+        assert len(verdict.candidates) >= 3
+        assert verdict.candidates == tuple(sorted(verdict.candidates, key=lambda one: -one.fitting))
+        assert "the right way" in [one.name for one in verdict.candidates]
+
+
+def test_some_rows_of_other_texts_are_named(maker, files) -> None:
+    make = maker("llama")
+    vectors = make()
+    vectors[[3, 17]] = vectors[[4, 18]]
+    verdict = check_vectors(*files(vectors), make.folder, device="cpu")
+    assert verdict.unexplained == (4, 18)
+    assert verdict.fitting == 40
+    assert not verdict.is_right
+    assert verdict.headline.startswith("Some rows are not these texts' vectors, the others are right: 40 of 42 rows")
+
+
+def test_one_vector_for_all_texts_and_another_width_are_named(maker, files) -> None:
+    make = maker("llama")
+    same = np.tile(make()[:1], (42, 1))
+    assert check_vectors(*files(same), make.folder, device="cpu").mistakes == ("every row is the same vector",)
+    wide = np.ones((42, 768), np.float32)
+    (mistake,) = check_vectors(*files(wide), make.folder, device="cpu").mistakes
+    assert mistake == "another width: 768 and not the model's 64"
+
+
+def test_files_that_do_not_belong_together_are_refused(maker, files, tmp_path: Path) -> None:
+    make = maker("llama")
+    vectors, texts = files(make())
+    broken = make()
+    broken[3, 0] = np.nan
+    faults = {
+        r"holds 41 vectors, and there are 42 texts": make()[:41],
+        r"row 4 hold NaN or infinity": broken,
+        r"int8 of shape \(42, 64\)": make().astype(np.int8),
+        r"float32 of shape \(2688,\)": make().ravel(),
+    }
+    for message, content in faults.items():
+        np.save(vectors, content)
+        with pytest.raises(ValueError, match=message):
+            check_vectors(vectors, texts, make.folder, device="cpu")
+    np.save(vectors, make())
+    texts.write_text(texts.read_text().replace('"text"', '"txt"', 1))
+    with pytest.raises(ValueError, match=r'texts\.jsonl:1: a row needs a "text"'):
+        check_vectors(vectors, texts, make.folder, device="cpu")
+    texts.write_text(json.dumps([]) + "\n")
+    with pytest.raises(ValueError, match=r"a row needs a \"text\""):
+        check_vectors(vectors, texts, make.folder, device="cpu")
