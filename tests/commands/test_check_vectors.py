@@ -64,7 +64,8 @@ def test_role_instruction_and_length_change_what_is_right(check, engine) -> None
     assert (status, lines[0]) == (1, "Instruction of the task scifact: 4 of 4 rows.")
     assert check(queries)[0] == 1
     passages = engine.encode_passages(TEXTS)
-    assert check(passages, "--max-length", "30")[1][0] != check(passages)[1][0]
+    assert check(passages)[0] == 0
+    assert check(passages, "--max-length", "16")[0] == 1
 
 
 def test_a_mistake_of_the_caller_is_one_line(check, engine, tmp_path: Path) -> None:

@@ -118,4 +118,4 @@ def test_reference_describes_what_is_public_and_nothing_else():
 
 def test_commands_of_the_page_are_those_of_the_program():
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `bmretriever (\w+)` \|", page, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^\| `bmretriever ([\w-]+)` \|", page, re.MULTILINE) == list(COMMANDS)

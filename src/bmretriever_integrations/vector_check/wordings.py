@@ -53,7 +53,10 @@ def _of_passages(instruction: str) -> list[Wording]:
 
 
 def _of_queries(instruction: str) -> list[Wording]:
-    others = {sentence: key for key, sentence in TASK_INSTRUCTIONS.items() if sentence != instruction}
+    others: dict[str, str] = {}  # several tasks have one sentence; the first of them names it
+    for key, sentence in TASK_INSTRUCTIONS.items():
+        if sentence != instruction:
+            others.setdefault(sentence, key)
     return [
         Wording(None, lambda text: query_prompt(instruction, text.text)),
         Wording("obsolete `Instruct: ` prefix", lambda text: f"Instruct: {query_prompt(instruction, text.text)}"),
