@@ -111,6 +111,9 @@ def test_what_cannot_be_had_says_how_to_get_it(tmp_path, clone):
         run(build, "nfcorpsu", "x")
     with pytest.raises(FileNotFoundError, match="x is no file"):
         run(build, "mesh", "x")
+    (tmp_path / "drugbank_all_full_database.xml.zip").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="is an archive; unpack it"):
+        run(build, "drugbank", tmp_path / "drugbank_all_full_database.xml.zip")
     with pytest.raises(ValueError, match=r"no '_id' and no 'id'; it has 'text'"):
         run(build, "scifact", clone("other", {("corpus", "corpus"): [{"text": "x"}]}))
     with pytest.raises(ValueError, match="has another layout than mteb's"):

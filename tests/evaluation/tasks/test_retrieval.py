@@ -101,6 +101,17 @@ def test_judgements_in_other_forms(write_task, lines):
     assert load_task(folder).judgements == {"q1": {"d1": 1}, "q2": {"d2": 0}}
 
 
+def test_ids_are_read_under_both_names_and_as_numbers(write_task):
+    folder = write_task("toy", DOCUMENTS, QUERIES, [("q1", "4", 1), ("7", "d5", 1)])
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write('{"id": 4, "text": "gene"}\n{"_id": "d5", "id": 9, "text": "cell"}\n')
+    with (folder / "queries.jsonl").open("a") as file:
+        file.write('{"id": 7, "text": "cells"}\n')
+    task = load_task(folder)
+    assert task.document_ids == ["d1", "d2", "d3", "4", "d5"]
+    assert (list(task.queries), task.unknown_documents) == (["q1", "7"], 0)
+
+
 def test_a_missing_title_is_no_title(write_task):
     folder = write_task("toy", DOCUMENTS, QUERIES, [("q1", "d1", 1)])
     with (folder / "corpus.jsonl").open("a") as file:

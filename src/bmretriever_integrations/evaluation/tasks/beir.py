@@ -15,7 +15,8 @@ def read_records(path: Path) -> Iterator[Record]:
     """
     Stream the records of a .jsonl or .jsonl.gz file.
 
-    :param path: the file. Each line is a JSON object with ``_id`` and ``text``, and perhaps ``title``. Blank lines are skipped.
+    :param path: the file. Each line is a JSON object with ``_id`` (or ``id``) and ``text``, and perhaps ``title``. Blank lines
+        are skipped.
     :raises ValueError: at the first line that is not such an object, with file and line; or if the compressed file is damaged.
     """
     try:
@@ -31,7 +32,7 @@ def _record(fields: Any, where: str) -> Record:
         raise ValueError(f"{where}: no JSON object in UTF-8 ({fields.error})") from fields
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: expected a JSON object with _id and text, got {type(fields).__name__}")
-    record_id = fields.get("_id")
+    record_id = fields.get("_id", fields.get("id"))  # R2MED and MedRAG have id
     if isinstance(record_id, int) and not isinstance(record_id, bool):
         record_id = str(record_id)
     title = fields.get("title")

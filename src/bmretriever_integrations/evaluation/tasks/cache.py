@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bmretriever_integrations.corpus.reading import ARCHIVES
 from bmretriever_integrations.evaluation.tasks.builders import BUILDERS
 from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
 from bmretriever_integrations.evaluation.tasks.hub import convert
@@ -68,6 +69,9 @@ def build_task(record: NamedTask, sources: Sequence[str], folder: Path, split: s
         missing = [source for source in sources if not Path(source).is_file()]
         if missing:
             raise FileNotFoundError(f"{missing[0]} is no file")
+        packed = [source for source in sources if source.lower().endswith(ARCHIVES)]
+        if packed:
+            raise ValueError(f"{packed[0]} is an archive; unpack it, e.g. with unzip, and name the file in it")
         if record.name not in BUILDERS or record.files is None:
             raise ValueError(
                 f"{record.name} is made from {hub.path if hub else 'nothing'} on the hub, or a clone of it"
