@@ -93,7 +93,7 @@ def test_a_truncated_gzip_gives_what_is_before_the_damage_and_then_names_the_fil
         ("missing.jsonl", None, FileNotFoundError, "does not exist"),
         ("a.csv", b"x", ValueError, "ends in none of .xml, .xml.gz, .jsonl, .jsonl.gz"),
         ("a.nbib", b"PMID- 1", ValueError, "docs/records.md says how to get records in these forms"),
-        ("drugbank.ZIP", b"PK", ValueError, "is an archive; unpack it and name the files in it"),
+        ("drugbank.ZIP", b"PK", ValueError, "is an archive; unpack it, and name the file in it"),
         ("a.jsonl", b"", ValueError, "is empty"),
         ("a.jsonl.gz", gzip.compress(b"", mtime=0), ValueError, "is empty"),
         ("a.jsonl.gz", b"plain text", ValueError, "cannot be read as gzip"),

@@ -47,7 +47,14 @@ def read_corpus(sources: Sequence[str | Path], report: CorpusReport | None = Non
     return _read(paths, CorpusReport() if report is None else report)
 
 
-def _check(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """
+    Refuse what no reader can read, whatever kind of file it expects.
+
+    :param path: a source.
+    :raises FileNotFoundError: if it is missing.
+    :raises ValueError: if it is a folder, a pipe, a device or an archive.
+    """
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name its files, e.g. {path}/*.xml.gz")
     if not path.exists():
@@ -55,7 +62,11 @@ def _check(path: Path) -> None:
     if not path.is_file():
         raise ValueError(f"{path} is a pipe or a device; sources are read more than once, so save it as a file first")
     if path.name.lower().endswith(ARCHIVES):
-        raise ValueError(f"{path} is an archive; unpack it and name the files in it ({', '.join(KINDS)})")
+        raise ValueError(f"{path} is an archive; unpack it, and name the file in it")
+
+
+def _check(path: Path) -> None:
+    check_file(path)
     if not path.name.lower().endswith(KINDS):
         raise ValueError(
             f"{path} ends in none of {', '.join(KINDS)}; docs/records.md says how to get records in these forms"

@@ -140,6 +140,11 @@ def test_mesh(build, file):
     assert origin["left_out"] == {"no scope note": 1}
 
 
+def test_an_archive_is_to_be_unpacked(build):
+    with pytest.raises(ValueError, match=r"drugbank_all\.xml\.zip is an archive; unpack it, and name the file in it"):
+        build("drugbank", {"drugbank_all.xml.zip": b"PK"})
+
+
 def test_drugbank_alone_and_with_its_vocabulary(build, tmp_path):
     task, documents, origin = build("drugbank", {"full database.xml": DRUGBANK})
     assert documents == {"DB00001": ("", "A recombinant hirudin."), "DB00002": ("", "An antibody against EGFR.")}

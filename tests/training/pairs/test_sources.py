@@ -210,6 +210,7 @@ def test_scores_of_a_source_stay_with_their_passages(tmp_path):
     [
         ({"neg_scores": [0.2]}, r"a\.jsonl:2: neg_scores must have one score for each of 2 passages, or none, got 1"),
         ({"pos_scores": [0.2, float("nan")]}, r"a\.jsonl:2: pos_scores must be finite numbers, got nan"),
+        ({"neg_scores": [0.2, [0.1]]}, r"a\.jsonl:2: neg_scores must be finite numbers, got list"),
         ({"neg": ["x", 5]}, r"a\.jsonl:2: neg\[1\] must be text, got int"),
         ({"neg": [["x"]]}, r"a\.jsonl:2: neg must be texts, got a list of lists"),
         ({"negatives": ["z"]}, r"negatives and neg could each be the negatives"),
@@ -289,6 +290,7 @@ def test_plan(tmp_path):
         ("sources: [a]\nprotect: some", "protect must be 'all' or 'relevant', got 'some'"),
         ("sources: []", "no source was given"),
         ("a: [", "is no YAML"),
+        (f"sources: {'[' * 5000}{']' * 5000}", "it nests too deep"),
     ],
 )
 def test_wrong_plans(tmp_path, text, message):

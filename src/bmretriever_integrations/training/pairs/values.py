@@ -89,7 +89,8 @@ def scores_of(value: Any, name: str, count: int) -> tuple[float, ...]:
     scores = value if isinstance(value, list) else [value]
     for score in scores:
         if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-            raise ValueError(f"{name} must be finite numbers, got {score!r}")
+            given = score if isinstance(score, float) else type(score).__name__  # a nested list may be too deep to show
+            raise ValueError(f"{name} must be finite numbers, got {given}")
     if len(scores) not in (0, count):
         raise ValueError(f"{name} must have one score for each of {count} passages, or none, got {len(scores)}")
     return tuple(map(float, scores))

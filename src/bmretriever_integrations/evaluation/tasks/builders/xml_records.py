@@ -12,6 +12,7 @@ from lxml import etree
 from tqdm.auto import tqdm
 
 from bmretriever_integrations.corpus.pubmed import SAFE
+from bmretriever_integrations.corpus.reading import check_file
 
 
 def read_elements(path: Path, root: str, tag: str, noun: str) -> Iterator[Any]:
@@ -22,8 +23,10 @@ def read_elements(path: Path, root: str, tag: str, noun: str) -> Iterator[Any]:
     :param root: the tag of the root element, with its namespace in braces.
     :param tag: the tag of the children, with its namespace in braces.
     :param noun: the unit of the progress bar, which is shown on a terminal only.
-    :raises ValueError: if the file is not such XML or is damaged; the message contains line and column.
+    :raises FileNotFoundError: if the file is missing.
+    :raises ValueError: if the file is an archive or a pipe, is not such XML or is damaged; the message contains line and column.
     """
+    check_file(path)
     with (
         gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file,
         tqdm(desc=path.name, unit=f" {noun}", disable=None) as bar,
