@@ -13,12 +13,14 @@ from bmretriever_integrations.training.pairs import build as building
 from bmretriever_integrations.training.pairs.build import build
 from bmretriever_integrations.training.pairs.duplicates import CompactSet, Duplicates
 from bmretriever_integrations.training.pairs.filters import PairFilter
+from bmretriever_integrations.training.pairs.passages import passages_of
 from bmretriever_integrations.training.pairs.protected import Protected
 from bmretriever_integrations.training.pairs.schema import PAIR_SCHEMA, Pair, read_pairs
 from bmretriever_integrations.training.pairs.settings import EvaluationSet, Filters, Plan, Source
 from bmretriever_integrations.training.pairs.words import run_hashes, word_hashes, words_of
-from bmretriever_integrations.training.stages.data import find_sources, prepare
+from bmretriever_integrations.training.stages.data import prepare
 from bmretriever_integrations.training.stages.settings import StageSettings
+from bmretriever_integrations.training.stages.sources import find_sources
 
 ROOT = Path(__file__).parents[3]
 VOCABULARY = [f"word{n}" for n in range(2000)]
@@ -221,6 +223,32 @@ def test_limits(source, tmp_path):
     report = build(plan(source.model_copy(update={"per_title": 2})), tmp_path / "b")
     assert report.kept == {"docs": 20}
     assert report.dropped == {"over the limit of its title": 11}
+
+
+def pubmed(path, *entries):
+    """A PubMed file: (PMID, title, text) for a citation, a PMID alone for a withdrawal."""
+    parts = [
+        f"<DeleteCitation><PMID>{entry}</PMID></DeleteCitation>"
+        if isinstance(entry, str)
+        else f"<PubmedArticle><MedlineCitation><PMID>{entry[0]}</PMID><Article><ArticleTitle>{entry[1]}</ArticleTitle>"
+        f"<Abstract><AbstractText>{entry[2]}</AbstractText></Abstract></Article></MedlineCitation></PubmedArticle>"
+        for entry in entries
+    ]
+    path.write_text(f"<PubmedArticleSet>{''.join(parts)}</PubmedArticleSet>")
+    return Source(path=str(path))
+
+
+def test_withdrawn_and_superseded_citations_become_no_pairs(tmp_path):
+    one = pubmed(tmp_path / "1.xml", ("3", "Old", text(1)), ("4", "Gone", text(2)), ("5", "Stays", text(3)))
+    two = pubmed(tmp_path / "2.xml", ("3", "Newer", text(4)), ("3", "Newest", text(5)), ("6", "Late", text(6)), "4")
+    sources = (one, two, one.model_copy(update={"pairing": "spans"}))
+    filters = Filters(language=None, span_words=(1, 64), passage_words=(1, 350), near_duplicates=False)
+    report = build(Plan(sources=sources[:2], filters=filters), tmp_path / "out")
+    assert [pair.query for pair in read_pairs(tmp_path / "out")] == ["Stays", "Newest", "Late"]
+    assert (report.rows, report.superseded) == (3, 3)
+    assert json.loads((tmp_path / "out" / "pairs.json").read_text())["superseded"] == 3
+    assert build(Plan(sources=sources, filters=filters), tmp_path / "twice").rows == 4  # a file that is read twice
+    assert [passage.text for passage in passages_of(tmp_path / "2.xml")] == [f"Newest {text(5)}", f"Late {text(6)}"]
 
 
 def labelled(tmp_path, *rows):

@@ -10,7 +10,7 @@ import pytest
 from bmretriever_integrations.corpus import DamagedSource
 from bmretriever_integrations.training.pairs.columns import detect
 from bmretriever_integrations.training.pairs.pairing import pairs_of
-from bmretriever_integrations.training.pairs.rows import Reading, check, read
+from bmretriever_integrations.training.pairs.rows import Reading, check, current_of, read
 from bmretriever_integrations.training.pairs.settings import (
     EvaluationSet,
     Filters,
@@ -31,7 +31,7 @@ def lines(path, *rows):
 
 
 def rows_of(source):
-    return list(read(source, check(source), Reading()))
+    return list(read(source, check(source), Reading(), current_of([source])))
 
 
 def texts_of(source):

@@ -12,10 +12,11 @@ from tqdm import tqdm
 from bmretriever_integrations.files import whole_folder
 from bmretriever_integrations.training.output_folder import check_output
 from bmretriever_integrations.training.pairs.columns import Columns
+from bmretriever_integrations.training.pairs.current import Current
 from bmretriever_integrations.training.pairs.duplicates import CompactSet
 from bmretriever_integrations.training.pairs.pairing import pairs_of
 from bmretriever_integrations.training.pairs.report import REPORT, BuildReport, write_report
-from bmretriever_integrations.training.pairs.rows import Reading, check, read
+from bmretriever_integrations.training.pairs.rows import Reading, check, current_of, read
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter
 from bmretriever_integrations.training.pairs.selection import Candidate, Group, Selection
 from bmretriever_integrations.training.pairs.settings import Plan, Source
@@ -41,11 +42,12 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
     """
     check_output(to, {REPORT, "pairs-*.parquet"}, mark=REPORT)
     columns = [check(source) for source in plan.sources]
+    current = current_of(plan.sources)
     report = BuildReport(plan, {source.path: str(found) for source, found in zip(plan.sources, columns, strict=True)})
     selection = Selection(plan, report)
     with whole_folder(to) as draft:
         with _Bar(plan.sources, progress) as bar:
-            _write(selection.select(_groups(plan, columns, report, bar)), draft, report, bar)
+            _write(selection.select(_groups(plan, columns, current, report, bar)), draft, report, bar)
         if not report.kept:
             raise ValueError(
                 f"no pair is left of {report.made}; dropped: {dict(report.dropped)}; "
@@ -56,10 +58,10 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
     return report
 
 
-def _groups(plan: Plan, columns: list[Columns], report: BuildReport, bar: _Bar) -> Iterator[Group]:
+def _groups(plan: Plan, columns: list[Columns], current: Current, report: BuildReport, bar: _Bar) -> Iterator[Group]:
     for number, (source, found) in enumerate(zip(plan.sources, columns, strict=True)):
         reading, titles, made = Reading(), CompactSet(), 0
-        for where, row in read(source, found, reading):
+        for where, row in read(source, found, reading, current):
             report.rows += 1
             if report.rows % ROWS_PER_UPDATE == 0:
                 bar.move(number, reading.share, sum(report.kept.values()))
@@ -81,6 +83,7 @@ def _groups(plan: Plan, columns: list[Columns], report: BuildReport, bar: _Bar) 
             if made == source.limit:
                 break
         report.skipped += reading.skipped
+        report.superseded += reading.superseded
         bar.move(number, 1.0, sum(report.kept.values()))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmretriever_integrations.training.pairs.rows import Reading, check, read
+from bmretriever_integrations.training.pairs.rows import Reading, check, current_of, read
 from bmretriever_integrations.training.pairs.schema import pair_files, read_pairs
 from bmretriever_integrations.training.pairs.settings import LOCAL_KINDS, Source
 
@@ -51,10 +51,10 @@ def _of_pairs(path: Path) -> Iterator[Passage]:
 
 
 def _of_documents(source: Source) -> Iterator[Passage]:
-    columns, name = check(source), Path(source.path).name
+    columns, current, name = check(source), current_of([source]), Path(source.path).name
 
     def rows() -> Iterator[Passage]:
-        for where, row in read(source, columns, Reading()):
+        for where, row in read(source, columns, Reading(), current):
             texts = row.texts
             text = f"{texts.get('title', '')} {texts['text']}".strip()
             if text:

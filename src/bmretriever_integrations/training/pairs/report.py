@@ -29,6 +29,8 @@ class BuildReport:
     """Number of documents and labelled rows that were read."""
     skipped: int = 0
     """Number of PubMed citations without PMID, or with neither title nor abstract."""
+    superseded: int = 0
+    """Number of PubMed citations that were left out because they were withdrawn or have a later version."""
     rows_without_pair: int = 0
     """Number of rows that no pair can be made of: an empty query, text or title, or too little text to cut."""
     made: int = 0
@@ -61,6 +63,7 @@ def write_report(report: BuildReport, path: Path) -> None:
         "content_hash": report.content_hash,
         "rows": report.rows,
         "skipped": report.skipped,
+        "superseded": report.superseded,
         "rows_without_pair": report.rows_without_pair,
         "made": report.made,
         "kept": dict(sorted(report.kept.items())),
@@ -85,6 +88,7 @@ def report_table(report: BuildReport) -> Table:
     table = Table("", "pairs", "share", title="Training pairs")
     table.columns[1].justify = table.columns[2].justify = "right"
     lines = [("rows without a pair", report.rows_without_pair)] if report.rows_without_pair else []
+    lines += [("withdrawn or older citations", report.superseded)] if report.superseded else []
     lines += [("made", report.made)]
     lines += [(f"dropped: {reason}", count) for reason, count in report.dropped.most_common()]
     lines += [(f"kept: {task}", count) for task, count in report.kept.most_common()]

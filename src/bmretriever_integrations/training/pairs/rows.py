@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_val
 from bmretriever_integrations.corpus.reading import is_xml
 from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.training.pairs.columns import Columns, detect
+from bmretriever_integrations.training.pairs.current import Current
 from bmretriever_integrations.training.pairs.settings import Source
 from bmretriever_integrations.training.pairs.values import Row
 
@@ -24,6 +25,8 @@ class Reading:
     """Share of the source that has been read, 0 to 1; 0 where the size is unknown."""
     skipped: int = 0
     """Number of PubMed citations without PMID or text."""
+    superseded: int = 0
+    """Number of PubMed citations that were withdrawn, or of which there is a later version."""
 
 
 def check(source: Source) -> Columns:
@@ -66,21 +69,35 @@ def _check_lines(source: Source) -> Columns:
     return found
 
 
-def read(source: Source, columns: Columns, reading: Reading) -> Iterator[tuple[str, Row]]:
+def current_of(sources: Sequence[Source]) -> Current:
+    """
+    Find out which citations of the PubMed files among the sources are current.
+
+    :param sources: the sources; PubMed files in the order in which they were published.
+    :raises DamagedSource: if a PubMed file is damaged.
+    """
+    return Current([Path(source.path) for source in sources if source.is_local and is_xml(Path(source.path))])
+
+
+def read(source: Source, columns: Columns, reading: Reading, current: Current) -> Iterator[tuple[str, Row]]:
     """
     Read the rows of a checked source.
 
     :param source: the source.
     :param columns: as :func:`check` found them.
     :param reading: is updated while rows are read.
+    :param current: from :func:`current_of`; only current citations are returned.
     :returns: for each row, file and id (or row number), and its values under our names.
     :raises ValueError: if a row lacks a column or has another type in it.
     :raises DamagedSource: if a PubMed file breaks off.
     """
     if is_xml(Path(source.path)):
         report, name = CorpusReport(), Path(source.path).name
-        for record in read_corpus([source.path], report):
+        for record in current.only(read_corpus([source.path], report), Path(source.path)):
             reading.share, reading.skipped = report.share_read, sum(report.skipped.values())
+            if record is None:
+                reading.superseded += 1
+                continue
             yield f"{name}:{record.id}", Row({"id": record.id, "title": record.title, "text": record.text})
         return
     if source.is_local:
