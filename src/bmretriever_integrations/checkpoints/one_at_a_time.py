@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _lock = threading.RLock()  # reentrant, because an adapter's base is loaded while the adapter is
+
+
+def _renew() -> None:
+    """Replace the lock in a forked process, where the thread that may hold it does not exist."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
 
@@ -23,9 +25,19 @@ def identity_of(encoder: BMRetrieverEncoder) -> dict[str, Any]:
         "width": encoder.width,
         "normalize": encoder.normalize,
     }
+    if encoder.dtype == torch.float32 and (precision := _matmul_precision()) != "highest":
+        named["float32_matmul"] = precision
     # Unquantised engines have no such key, so that their manifests and reports stay equal to those of earlier versions.
     quantization = encoder.settings.quantization
     return named if quantization is None else {**named, "quantization": quantization}
+
+
+def _matmul_precision() -> str:
+    """Return the process's setting for products of float32 matrices. Below "highest" they are computed with fewer bits."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # set by PyTorch's newer interface, of which the older one cannot make one word
+        return "mixed"
 
 
 def described(encoder: BMRetrieverEncoder) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import torch
+
 from bmretriever_integrations import device
+from bmretriever_integrations.encoder import forked
 from bmretriever_integrations.encoder.cancelling import check_cancelled
 from bmretriever_integrations.encoder.fair_lock import FairLock
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from bmretriever_integrations.encoder.batches import Batches
@@ -29,6 +32,8 @@ class Runner:
         self.pads, self.reuses_prefix = forward.pads, forward.reuses_prefix
         self._device = device
         self._turn = FairLock()
+        self._process = os.getpid()
+        forked.renew_after_fork(self)
 
     @property
     def name(self) -> str:
@@ -40,13 +45,19 @@ class Runner:
         """Whether single rows can run as one recorded graph."""
         return self._open().is_recordable
 
+    def renew(self) -> None:
+        """Replace the lock, in a process that was forked from the one where the network was loaded."""
+        self._turn = FairLock()
+
     def check_open(self) -> None:
         """
-        Check that the network was not freed.
+        Check that the network was not freed and can be used in this process.
 
-        :raises RuntimeError: if it was freed.
+        :raises RuntimeError: if it was freed, or if it is on a device that a forked process cannot use.
         """
         self._open()
+        if os.getpid() != self._process:
+            forked.prepare(self._device)
 
     def _open(self) -> Forward:
         if self.forward is None:
@@ -78,7 +89,7 @@ class Runner:
     def _run_batch(self, rows: list[Sequence[int]], shared: int) -> Tensor | None:
         """Run one batch; return None if it is too large for the device's memory and has more than one row."""
         try:
-            return self._turn.run(lambda: self._open()(rows, shared))
+            return self._turn.run(lambda: self._compute(rows, shared))
         except Exception as error:
             if not device.is_out_of_memory(error):
                 raise
@@ -89,6 +100,10 @@ class Runner:
                 "Use a smaller checkpoint, dtype='bfloat16', a smaller max_length, or free memory."
             )
             raise
+
+    def _compute(self, rows: list[Sequence[int]], shared: int) -> Tensor:
+        with torch.autocast(self._device.type, enabled=False):  # a caller's autocast would change the number type
+            return self._open()(rows, shared)
 
     def compile(self) -> None:
         """Let PyTorch compile the network at its next use."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from typing import TYPE_CHECKING
 
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
+from bmretriever_integrations.encoder.forked import renew_after_fork
 from bmretriever_integrations.settings import EncoderSettings
 
 if TYPE_CHECKING:
@@ -24,6 +26,18 @@ class _Entry:
         self.holders = 0
         self.loading = threading.Lock()
         self.engine: BMRetrieverEncoder | None = None
+
+
+def _renew() -> None:
+    """Replace locks in a forked process. An engine that another thread was loading is loaded again by whoever needs it."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    for entry in _engines.values():
+        entry.loading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 class EngineLease:
@@ -91,8 +105,13 @@ class LazyEngine:
     """Loads a shared engine at its first use and holds its lease. Copies and pickles of this object hold no lease."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew()
+        renew_after_fork(self)
         self._lease: EngineLease | None = None
+
+    def renew(self) -> None:
+        """Replace the lock, in a process that was forked from this object's."""
+        self._lock = threading.Lock()
 
     def get(self, settings: EncoderSettings) -> BMRetrieverEncoder:
         """

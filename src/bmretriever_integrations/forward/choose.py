@@ -15,6 +15,7 @@ from torch import Tensor
 from bmretriever_integrations.forward import attention, layout
 from bmretriever_integrations.forward.decoder import FAMILIES
 from bmretriever_integrations.forward.flat import FlatForward
+from bmretriever_integrations.forward.independence import check_independent, rotates_by_longest_row
 from bmretriever_integrations.forward.plain import PlainForward
 
 
@@ -56,14 +57,17 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
         variable-length attention on CUDA in bfloat16 or float16, and by PyTorch's scaled dot-product attention elsewhere.
         "padded" pads all rows of a batch to one length. "plain" runs the network as transformers does. "auto" means "packed" on
         the CPU and where the variable-length kernel works, "padded" on other devices, and "plain" for other families.
-    :raises ValueError: if "packed" or "padded" is wanted for a network of another family.
+    :raises ValueError: if the network is not causal, or if "packed" or "padded" is wanted for a network of another family.
     """
     known = knows(network)
     if wanted == "plain" or (wanted == "auto" and not known):
-        return PlainForward(network, pad_id)
+        plain = PlainForward(network, pad_id)
+        check_independent(network, plain)
+        return plain
     if not known:
         raise ValueError(
-            f"forward={wanted!r} knows {', '.join(FAMILIES)}, not {type(network).__name__}: use forward='plain'"
+            f"forward={wanted!r} knows causal networks of {', '.join(FAMILIES)} whose positions do not depend on the batch, not "
+            f"this {type(network).__name__}: use forward='plain'"
         )
     first = next(network.parameters())
     by_varlen = has_varlen(network.config, first.device, first.dtype)
@@ -87,11 +91,12 @@ def has_varlen(config: Any, device: torch.device, dtype: torch.dtype) -> bool:
 
 def knows(network: Any) -> bool:
     """
-    Tell whether a network is a causal decoder of a known family.
+    Tell whether a network is a causal decoder of a known family whose positions do not depend on the batch.
 
     :param network: a decoder without head.
     """
-    return type(network).__name__ in FAMILIES and getattr(network.config, "is_causal", True)
+    family = type(network).__name__ in FAMILIES
+    return family and getattr(network.config, "is_causal", True) and not rotates_by_longest_row(network)
 
 
 def may_have_varlen(device: torch.device, dtype: torch.dtype) -> bool:

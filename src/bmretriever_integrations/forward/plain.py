@@ -2,7 +2,8 @@
 
 The padding comes after every real token, and causal attention uses earlier tokens only, so the padding changes no real token. No
 mask is passed, because PyTorch's attention uses its fast causal kernels only without a mask. Where a sliding window is narrower
-than the batch (Mistral), transformers makes the mask itself.
+than the batch (Mistral), transformers makes the mask itself. Where positions depend on the longest row of a batch, each row runs
+alone.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import torch
 from torch import Tensor
 
 from bmretriever_integrations.forward import layout
+from bmretriever_integrations.forward.independence import rotates_by_longest_row
 
 
 class PlainForward:
     """Runs any decoder of transformers."""
 
-    pads = True
     reuses_prefix = False
     is_recordable = False
 
@@ -29,6 +30,8 @@ class PlainForward:
         :param pad_id: any id of the vocabulary; the ids in the padding do not change the result.
         """
         self.network = network
+        self._alone = rotates_by_longest_row(network)
+        self.pads = not self._alone
         self._device: torch.device = next(network.parameters()).device
         self._pad_id = pad_id
         self._is_compiled = False
@@ -58,6 +61,10 @@ class PlainForward:
         """
         if shared:
             raise ValueError("the plain way reuses no prefix: shared must be 0")
+        parts = [[row] for row in rows] if self._alone else [rows]
+        return torch.cat([self._run(part) for part in parts])
+
+    def _run(self, rows: Sequence[Sequence[int]]) -> Tensor:
         batch = layout.padded(rows, self._device)
         ids = layout.flat_ids(rows, batch, self._pad_id).view(len(rows), -1)
         lengths = layout.move(torch.tensor(batch.lengths), self._device)

@@ -141,6 +141,7 @@ class EncoderPool(WorkerGroup):
 
     def _encode(self, prompts: list[str], job: Callable[[list[int]], Job], out: Vectors | None) -> Vectors:
         """Cut the distinct prompts into chunks, let the workers embed them, and write the vectors into one array."""
+        self.check_process()
         output = Output(prompts, self.width, False, out)  # not normalised here, because the workers normalise
         sizes = [estimate(len(prompt.encode()), self.settings.max_length) for prompt in output.prompts]
         chunks = cut(sizes, self.batch_tokens, len(self.devices))

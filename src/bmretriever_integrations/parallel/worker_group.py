@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import weakref
 from collections.abc import Sequence
@@ -38,8 +39,9 @@ class WorkerGroup:
         :raises WorkersLost: if a worker ended while it loaded the model.
         """
         self._warned = 0
+        self._process = os.getpid()
         self.dispatcher = Dispatcher(workers)
-        self._close = weakref.finalize(self, self.dispatcher.close)
+        self._close = weakref.finalize(self, _close_at_home, self._process, self.dispatcher)
         self._facts = self._agree()
         made = self._facts.identity
         self._cut = CutTexts((made["files_sha256"], made["max_length"]), made["max_length"])
@@ -79,11 +81,24 @@ class WorkerGroup:
         :returns: the future vectors, in the same order. *Shape:* (n, width) float32
         :raises WorkersLost: if no worker is left.
         """
+        self.check_process()
         self._warn_of_losses()
         job = Job("encode_passages", calls, batch_tokens)
         queued = QueuedJob(job, done, lambda cut: self._cut.add(cut, job.texts))
         self.dispatcher.submit([queued])
         return queued.result
+
+    def check_process(self) -> None:
+        """
+        Check that this process started the workers.
+
+        :raises RuntimeError: if it was forked from the one that did. The threads that wait for replies are not in a fork.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                f"these workers belong to process {self._process}, from which this one ({os.getpid()}) was forked: open a pool "
+                "after the fork; docs/forking.md shows how"
+            )
 
     def _warn_of_losses(self) -> None:
         for loss in self.dispatcher.lost[self._warned :]:
@@ -116,3 +131,9 @@ class WorkerGroup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _close_at_home(process: int, dispatcher: Dispatcher) -> None:
+    """Close a dispatcher, but not from a forked process: the workers are still used where they were started."""
+    if os.getpid() == process:
+        dispatcher.close()
