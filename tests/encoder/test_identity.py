@@ -146,3 +146,23 @@ def test_files_that_always_change_are_refused(folder):
 
     with pytest.raises(RuntimeError, match="changed each time"):
         load_unchanged(changing, str(folder), None)
+
+
+def test_an_autocast_around_a_call_changes_no_vector(folder):
+    texts = ["fever", "cough " * 50]
+    with BMRetrieverEncoder(folder, dtype="float32", device="cpu") as encoder:
+        expected = encoder.encode_passages(texts)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert np.array_equal(encoder.encode_passages(texts), expected)
+            assert torch.is_autocast_enabled("cpu")  # the caller's own work keeps it
+
+
+@pytest.mark.parametrize(("dtype", "named"), [("float32", True), ("bfloat16", False)])
+def test_less_exact_products_of_float32_are_named(folder, dtype, named):
+    with BMRetrieverEncoder(folder, dtype=dtype, device="cpu") as encoder:
+        assert "float32_matmul" not in encoder.identity()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            assert (encoder.identity().get("float32_matmul") == "medium") == named
+        finally:
+            torch.set_float32_matmul_precision("highest")
