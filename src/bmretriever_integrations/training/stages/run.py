@@ -153,10 +153,10 @@ def _watch(trainer: Any, output: Path, name: str | None) -> None:
     from transformers import PrinterCallback
     from transformers.integrations import TensorBoardCallback
 
-    from bmretriever_integrations.training.stages.trainer import LastLog, ProgressBar
+    from bmretriever_integrations.training.stages.trainer import LastStep, ProgressBar
 
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(LastLog())
+    trainer.add_callback(LastStep())
     if trainer.is_world_process_zero():
         trainer.add_callback(TensorBoardCallback(SummaryWriter(str(output / state.TENSORBOARD))))
     if name is not None:

@@ -103,13 +103,14 @@ class StageTrainer(SentenceTransformerTrainer):  # type: ignore[misc]  # sentenc
             complete_state(folder, progress)
 
 
-class LastLog(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
-    """Logs the loss of the last step too, however many steps there are between two logged losses."""
+class LastStep(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+    """Logs the loss of the last step and evaluates after it, however many steps there are between two of them otherwise."""
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:  # noqa: ARG002
-        """Ask for a log at the end."""
+    def on_step_end(self, args: Any, state: Any, control: Any, **_more: Any) -> None:
+        """Ask for both at the end."""
         if state.global_step >= state.max_steps:
             control.should_log = True
+            control.should_evaluate = args.eval_strategy != "no"  # some releases of transformers do this themselves
 
 
 class ProgressBar(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
