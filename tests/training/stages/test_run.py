@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
-from transformers import AutoModel, AutoTokenizer, LlamaModel
+from transformers import AutoModel, AutoTokenizer, BertConfig, LlamaModel
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.checkpoints.instructions import stored_instructions
@@ -248,6 +248,16 @@ def test_bf16_trains_float32_weights(tiny, doses, tmp_path, monkeypatch, caching
     assert rounded != plain
     np.testing.assert_allclose(np.array(rounded), np.array(plain), rtol=0.05)
     assert AutoModel.from_pretrained(tmp_path / "b").dtype == torch.float32
+
+
+def test_a_base_that_is_not_causal_is_refused(tiny, tmp_path):
+    folder = shutil.copytree(tiny("llama"), tmp_path / "bert")
+    (folder / "model.safetensors").unlink()
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4}
+    AutoModel.from_config(BertConfig(vocab_size=vocabulary, **sizes)).save_pretrained(folder)
+    with pytest.raises(ValueError, match="is not causal"):
+        open_base(str(folder), settings())
 
 
 def test_a_lora_base_in_bf16_is_half_the_size(tiny, monkeypatch):

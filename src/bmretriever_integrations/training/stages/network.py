@@ -17,8 +17,9 @@ from bmretriever_integrations.checkpoints.lora import attach_adapter, base_of_ad
 from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.forward.choose import has_varlen, knows
 from bmretriever_integrations.forward.decoder import FlatDecoder
+from bmretriever_integrations.forward.independence import check_independent
 from bmretriever_integrations.forward.layout import packed_to, padded_to
-from bmretriever_integrations.forward.plain import last_token
+from bmretriever_integrations.forward.plain import PlainForward, last_token
 from bmretriever_integrations.training.stages.settings import LoraSettings, StageSettings
 from bmretriever_integrations.training.stages.state import read_json
 
@@ -106,7 +107,7 @@ def open_base(base: str, settings: StageSettings) -> Base:
     :param settings: settings of the stage.
     :raises FileNotFoundError: if there is no such model.
     :raises ImportError: if ``settings`` ask for LoRA and peft is missing.
-    :raises ValueError: if the folder is no checkpoint, its weights are damaged, an adapter has another rank or alpha than
+    :raises ValueError: if the folder is no checkpoint, its network is not causal, its weights are damaged, an adapter has another rank or alpha than
         ``settings``, or ``settings`` asks for bf16 on a device that does not compute in it.
     """
     from bmretriever_integrations.checkpoints.loading import load
@@ -123,6 +124,8 @@ def open_base(base: str, settings: StageSettings) -> Base:
     name = base if started is None else base_of_adapter(started)
     loaded = load(name, dtype)
     network = loaded.network
+    if not knows(network):
+        check_independent(network, PlainForward(network, 0))
     network.config.use_cache = False
     network.requires_grad_(settings.lora is None)
     adapter = None if settings.lora is None else _add_lora(network, settings, started)
