@@ -61,4 +61,4 @@ def test_llama_index_cache_tells_them_apart(tiny):
     from bmretriever_integrations.llama_index.vector_cache import namespace
 
     plain, small = (EncoderSettings(model=str(tiny("llama")), quantization=kind) for kind in (None, "int8"))
-    assert namespace(plain, "passage", "") != namespace(small, "passage", "")
+    assert namespace("weights", plain, "passage", "") != namespace("weights", small, "passage", "")
