@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bmretriever_integrations.cli import main, status_of
+from bmretriever_integrations.cli import COMMANDS, main, status_of
+from bmretriever_integrations.terminal.console import open_console
 
 # made up: a screen that is cleared, a link, a clipboard, 8-bit codes, a forged row and a direction that is turned round
 TITLE = "Red \x1b[31mtitle\x1b]0;changed\x07\n 9  99.99  forged  row \u202eesrever\x9b2J [red]TNF-α[/red]"
@@ -40,6 +41,34 @@ def test_index_and_search_print_records_as_text(records: Path, tiny, capsys) -> 
     assert "left out: 1 (1 no text)" in lines
     assert [line.split()[0] for line in lines if line[:1].isdigit()] == ["1", "2"]  # and no third row
     assert "[red]TNF-α[/red]" in " ".join(out.split())
+
+
+def test_evaluate_prints_names_as_text(write_task, tiny, capsys) -> None:
+    name = "[red]t\x1b[2J\u202e\n9  forged"
+    task = write_task(name, {"d1": "aspirin"}, {"q1": "aspirin"}, [("q1", "d1", 1), ("q1", "gone", 1)])
+    model = str(tiny("llama"))
+    capsys.readouterr()
+    assert main(["evaluate", str(task), "--model", model]) == 0
+    out, err = capsys.readouterr()
+    assert CONTROLS.isdisjoint(out + err)
+    assert not any(line.startswith("9") for line in (out + err).splitlines())
+    assert "[red]t" in out
+    assert "1 of 2 relevant documents are not in the corpus" in out
+
+
+def test_tables_and_examples_of_training_print_data_as_text(tmp_path: Path, capsys) -> None:
+    pytest.importorskip("pyarrow")
+    from bmretriever_integrations.training.negatives.report import examples
+    from bmretriever_integrations.training.pairs.schema import Pair, PairWriter
+
+    with PairWriter(tmp_path / "pairs.parquet") as writer:
+        writer.write(Pair(task="[red]t\x1b[2J", instruction="Find", query=TITLE, positive=TEXT, negatives=[TITLE]))
+    open_console(columns=200).print(examples(tmp_path / "pairs.parquet", 1))
+    out = capsys.readouterr().out
+    assert CONTROLS.isdisjoint(out)
+    assert "[red]t" in out
+    assert not any(line.lstrip("│ ").startswith("9") for line in out.splitlines())
+    assert out.count("forged") == 2  # the query and the negative, each in its own line
 
 
 def test_an_error_that_quotes_data_is_one_line(capsys) -> None:
@@ -102,3 +131,10 @@ def test_the_demo_runs_on_a_console_of_ascii(tmp_path: Path, tiny) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert rb"TNF-\u03b1" in done.stdout
     assert b"Haystack and LlamaIndex agree" in done.stdout
+
+
+def test_every_help_is_shown_on_a_console_of_ascii() -> None:
+    for name in COMMANDS:
+        done = run_in("ascii", name, "--help")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert COMMANDS[name].example.encode() in done.stdout

@@ -222,3 +222,9 @@ def test_snippet_shows_where_the_questions_words_are() -> None:
     assert part.endswith(" ...")
     assert len(part) <= 60 + len("... ") + len(" ...")
     assert snippet("short\n text", "x") == "short text"
+
+
+def test_snippet_looks_at_the_beginning_of_an_enormous_text_only() -> None:
+    text = "Nothing here. " * 10_000 + "Aspirin halves the risk of stroke."
+    assert snippet(text, "aspirin stroke").startswith("Nothing here.")
+    assert "Aspirin" in snippet(text[50_000:], "aspirin stroke")

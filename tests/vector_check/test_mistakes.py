@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.export import export_checkpoint
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, TASK_INSTRUCTIONS, passage_prompt, query_prompt
 from bmretriever_integrations.testing import write_tiny_checkpoint
 from bmretriever_integrations.vector_check.advice import ways_out
@@ -145,6 +146,14 @@ def test_the_engines_own_vectors_are_right(maker, files, rows) -> None:
     assert check_vectors(*files(vectors), "mini", device="cpu").is_right
     assert check_vectors(*files(make(limit=128)), "mini", max_length=128, device="cpu").is_right
     assert shorter.shape == (3, 576)
+
+
+def test_a_model_that_normalises_is_asked_for_normalised_vectors(maker, files, tmp_path: Path) -> None:
+    make = maker("llama")
+    export_checkpoint(make.folder, tmp_path / "to", normalize=True)
+    folder = str(tmp_path / "to")
+    assert check_vectors(*files(unit(make())), folder, device="cpu").is_right
+    assert check_vectors(*files(make()), folder, device="cpu").mistakes == ("not normalised",)
 
 
 def test_other_mistakes_are_none_of_the_known(maker, files, tmp_path: Path, rows) -> None:

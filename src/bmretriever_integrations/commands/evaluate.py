@@ -11,6 +11,7 @@ from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.commands.systems import Baseline, SetPrompt, named_models, open_systems
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS
+from bmretriever_integrations.terminal.characters import printable
 
 if TYPE_CHECKING:
     from bmretriever_integrations.evaluation.systems.comparison import Result, System
@@ -190,7 +191,7 @@ def _show(tasks: Sequence[AnyTask], results: Sequence[Result], markdown: Path | 
         console.print(published_table(beside, results))
         console.print()
     for line in notes(tasks, results):
-        console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), style="dim", markup=False, soft_wrap=True)
     if markdown is not None:
         write_markdown(markdown, tasks, results)
     if chart is not None:
@@ -215,7 +216,7 @@ def _measure(
             write_report(json_file, tasks, results, list(pending.values()))
         measure = main[result.task]
         line = f"{result.system} on {result.task}: {measure} {result.means[measure]:.3f} ({origin})"
-        status.print(line, markup=False, soft_wrap=True)
+        status.print(printable(line), markup=False, soft_wrap=True)
     if json_file is not None:
         write_report(json_file, tasks, results)
     return results
