@@ -63,7 +63,7 @@ def with_network(copied):
     ids=lambda config: config.model_type,
 )
 def test_encoders_are_refused(with_network, config, forward, dtype):
-    with pytest.raises(ValueError, match="is not causal|no decoder"):
+    with pytest.raises(ValueError, match=r"is not causal|no decoder"):
         BMRetrieverEncoder(with_network(config), dtype=dtype, device="cpu", forward=forward)
 
 

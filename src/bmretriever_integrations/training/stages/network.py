@@ -107,8 +107,8 @@ def open_base(base: str, settings: StageSettings) -> Base:
     :param settings: settings of the stage.
     :raises FileNotFoundError: if there is no such model.
     :raises ImportError: if ``settings`` ask for LoRA and peft is missing.
-    :raises ValueError: if the folder is no checkpoint, its network is not causal, its weights are damaged, an adapter has another rank or alpha than
-        ``settings``, or ``settings`` asks for bf16 on a device that does not compute in it.
+    :raises ValueError: if the folder is no checkpoint, its network is not causal, its weights are damaged, an adapter has another
+        rank or alpha than ``settings``, or ``settings`` asks for bf16 on a device that does not compute in it.
     """
     from bmretriever_integrations.checkpoints.loading import load
 
