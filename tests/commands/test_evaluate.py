@@ -149,6 +149,18 @@ def test_a_rerun_takes_what_is_measured_and_a_failed_run_loses_nothing(tmp_path,
     assert capsys.readouterr().err.count("taken from") == 1  # BM25's; another max_length is another model
 
 
+def test_cut_texts_are_counted_in_the_notes(tmp_path, capsys, tiny, toy):
+    report = tmp_path / "report.json"
+    run(toy, "--model", tiny("gpt_neox"), "--json", report, "--max-length", 9)
+    cut = json.loads(report.read_text())["results"][1]["cut_texts"]
+    printed = capsys.readouterr()
+    assert cut == 6  # the instruction and the passages' prefix alone have as many tokens
+    assert f"toy: {tiny('gpt_neox').name} cut 6 texts at 9 tokens" in printed.out
+    assert "CutTextWarning" not in printed.err
+    run(toy, "--model", tiny("gpt_neox"))
+    assert " texts at " not in capsys.readouterr().out
+
+
 def test_changed_judgements_are_measured_anew(tmp_path, capsys, tiny, toy):
     report = tmp_path / "report.json"
     run(toy, "--model", tiny("gpt_neox"), "--json", report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,6 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.device import keep_freed_memory
+    from bmretriever_integrations.encoder.cut_texts import CutTextWarning
     from bmretriever_integrations.evaluation.reports.chart import check_format
     from bmretriever_integrations.evaluation.reports.json_report import read_results
     from bmretriever_integrations.evaluation.systems.baseline import check_installed
@@ -155,7 +157,10 @@ def run(arguments: argparse.Namespace) -> int:
     keep_freed_memory()  # allowed here, because a command owns its process
     tasks = open_tasks(arguments.tasks, arguments.split, arguments.queries_are_documents)
     systems = open_systems(models, baselines, arguments.instruction, arguments.device, choice)
-    _show(tasks, _measure(tasks, systems, earlier, arguments.json), arguments.markdown, arguments.chart)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CutTextWarning)  # the notes have the numbers of cut texts
+        results = _measure(tasks, systems, earlier, arguments.json)
+    _show(tasks, results, arguments.markdown, arguments.chart)
     return 0
 
 

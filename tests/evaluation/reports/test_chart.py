@@ -29,6 +29,7 @@ def results(values, **settings):
             passages_per_second=1,
             settings=settings if system == "mini" else {},
             per_query={},
+            cut_texts=0,
             date="2026-01-31T12:00:00+00:00",
             key="",
         )

@@ -27,6 +27,7 @@ def result(task, system, value):
         passages_per_second=10.0,
         settings={"k1": 0.9},
         per_query={"q": value},
+        cut_texts=0,
         date="2026-01-31T12:00:00+00:00",
         key=f"{task} {system}",
     )

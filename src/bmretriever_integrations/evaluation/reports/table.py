@@ -84,6 +84,11 @@ def notes(tasks: Sequence[AnyTask], results: Sequence[Result]) -> list[str]:
         lines.append(line)
         used = {r.settings["instruction"] for r in results if r.task == task.name and "instruction" in r.settings}
         lines += [f"{task.name}: queries start with “{instruction}”" for instruction in sorted(used)]
+        lines += [
+            f"{task.name}: {r.system} cut {r.cut_texts:,} texts at {r.settings['max_length']:,} tokens"
+            for r in results
+            if r.task == task.name and r.cut_texts
+        ]
         lines += [f"{task.name}: {line}" for line in (*_gaps(task), *_of_record(task))]
     return lines
 

@@ -26,6 +26,8 @@ class Ranked:
     """The positions of the best documents for each query, best first; the queries are in the task's order."""
     passage_seconds: float
     """Seconds that embedding or indexing the documents took."""
+    cut_texts: int = 0
+    """Number of queries and documents that were longer than the model's maximal length and were cut."""
 
 
 class System(Protocol):
@@ -70,6 +72,8 @@ class Result:
     """The settings of the system."""
     per_query: dict[str, float]
     """Maps each query id to the value of the task's first measure."""
+    cut_texts: int
+    """Number of queries and documents that an engine cut at its maximal length; 0 for other systems, which do not count them."""
     date: str
     """When it was measured, UTC, in ISO 8601."""
     key: str
@@ -100,13 +104,14 @@ def _measure(system: System, task: AnyTask, settings: dict[str, Any], key: str) 
         assert isinstance(system, Compares)  # compare() skips the others
         means = {task.measures[0]: correlation(task, system.similarities(task))}
         seconds = time.perf_counter() - started
-        texts, text_seconds, per_query = 2 * len(task.left), seconds, {}
+        texts, text_seconds, per_query, cut = 2 * len(task.left), seconds, {}, 0
     else:
         ranked = system.rank(task, max(DEPTH, task.most_candidates))
         values = score(task, ranked.ranking)
         seconds = time.perf_counter() - started
         means = {measure: sum(of.values()) / len(of) for measure, of in values.items()}
         texts, text_seconds, per_query = len(task.document_ids), ranked.passage_seconds, values[task.measures[0]]
+        cut = ranked.cut_texts
     return Result(
         task=task.name,
         system=system.name,
@@ -115,6 +120,7 @@ def _measure(system: System, task: AnyTask, settings: dict[str, Any], key: str) 
         passages_per_second=round(texts / text_seconds, 1),
         settings=settings,
         per_query={query: round(value, 6) for query, value in per_query.items()},
+        cut_texts=cut,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         key=key,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -104,12 +105,14 @@ class DenseRetriever:
         :param task: the task.
         :param depth: the number of documents to keep for each query.
         """
+        before = self._encoder.cut_texts
         queries = self._encoder.encode_queries(list(task.queries.values()), self.instruction(task))
 
         def embed(documents: list[Record]) -> Vectors:
             return self._encoder.encode_passages([d.text for d in documents], [d.title for d in documents])
 
-        return rank_in_chunks(task, queries, embed, depth, self._choice)
+        ranked = rank_in_chunks(task, queries, embed, depth, self._choice)
+        return replace(ranked, cut_texts=self._encoder.cut_texts - before)
 
     def similarities(self, task: SimilarityTask) -> Vectors:
         """
