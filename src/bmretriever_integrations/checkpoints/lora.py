@@ -60,16 +60,6 @@ def read_base(folder: Path) -> AdapterBase:
     return AdapterBase(str(inner), None)
 
 
-def base_of_adapter(folder: Path) -> str:
-    """
-    Read which base an adapter was trained on; see :func:`read_base`.
-
-    :param folder: the adapter's folder.
-    :returns: a hub id or a path.
-    """
-    return read_base(folder).model
-
-
 def merge_adapter(network: Any, folder: Path, dtype: Any) -> Any:
     """
     Merge an adapter into its base. It raises the same errors as :func:`attach_adapter`.

@@ -109,7 +109,7 @@ def int8_kernel(device: str) -> Kernel:
     rows = torch.randint(-ACTIVATION_LEVELS, ACTIVATION_LEVELS + 1, (3, 48), generator=random).float()
     for kernel in KERNELS[device]:
         try:
-            product = kernel(levels.to(device), torch.ones(32, device=device))
+            product = kernel(levels.to(device), torch.ones(32, device=device, dtype=torch.float32))
             if torch.equal(product(rows.to(device)).cpu(), rows @ levels.float().T):
                 return kernel
         except (RuntimeError, AttributeError):

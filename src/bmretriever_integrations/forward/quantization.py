@@ -170,7 +170,7 @@ def hadamard(size: int) -> Tensor:
     :param size: a power of two.
     :returns: *Shape:* (size, size) float32, symmetric and its own inverse.
     """
-    matrix = torch.ones(1, 1)
+    matrix = torch.ones(1, 1, dtype=torch.float32)
     while len(matrix) < size:
         matrix = torch.cat([torch.cat([matrix, matrix], dim=1), torch.cat([matrix, -matrix], dim=1)])
     return matrix / math.sqrt(size)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bmretriever_integrations.checkpoints.instructions import PROMPTS
-from bmretriever_integrations.checkpoints.lora import attach_adapter, base_of_adapter
+from bmretriever_integrations.checkpoints.lora import AdapterBase, attach_adapter, read_base
 from bmretriever_integrations.device import resolve_device, resolve_dtype
 from bmretriever_integrations.forward.choose import has_varlen, knows
 from bmretriever_integrations.forward.decoder import FlatDecoder
@@ -121,8 +121,9 @@ def open_base(base: str, settings: StageSettings) -> Base:
         torch.bfloat16 if settings.bf16 and settings.lora else torch.float32
     )  # bfloat16 is precise enough for frozen weights
     started = _started_adapter(base, settings.lora)
-    name = base if started is None else base_of_adapter(started)
-    loaded = load(name, dtype)
+    source = AdapterBase(base, None) if started is None else read_base(started)
+    name = source.model
+    loaded = load(name, dtype, revision=source.revision)
     network = loaded.network
     if not knows(network):
         check_independent(network, PlainForward(network, 0))
