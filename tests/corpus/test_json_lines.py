@@ -28,6 +28,22 @@ def test_reads_plain_and_gzipped_in_order_and_byte_exact(tmp_path: Path) -> None
     assert (report.records, report.share_read, report.skipped.total()) == (3, 1.0, 0)
 
 
+@pytest.mark.parametrize(
+    ("row", "record"),
+    [
+        ({"_id": 7, "title": "T", "text": "a"}, Record("7", "T", "a")),
+        ({"id": 0, "text": "a"}, Record("0", "", "a")),  # R2MED
+        ({"id": "c_0", "title": "T", "content": "a", "contents": "T. a", "PMID": 0}, Record("c_0", "T", "a")),  # MedRAG
+        ({"id": "d1", "contents": "T. a"}, Record("d1", "", "T. a")),  # Anserini
+        ({"docid": "9", "title": "T", "text": "a"}, Record("9", "T", "a")),  # Tevatron
+        ({"_id": "b", "id": "other", "text": "a", "contents": "other"}, Record("b", "", "a")),
+    ],
+)
+def test_known_layouts_are_read_by_their_names(tmp_path: Path, row, record: Record) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    assert list(read_corpus([tmp_path / "a.jsonl"])) == [record]
+
+
 def test_a_title_that_pandas_left_empty_is_no_title(tmp_path: Path) -> None:
     source = tmp_path / "a.jsonl"
     source.write_text('{"_id": "1", "title": NaN, "text": "a"}\n{"_id": "2", "title": null, "text": "b"}\n')
@@ -42,7 +58,9 @@ BAD_LINES = {
     b'["a", "b"]': "not a JSON object",
     b'{"title": "t", "text": "t"}': "no _id",
     b'{"_id": "", "text": "t"}': "no id",
-    b'{"_id": 7, "text": "t"}': "_id is not a string",
+    b'{"_id": true, "text": "t"}': "_id is not a string",
+    b'{"id": 1.5, "text": "t"}': "id is not a string",
+    b'{"id": "x", "contents": ["t"]}': "contents is not a string",
     b'{"_id": "x", "title": "t"}': "no text",
     b'{"_id": "x", "title": ["t"], "text": "t"}': "title is not a string",
     b'{"_id": "x", "text": null}': "text is not a string",

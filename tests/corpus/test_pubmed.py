@@ -69,6 +69,30 @@ def test_a_title_alone_is_a_record_and_nothing_at_all_is_not(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.parametrize("title", ["[Not Available].", "[Not available]", ""])
+def test_a_title_that_was_not_translated_is_the_vernacular_one(tmp_path: Path, title: str) -> None:
+    whole = citation("1", title).replace(
+        "</ArticleTitle>", "</ArticleTitle><VernacularTitle>Eau et <i>sel</i>.</VernacularTitle>"
+    )
+    assert read_one(tmp_path, whole) == Record("1", "Eau et sel.", "")
+    assert read_one(tmp_path, whole.replace(f">{title}</Art", ">Water and salt.</Art")).title == "Water and salt."
+
+
+def test_a_title_that_is_nowhere_is_none(tmp_path: Path) -> None:
+    text = "<AbstractText>Text.</AbstractText>"
+    assert read_one(tmp_path, citation("1", "[Not Available].", text)) == Record("1", "", "Text.")
+
+
+def test_a_missing_abstract_is_the_english_one_of_another_provider(tmp_path: Path) -> None:
+    others = (
+        '<OtherAbstract Type="Publisher" Language="ger"><AbstractText>Zink.</AbstractText></OtherAbstract>'
+        '<OtherAbstract Type="PIP" Language="eng"><AbstractText Label="AIM">Zinc.</AbstractText></OtherAbstract>'
+    )
+    for abstract, text in (("", "AIM: Zinc."), ("<AbstractText>Own.</AbstractText>", "Own.")):
+        whole = citation("1", "T", abstract).replace("</MedlineCitation>", f"{others}</MedlineCitation>")
+        assert read_one(tmp_path, whole).text == text
+
+
 def test_versions_are_all_given_out_and_withdrawals_reported_with_their_place(tmp_path: Path) -> None:
     gone = '<DeleteCitation><PMID Version="1">1</PMID>\n<PMID Version="1">77</PMID></DeleteCitation>'
     one = write(tmp_path / "1.xml", citation("1", "old"), citation("2", "two"), gone)
@@ -171,6 +195,6 @@ def test_real_pubmed_file() -> None:
     for record in read_corpus([source], report):
         ids.append(record.id)
         with_abstract += bool(record.text)
-    # 20,788 citations; 54 have neither title nor abstract, and of 18,446 abstracts one is empty
-    assert (len(ids), with_abstract, report.skipped.total(), len(report.deleted)) == (20_734, 18_445, 54, 20)
+    # 20,788 citations; one has no title and no abstract, 53 a vernacular title alone; of 18,446 abstracts one is empty
+    assert (len(ids), with_abstract, report.skipped.total(), len(report.deleted)) == (20_787, 18_445, 1, 20)
     assert len(set(ids)) == len(ids) - 5  # PubMed's later versions of three articles

@@ -40,8 +40,9 @@ def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterat
     """
     Read the citations of one file.
 
-    The parts of a structured abstract keep their labels, as ``LABEL: text``, and are joined by one space. Markup inside titles
-    and abstracts is removed; the text inside it is kept (:func:`~.markup.plain_text`).
+    A title that was not translated ("[Not Available].") is the vernacular one, and a missing abstract is the English one of
+    another provider, if there is one. The parts of a structured abstract keep their labels, as ``LABEL: text``, and are joined
+    by one space. Markup inside titles and abstracts is removed; the text inside it is kept (:func:`~.markup.plain_text`).
 
     :param stream: the file's content from its start.
     :param name: the name of the file, for the report.
@@ -81,15 +82,29 @@ def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
     article = citation.find("Article")
     if article is None:
         article = citation
-    title = plain_text(article.find("ArticleTitle")) or plain_text(article.find("Book/BookTitle"))
-    parts = (_labelled(part) for part in article.iterfind("Abstract/AbstractText"))
-    text = " ".join(part for part in parts if part)
-    record = Record(pmid, title, text)
+    record = Record(pmid, _title(article), _abstract(article, citation))
     reason = fault(record)
     if reason is not None:
         report.skip(f"{name}: PMID {pmid}", reason)
         return None
     return record
+
+
+def _title(article: Any) -> str:
+    title = plain_text(article.find("ArticleTitle")) or plain_text(article.find("Book/BookTitle"))
+    if title.strip("[]. ").lower() in ("", "not available"):  # NLM writes this where a title was not translated
+        return plain_text(article.find("VernacularTitle"))
+    return title
+
+
+def _abstract(article: Any, citation: Any) -> str:
+    """Give the abstract, or else the first English one of another provider."""
+    others = (other for other in citation.iterfind("OtherAbstract") if other.get("Language", "eng") == "eng")
+    for abstract in (*article.iterfind("Abstract"), *others):
+        text = " ".join(part for part in map(_labelled, abstract.iterfind("AbstractText")) if part)
+        if text:
+            return text
+    return ""
 
 
 def _labelled(part: Any) -> str:

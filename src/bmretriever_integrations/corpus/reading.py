@@ -14,6 +14,9 @@ from bmretriever_integrations.prompts import is_missing
 __all__ = ["CorpusReport", "DamagedSource", "Record", "read_corpus"]
 
 KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
+NAMES = {"_id": ("_id", "id", "docid"), "title": ("title",), "text": ("text", "content", "contents")}
+"""BEIR's name -> the names that are read, the first that is there: BEIR's, R2MED's, MedRAG's and Anserini's. MedRAG's
+``contents`` is title and ``content`` together."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst", ".7z")
 
 
@@ -27,7 +30,8 @@ def read_corpus(sources: Sequence[str | Path], report: CorpusReport | None = Non
     The checksum of a compressed file is verified before its first record is returned, so that no garbled record is. Of a file
     that is cut short, the records before the cut are returned.
 
-    :param sources: PubMed files (.xml, .xml.gz) and BEIR files (.jsonl, .jsonl.gz; keys ``_id``, ``title``, ``text``).
+    :param sources: PubMed files (.xml, .xml.gz) and JSON lines (.jsonl, .jsonl.gz; keys ``_id``,
+        ``title``, ``text`` as in BEIR, or those of MedRAG, Anserini or R2MED: :data:`NAMES`). A whole number as id becomes text.
     :param report: a report that is updated while records are read; None means that no report is wanted.
     :returns: a generator, whose ``close`` closes the file. It raises :class:`DamagedSource` where a file is damaged.
     :raises FileNotFoundError: if a source is missing.
@@ -135,13 +139,17 @@ def _record(entry: Any) -> tuple[Record | None, str]:
     """Make the record of one line, or return None and the reason why there is none."""
     if not isinstance(entry, dict):
         return None, "not a JSON object"
-    if is_missing(entry.get("title")):
-        entry["title"] = ""
-    for key in ("_id", "title", "text"):
-        if key not in entry:
-            return None, f"no {key}"
-        if not isinstance(entry[key], str):
-            return None, f"{key} is not a string"
-    record = Record(entry["_id"], entry["title"], entry["text"])
+    taken = {ours: next((name for name in names if name in entry), ours) for ours, names in NAMES.items()}
+    values = {ours: entry.get(name) for ours, name in taken.items()}
+    if is_missing(values["title"]):
+        values["title"] = ""
+    if isinstance(values["_id"], int) and not isinstance(values["_id"], bool):
+        values["_id"] = str(values["_id"])
+    for ours, value in values.items():
+        if ours != "title" and taken[ours] not in entry:
+            return None, f"no {ours}"
+        if not isinstance(value, str):
+            return None, f"{taken[ours]} is not a string"
+    record = Record(values["_id"], values["title"], values["text"])
     reason = fault(record)
     return (record, "") if reason is None else (None, reason)

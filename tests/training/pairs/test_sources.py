@@ -260,6 +260,14 @@ def test_ambiguous_columns_are_refused_and_named_ones_taken():
         detect(row, Source(path="x", columns={"text": "nothing"}))
 
 
+def test_rows_of_medrag(tmp_path):
+    row = {"id": "c_0", "title": "Title", "content": TEXT, "contents": f"Title. {TEXT}", "PMID": 0}
+    source = lines(tmp_path / "a.jsonl", row)
+    ((_, texts),) = texts_of(source)
+    assert (texts["id"], texts["title"], texts["text"]) == ("c_0", "Title", TEXT)
+    assert str(check(source)) == "documents (text = content); not read: contents, PMID"
+
+
 def test_plan(tmp_path):
     path = tmp_path / "plan.yaml"
     path.write_text("sources: [a.jsonl, {path: b.jsonl, per_title: 2}]\nfilters: {query_words: [2, 9]}\nseed: 4\n")

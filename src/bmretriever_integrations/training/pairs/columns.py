@@ -137,6 +137,8 @@ def _number(name: str) -> int:
 
 def _one(ours: str, row: Mapping[str, Any], path: str) -> str | None:
     there = [name for name in CANDIDATES[ours] if name in row]
+    if there == ["contents", "content"]:  # MedRAG's contents are title and content together
+        return "content"
     if len(there) > 1 and ours in ONE_ONLY:
         raise ValueError(f"{path}: {' and '.join(there)} could each be the {ours}; name one under columns: in the plan")
     return there[0] if there else None
