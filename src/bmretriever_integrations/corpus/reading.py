@@ -140,7 +140,7 @@ def _record(entry: Any) -> tuple[Record | None, str]:
     if not isinstance(entry, dict):
         return None, "not a JSON object"
     taken = {ours: next((name for name in names if name in entry), ours) for ours, names in NAMES.items()}
-    values = {ours: entry.get(name) for ours, name in taken.items()}
+    values: dict[str, Any] = {ours: entry.get(name) for ours, name in taken.items()}
     if is_missing(values["title"]):
         values["title"] = ""
     if isinstance(values["_id"], int) and not isinstance(values["_id"], bool):
