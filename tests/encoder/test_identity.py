@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from llama_index.core.storage.kvstore import SimpleKVStore
+from transformers import AutoModel
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
@@ -166,3 +167,59 @@ def test_less_exact_products_of_float32_are_named(folder, dtype, named):
             assert (encoder.identity().get("float32_matmul") == "medium") == named
         finally:
             torch.set_float32_matmul_precision("highest")
+
+
+def wrapped(folder, path, modules):
+    """Write a sentence-transformers folder of the older form, whose network lies in a folder of its own."""
+    names = {"0_Transformer": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
+    for name in modules:
+        (path / name).mkdir(parents=True)
+    shutil.copytree(folder, path / modules[0], dirs_exist_ok=True)
+    (path / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "lasttoken"}))
+    listed = [
+        {"idx": number, "name": str(number), "path": name, "type": f"sentence_transformers.models.{names[name]}"}
+        for number, name in enumerate(modules)
+    ]
+    (path / "modules.json").write_text(json.dumps(listed))
+    return path
+
+
+@pytest.mark.parametrize("layout", ["plain", "wrapped", "adapter", "wrapped adapter", "mini"])
+def test_the_name_on_disk_is_that_of_the_loaded_engine(folder, tmp_path, layout):
+    model = "mini" if layout == "mini" else folder
+    if "adapter" in layout:
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(target_modules=["q_proj"], init_lora_weights=False)
+        adapted = get_peft_model(AutoModel.from_pretrained(folder), config)
+        adapted.save_pretrained(tmp_path / "adapter")
+        model = tmp_path / "adapter"
+    if "wrapped" in layout:
+        model = wrapped(model, tmp_path / "wrapped", ["0_Transformer", "1_Pooling"])
+    with BMRetrieverEncoder(model) as encoder:
+        assert encoder.fingerprint == fingerprint_on_disk(str(model)) is not None
+
+
+def test_folders_that_normalise_or_not_have_different_names(folder, tmp_path):
+    cache = SimpleKVStore()
+    plain = wrapped(folder, tmp_path / "a", ["0_Transformer", "1_Pooling"])
+    unit = wrapped(folder, tmp_path / "b", ["0_Transformer", "1_Pooling", "2_Normalize"])
+    assert fingerprint_on_disk(str(plain)) != fingerprint_on_disk(str(unit))
+    vectors = []
+    for path in (plain, unit):
+        embedding = BMRetrieverEmbedding(model_name=str(path), dtype="float32", embeddings_cache=cache)
+        vectors.append(embedding.get_text_embedding("fever"))
+        embedding.close()
+    assert np.linalg.norm(vectors[0]) > 1.5
+    assert np.linalg.norm(vectors[1]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_change_of_an_adapters_base_changes_its_name(folder, tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    get_peft_model(AutoModel.from_pretrained(folder), LoraConfig(target_modules=["q_proj"])).save_pretrained(
+        tmp_path / "adapter"
+    )
+    before = fingerprint_on_disk(str(tmp_path / "adapter"))
+    write_tiny_checkpoint(folder, "llama", seed=2)
+    assert fingerprint_on_disk(str(tmp_path / "adapter")) != before

@@ -136,6 +136,7 @@ def _load_sentence_transformer(folder: Path, revision: str | None, how: _How) ->
     loaded = _load_adapter(inner, revision, how) if adapter else _load_plain(inner, revision, how)
     return replace(
         loaded,
+        folders=(folder, *loaded.folders[1:]),
         normalizes=modules.normalizes,
         max_length=modules.max_length,
         truncate_dim=modules.truncate_dim,

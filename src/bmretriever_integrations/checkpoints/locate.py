@@ -28,10 +28,10 @@ def folders_on_disk(model: str, revision: str | None = None, _adapters: int = 0)
         return None
     inner = next(iter(module_folders(folder)), folder)
     if not (inner / "adapter_config.json").is_file():
-        return (inner,)
+        return (folder,)
     base = read_base(inner)
     folders = folders_on_disk(base.model, base.revision, _adapters + 1)
-    return None if folders is None else (inner, *folders)
+    return None if folders is None else (folder, *folders)
 
 
 def _folder(model: str, revision: str | None) -> Path | None:
