@@ -148,6 +148,15 @@ def test_the_engines_own_vectors_are_right(maker, files, rows) -> None:
     assert shorter.shape == (3, 576)
 
 
+def test_vectors_of_stock_sentence_transformers_are_explained(maker, files, rows) -> None:
+    stock = pytest.importorskip("sentence_transformers")
+    make = maker("gemma")
+    model = stock.SentenceTransformer(make.folder, device="cpu")
+    vectors = model.encode([bare(row) for row in rows], normalize_embeddings=True)
+    verdict = check_vectors(*files(vectors), make.folder, device="cpu")
+    assert verdict.mistakes == ("no template", "no EOS", MEAN, "cut at 2,048 tokens, not 512", NORMALISED)
+
+
 def test_a_model_that_normalises_is_asked_for_normalised_vectors(maker, files, tmp_path: Path) -> None:
     make = maker("llama")
     export_checkpoint(make.folder, tmp_path / "to", normalize=True)
