@@ -88,6 +88,11 @@ def test_harmless_keys_are_taken(tiny, tmp_path, values):
         ),
         ({"model_type": "timm_backbone"}, "model_type 'timm_backbone' is no decoder"),
         ({"model_type": None}, "model_type None is no decoder"),
+        (
+            {"num_hidden_layers": 1},
+            r"config\.json says that there are 1 layers, but the weights have more, e\.g\. layers\.1\.",
+        ),
+        ({"num_hidden_layers": 3}, r"weights are missing, e\.g\. layers\.2\."),
         ({"num_attention_heads": 0}, "cannot build the network"),
         ({"hidden_size": 63}, "cannot build the network"),
         ({"hidden_act": "nothing"}, "cannot build the network"),

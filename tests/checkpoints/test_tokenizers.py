@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -101,3 +102,14 @@ def test_damaged_files(tiny, tmp_path, name, content):
     with pytest.raises(ValueError, match=rf"damaged.*{name}") as caught:
         BMRetrieverEncoder(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_class_with_code_of_its_own(tiny, tmp_path):
+    folder = shutil.copytree(tiny("llama"), tmp_path / "own")
+    path = folder / "tokenizer_config.json"
+    own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["tokenization_own.Own", None]}}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **own}))
+    (folder / "tokenization_own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(ValueError, match="code of its own, which is never run"):
+        BMRetrieverEncoder(folder)
+    assert not (tmp_path / "ran").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from bmretriever_integrations.checkpoints.decisive_files import weight_files
 
 ATTEMPTS = 5
 """The number of times that a network is built before another thread's changes of the default number type are reported."""
+
+LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
+"""The part of a weight's name that says in which layer it is."""
 
 
 def load_network(folder: Path, dtype: Any, mapped: bool) -> Any:
@@ -129,6 +133,13 @@ def _build(folder: Path, dtype: Any) -> Any:
     missing = sorted(report["missing_keys"])
     if missing:
         raise ValueError(f"{folder}: {len(missing)} weights are missing, e.g. {missing[0]}; they would be random")
+    layers = getattr(network.config, "num_hidden_layers", None)
+    numbered = ((name, LAYER.search(name)) for name in sorted(report["unexpected_keys"]))
+    more = [name for name, found in numbered if found and layers is not None and int(found[1]) >= layers]
+    if more:
+        raise ValueError(
+            f"{folder / 'config.json'} says that there are {layers} layers, but the weights have more, e.g. {more[0]}"
+        )
     return network
 
 

@@ -45,6 +45,10 @@ def load_tokenizer(folder: Path) -> Any:
         raise
     except Exception as error:  # the tokenizers library raises Exception itself for a damaged tokenizer.json
         reason = " ".join(str(error).split())[:200]
+        if "trust_remote_code" in str(error):
+            reason = (
+                "its class comes with code of its own, which is never run; save it as a class that transformers has"
+            )
         raise ValueError(
             f"{folder}: the tokenizer cannot be read ({type(error).__name__}: {reason}); copy or download tokenizer.json and "
             "tokenizer_config.json again"
