@@ -214,7 +214,9 @@ def test_files_that_do_not_belong_together_are_refused(maker, files, tmp_path: P
         with pytest.raises(ValueError, match=message):
             check_vectors(vectors, texts, make.folder, device="cpu")
     np.save(vectors, make())
-    texts.write_text(texts.read_text().replace('"text"', '"txt"', 1))
+    texts.write_text(texts.read_text().replace('"text"', '"content"'))  # as MedRAG names it
+    assert check_vectors(vectors, texts, make.folder, device="cpu").is_right
+    texts.write_text(texts.read_text().replace('"content"', '"txt"', 1))
     with pytest.raises(ValueError, match=r'texts\.jsonl:1: a row needs a "text"'):
         check_vectors(vectors, texts, make.folder, device="cpu")
     texts.write_text(json.dumps([]) + "\n")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
+from bmretriever_integrations.corpus.reading import NAMES
 from bmretriever_integrations.prompts import lone_surrogate
 
 FLOATS = ("float16", "float32", "float64")
@@ -29,8 +30,8 @@ def read_texts(path: Path) -> list[Text]:
     """
     Read one text for each row.
 
-    :param path: a file of JSON lines (``.jsonl``, ``.jsonl.gz``) with the keys ``text`` and perhaps ``title``, or a file with one
-        plain text a line.
+    :param path: a file of JSON lines (``.jsonl``, ``.jsonl.gz``) with the keys ``text`` and perhaps ``title`` or the names of
+        :data:`~bmretriever_integrations.corpus.reading.NAMES`, or a file with one plain text a line.
     :raises FileNotFoundError: if there is no such file.
     :raises ValueError: if a line cannot be read: leaving it out would move all later rows.
     """
@@ -50,10 +51,12 @@ def read_texts(path: Path) -> list[Text]:
 def _text_of(value: Any, place: str) -> Text:
     if isinstance(value, NotJson):
         raise ValueError(f"{place}: {value}")
-    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
+    found = value if isinstance(value, dict) else {}
+    body = next((found[name] for name in NAMES["text"] if isinstance(found.get(name), str)), None)
+    if body is None:
         raise ValueError(f'{place}: a row needs a "text" that is a string, and perhaps a "title"')
-    title = value.get("title")
-    text = Text(title if isinstance(title, str) else "", value["text"])
+    title = found.get("title")
+    text = Text(title if isinstance(title, str) else "", body)
     if lone_surrogate(text.title + text.text) is not None:
         raise ValueError(f"{place}: holds a lone surrogate, which is no character")
     return text
