@@ -162,7 +162,7 @@ def test_a_network_of_another_family_is_run_as_transformers_does(tiny):
     with torch.inference_mode():
         alone = network(input_ids=torch.tensor([[5, 6, 7]])).last_hidden_state[0, -1]
     torch.testing.assert_close(forward([[5, 6, 7], [8, 9]])[0], alone, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="not Qwen2Model: use forward='plain'"):
+    with pytest.raises(ValueError, match="not this Qwen2Model: use forward='plain'"):
         choose_forward(network, 0, "packed")
     with pytest.raises(ValueError, match="shared must be 0"):
         forward([[5, 6, 7]], 1)
