@@ -162,3 +162,19 @@ def test_a_killed_fork_does_not_stop_the_others(tiny):
         1,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_workers_of_a_data_loader_make_the_same_vectors(tiny):
+    done = run(
+        """
+        from torch.utils.data import DataLoader
+
+        encoder = BMRetrieverEncoder(folder, dtype="float32", device="cpu")
+        expected = encoder.encode_passages(texts)
+        loader = DataLoader(texts, batch_size=50, num_workers=2, collate_fn=encoder.encode_passages, timeout=60)
+        assert np.allclose(np.concatenate(list(loader)), expected, rtol=1e-4, atol=1e-5)
+        """,
+        tiny("llama"),
+        2,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
