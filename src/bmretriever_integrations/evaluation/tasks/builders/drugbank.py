@@ -6,7 +6,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from bmretriever_integrations.evaluation.tasks.builders.xml_records import read_elements, text_of
+from bmretriever_integrations.corpus.markup import plain_text
+from bmretriever_integrations.evaluation.tasks.builders.xml_records import read_elements
 from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 NAMESPACE = "{http://www.drugbank.ca}"
@@ -33,8 +34,8 @@ def build_drugbank(sources: Sequence[Path], writer: TaskWriter) -> None:
     path = databases[0]
     for drug in read_elements(path, f"{NAMESPACE}drugbank", f"{NAMESPACE}drug", "drugs"):
         where = f"{path}, drug on line {drug.sourceline}"
-        drug_id = text_of(drug.find(f"{NAMESPACE}drugbank-id[@primary='true']"))
-        name, text = text_of(drug.find(f"{NAMESPACE}name")), text_of(drug.find(f"{NAMESPACE}description"))
+        drug_id = plain_text(drug.find(f"{NAMESPACE}drugbank-id[@primary='true']"))
+        name, text = plain_text(drug.find(f"{NAMESPACE}name")), plain_text(drug.find(f"{NAMESPACE}description"))
         if not drug_id or not name:
             raise ValueError(f'{where}: no <drugbank-id primary="true"> or no <name>')
         if names is not None and drug_id not in names:

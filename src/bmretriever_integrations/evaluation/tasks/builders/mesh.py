@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bmretriever_integrations.corpus.markup import plain_text
 from bmretriever_integrations.evaluation.tasks.builders.json_files import only_file
-from bmretriever_integrations.evaluation.tasks.builders.xml_records import read_elements, text_of
+from bmretriever_integrations.evaluation.tasks.builders.xml_records import read_elements
 from bmretriever_integrations.evaluation.tasks.writing import TaskWriter
 
 
@@ -24,11 +25,11 @@ def build_mesh(sources: Sequence[Path], writer: TaskWriter) -> None:
     path = only_file(sources, "MeSH's desc20XX.xml")
     for record in read_elements(path, "DescriptorRecordSet", "DescriptorRecord", "descriptors"):
         for concept in record.iterfind("ConceptList/Concept"):
-            ui, name = text_of(concept.find("ConceptUI")), text_of(concept.find("ConceptName/String"))
-            where = f"{path}, descriptor {text_of(record.find('DescriptorUI')) or f'on line {record.sourceline}'}"
+            ui, name = plain_text(concept.find("ConceptUI")), plain_text(concept.find("ConceptName/String"))
+            where = f"{path}, descriptor {plain_text(record.find('DescriptorUI')) or f'on line {record.sourceline}'}"
             if not ui or not name:
                 raise ValueError(f"{where}: a concept lacks its ConceptUI or ConceptName")
-            definition = text_of(concept.find("ScopeNote"))
+            definition = plain_text(concept.find("ScopeNote"))
             if not definition:
                 writer.left_out["no scope note"] += 1
                 continue

@@ -47,12 +47,3 @@ def read_elements(path: Path, root: str, tag: str, noun: str) -> Iterator[Any]:
             raise ValueError(f"{path} is no well-formed XML: {error}") from error
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path} is cut short or damaged ({error}): fetch it again") from error
-
-
-def text_of(element: Any) -> str:
-    """
-    Return an element's text without markup. Each run of white space becomes one space.
-
-    :param element: an element; for None the text is "".
-    """
-    return "" if element is None else " ".join("".join(element.itertext()).split())
