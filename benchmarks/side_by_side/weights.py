@@ -89,7 +89,7 @@ def served(weights: Mapping[Path, Weights]) -> Iterator[None]:
         network = found.network(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         if attn_implementation is not None:
             network.set_attn_implementation(attn_implementation)
-        return (network, {"missing_keys": []}) if output_loading_info else network
+        return (network, {"missing_keys": [], "unexpected_keys": []}) if output_loading_info else network
 
     with patch.object(AutoModel, "from_pretrained", from_pretrained):
         yield
@@ -97,7 +97,7 @@ def served(weights: Mapping[Path, Weights]) -> Iterator[None]:
 
 def write_folder(folder: Path, config: Any, tokenizer: Path) -> Path:
     """
-    Write what a released folder holds beside its weights, and an empty file in their place.
+    Write what a released folder holds beside its weights, and a file without weights in their place.
 
     :param folder: where; made if it is not there.
     :param config: the configuration of the network.
