@@ -8,7 +8,7 @@ from typing import Any
 
 from bmretriever_integrations.checkpoints.decisive_files import weight_files
 
-ATTEMPTS = 5
+ATTEMPTS = 20
 """The number of times that a network is built before another thread's changes of the default number type are reported."""
 
 LAYER = re.compile(r"(?:^|\.)(?:layers|h)\.(\d+)\.")
