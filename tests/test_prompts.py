@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,11 @@ def test_mistyped_key_is_no_sentence():
         resolve_instruction(7)  # type: ignore[arg-type]
 
 
+def test_half_a_character_in_an_instruction_is_refused():
+    with pytest.raises(ValueError, match=r"instruction holds a lone surrogate \(U\+D800 at character 5\)"):
+        resolve_instruction("find \ud800 things")
+
+
 def test_half_a_character_is_found_by_its_place():
     assert lone_surrogate("") is None
     assert lone_surrogate("übung 😀 \x00") is None
@@ -56,7 +63,7 @@ def test_half_a_character_is_found_by_its_place():
 
 
 def test_values_that_stand_for_none_are_missing():
-    values = [None, float("nan"), np.float32("nan"), np.datetime64("NaT")]
+    values = [None, float("nan"), np.float32("nan"), np.datetime64("NaT"), Decimal("NaN"), Decimal("sNaN")]
     assert [is_missing(value) for value in values] == [True] * len(values)
     values = [
         "",

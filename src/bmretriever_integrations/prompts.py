@@ -117,7 +117,8 @@ def resolve_instruction(instruction: str | None) -> str:
     :param instruction: a key of :data:`TASK_INSTRUCTIONS`, any sentence, or None for :data:`DEFAULT_INSTRUCTION`.
     :returns: the instruction, a sentence.
     :raises TypeError: if ``instruction`` is neither a string nor None.
-    :raises ValueError: if it is empty, or if it is one word and not a key: a mistyped key must not become part of a prompt.
+    :raises ValueError: if it is empty, if it is one word and not a key (a mistyped key must not become part of a prompt), or if
+        it contains a lone surrogate.
     """
     if instruction is None:
         return DEFAULT_INSTRUCTION
@@ -137,6 +138,10 @@ def resolve_instruction(instruction: str | None) -> str:
         raise ValueError(
             f"instruction {instruction!r} is neither a task key nor a sentence.{hint} "
             f"Keys: {', '.join(sorted(TASK_INSTRUCTIONS))}."
+        )
+    if (half := lone_surrogate(instruction)) is not None:
+        raise ValueError(
+            f"instruction holds a lone surrogate (U+{ord(instruction[half]):04X} at character {half}), which is no character"
         )
     return instruction
 
@@ -181,7 +186,10 @@ def is_missing(value: object) -> bool:
         return True
     try:
         return bool(value != value)  # noqa: PLR0124  NaN and NaT differ from themselves
-    except TypeError:  # pandas.NA is neither equal nor different
+    except (
+        TypeError,
+        ArithmeticError,
+    ):  # pandas.NA is neither equal nor different; a signalling NaN cannot be compared
         return True
     except ValueError:  # an array is compared element by element
         return False

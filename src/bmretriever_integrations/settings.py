@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
@@ -45,8 +45,8 @@ class EncoderSettings:
     token: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, Path):
-            object.__setattr__(self, "model", str(self.model))
+        if isinstance(self.model, os.PathLike):
+            object.__setattr__(self, "model", os.fspath(self.model))
         dtype = str(self.dtype).removeprefix("torch.")
         object.__setattr__(self, "dtype", SHORT_DTYPES.get(dtype, dtype))
         if not isinstance(self.model, str) or not self.model.strip():
@@ -58,6 +58,9 @@ class EncoderSettings:
             raise ValueError(f"quantization must be None or one of {allowed}, got {self.quantization!r}")
         if self.forward not in FORWARDS:
             raise ValueError(f"forward must be one of {', '.join(FORWARDS)}, got {self.forward!r}")
+        for name in ("normalize", "local_files_only"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
         _check_count("max_length", self.max_length, smallest=2)
         if self.truncate_dim is not None:
             _check_count("truncate_dim", self.truncate_dim, smallest=1)

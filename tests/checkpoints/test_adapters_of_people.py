@@ -75,12 +75,15 @@ def options(kind, architecture):
         "some layers": {"target_modules": layers, "layers_to_transform": [1]},
         "expression": {"target_modules": rf"{name}.*\.1\..*({'|'.join(layers)})".replace(".layers", r"\.layers")},
         "dora": {"target_modules": layers, "use_dora": True},
+        "all biases": {"target_modules": layers, "bias": "all"},
     }[kind]
 
 
 @pytest.mark.filterwarnings("ignore:.*(tie_word_embeddings|tied|save_embedding_layers).*:UserWarning")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("kind", ["plain", "target the head", "save the head", "some layers", "expression", "dora"])
+@pytest.mark.parametrize(
+    "kind", ["plain", "target the head", "save the head", "some layers", "expression", "dora", "all biases"]
+)
 def test_adapters_of_the_network_with_its_head(tiny, tmp_path, error, architecture, kind):
     right = train(tiny(architecture), tmp_path, **options(kind, architecture))
     assert error(passages(tiny(architecture)), right) > 0.01
@@ -95,6 +98,22 @@ def test_adapters_with_new_tokens(tiny, tmp_path, error, architecture, way):
     tokens = ["fever", "aspirin"]
     right = train(tiny(architecture), tmp_path, tokens, target_modules=targets(architecture), **saved)
     assert error(passages(tmp_path), right) <= 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:.*save_embedding_layers.*:UserWarning")
+def test_new_tokens_that_are_trained_by_their_rows(tiny, tmp_path, error):
+    rows = AutoModelForCausalLM.from_pretrained(tiny("llama")).config.vocab_size
+    indices = {"trainable_token_indices": [5, rows, rows + 1]}
+    right = train(tiny("llama"), tmp_path, ["fever", "aspirin"], target_modules=targets("llama"), **indices)
+    assert error(passages(tmp_path), right) <= 1e-5
+
+
+@pytest.mark.filterwarnings("ignore:.*(lora_bias|invalid shape).*:UserWarning")
+def test_a_bias_for_a_layer_without_bias(tiny, tmp_path):
+    """peft computes such adapters, but cannot merge them."""
+    train(tiny("llama"), tmp_path / "biased", target_modules=["q_proj"], lora_bias=True)
+    with pytest.raises(ValueError, match=r"biased: the adapter cannot be merged into its base .*lora_bias=True"):
+        passages(tmp_path / "biased")
 
 
 def test_small_shifts_arrive_in_bfloat16(tmp_path):

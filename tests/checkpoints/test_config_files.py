@@ -88,6 +88,7 @@ def test_harmless_keys_are_taken(tiny, tmp_path, values):
         ),
         ({"model_type": "timm_backbone"}, "model_type 'timm_backbone' is no decoder"),
         ({"model_type": None}, "model_type None is no decoder"),
+        ({"model_type": ["llama"]}, r"model_type \['llama'\] is no decoder"),
         (
             {"num_hidden_layers": 1},
             r"config\.json says that there are 1 layers, but the weights have more, e\.g\. layers\.1\.",

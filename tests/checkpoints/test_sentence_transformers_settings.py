@@ -7,10 +7,12 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.export import export_checkpoint
 from bmretriever_integrations.prompts import passage_prompt
+from bmretriever_integrations.testing import reference_encode
 
 LONG = "heart failure and aspirin " * 100
 
@@ -47,6 +49,27 @@ def test_the_length_of_our_own_export(tiny, tmp_path, error):
         BMRetrieverEncoder(tmp_path / "short", max_length=100)
     again = export_checkpoint(tmp_path / "short", tmp_path / "again")
     assert again.origin.max_length == 64
+
+
+def test_an_adapter_is_cut_and_normalised_as_its_base(tiny, tmp_path, error):
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModel
+
+    raw = tiny("llama")
+    export_checkpoint(raw, tmp_path / "base", max_length=64, normalize=True)
+    torch.manual_seed(0)
+    wrapped = peft.get_peft_model(
+        AutoModel.from_pretrained(raw), peft.LoraConfig(target_modules=["q_proj"], init_lora_weights=False)
+    )
+    wrapped.save_pretrained(tmp_path / "adapter")
+    change(tmp_path / "adapter", "adapter_config.json", base_model_name_or_path=str(tmp_path / "base"))
+    wrapped.merge_and_unload().save_pretrained(tmp_path / "merged")
+    for path in raw.glob("tokenizer*"):
+        shutil.copy(path, tmp_path / "merged")
+    right = reference_encode(tmp_path / "merged", [passage_prompt(LONG)], 64)
+    encoder = BMRetrieverEncoder(tmp_path / "adapter", dtype="float32", device="cpu")
+    assert encoder.identity()["max_length"] == 64
+    assert error(encoder.encode_passages([LONG]), right / np.linalg.norm(right)) <= 1e-5
 
 
 def test_a_folder_that_sentence_transformers_saved(exported, tmp_path, error):

@@ -62,6 +62,16 @@ def test_a_tokenizer_that_gives_all_texts_the_same_ids(tiny, tmp_path):
         BMRetrieverEncoder(folder)
 
 
+def test_a_vocabulary_without_its_unknown_token(tiny, tmp_path):
+    """Every text that needs that token makes the tokenizers library raise a plain Exception."""
+    folder = shutil.copytree(tiny("gemma"), tmp_path / "unknown")
+    whole = json.loads((folder / "tokenizer.json").read_text())
+    whole["model"].update(vocab={}, merges=[])
+    (folder / "tokenizer.json").write_text(json.dumps(whole))
+    with pytest.raises(ValueError, match="unknown: the tokenizer cannot tokenize 'aspirin lowers fever'"):
+        BMRetrieverEncoder(folder)
+
+
 def test_more_tokens_than_rows(tiny, tmp_path):
     folder = shutil.copytree(tiny("llama"), tmp_path / "more")
     tokenizer = AutoTokenizer.from_pretrained(folder)

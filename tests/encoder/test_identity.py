@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 
@@ -120,6 +121,19 @@ def test_a_copy_has_the_same_fingerprint(folder, tmp_path):
     with BMRetrieverEncoder(copy) as encoder, BMRetrieverEncoder("mini") as mini:
         assert encoder.fingerprint == fingerprint_on_disk(str(folder))
         assert mini.fingerprint == fingerprint_on_disk("mini")
+
+
+def test_a_file_that_was_overwritten_with_its_former_time_has_another_fingerprint(folder, tmp_path):
+    """Copying tools write into the same file and set its time of modification, e.g. rsync --inplace --times."""
+    before = fingerprint_on_disk(str(folder))
+    weights = folder / "model.safetensors"
+    state = weights.stat()
+    other = write_tiny_checkpoint(tmp_path / "other", "llama", seed=2)
+    with weights.open("r+b") as file:
+        file.write((other / "model.safetensors").read_bytes())
+    os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert weights.stat().st_ino == state.st_ino
+    assert fingerprint_on_disk(str(folder)) not in (None, before)
 
 
 def test_files_that_change_while_they_are_read_are_read_again(folder):

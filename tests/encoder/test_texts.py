@@ -27,6 +27,7 @@ WRONG = {
     "matrix": np.array([TEXTS]),
     "str": "fever",
     "bytes": b"fever",
+    "int": 7,
 }
 
 

@@ -49,6 +49,23 @@ def test_a_tokenizer_that_appends_eos_itself_gives_the_same_ids(tiny, architectu
     assert PromptTokenizer(flagged, 64)(["", "a", LONG]) == plain(["", "a", LONG])
 
 
+def test_other_tokens_after_a_text_are_refused(tiny):
+    tokenizer = AutoTokenizer.from_pretrained(tiny("llama"))
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A [SEP]", special_tokens=[("[SEP]", 7)])
+    with pytest.raises(ValueError, match=r"puts the tokens \[7\] after each text, which are not its EOS \(2\)"):
+        PromptTokenizer(tokenizer, 64)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_special_tokens_in_texts_are_split_where_the_tokenizer_says_so(tiny, architecture):
+    folder = tiny(architecture)
+    split = AutoTokenizer.from_pretrained(folder, split_special_tokens=True)
+    texts = [f"stop {split.eos_token} here"]
+    expected = [[*split(text)["input_ids"], split.eos_token_id] for text in texts]
+    assert PromptTokenizer(split, 64)(texts) == expected
+    assert PromptTokenizer(AutoTokenizer.from_pretrained(folder), 64)(texts) != expected
+
+
 def test_truncation_and_padding_of_the_tokenizer_do_not_count(tiny):
     tokenizer = AutoTokenizer.from_pretrained(tiny("gemma"))
     expected = PromptTokenizer(tokenizer, 64)(["a", LONG])

@@ -57,7 +57,7 @@ def _check_model_type(path: Path) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = read_object(path).get("model_type")
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if not isinstance(kind, str) or kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise ValueError(
             f"{path}: model_type {kind!r} is no decoder that transformers has; BMRetriever's are gpt_neox, gemma and mistral"
         )

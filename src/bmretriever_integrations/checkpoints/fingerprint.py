@@ -28,8 +28,7 @@ def fingerprint(folders: tuple[Path, ...]) -> str:
     :raises ValueError: if a file that names other files is damaged.
     """
     files = tuple((path.relative_to(folder).as_posix(), path) for folder in folders for path in decisive_files(folder))
-    states = tuple((path.stat().st_size, path.stat().st_mtime_ns, path.stat().st_ino) for _name, path in files)
-    return _digest(files, states)
+    return _digest(files, tuple(_state(path) for _name, path in files))
 
 
 def fingerprint_on_disk(model: str, revision: str | None = None) -> str | None:
@@ -47,10 +46,16 @@ def fingerprint_on_disk(model: str, revision: str | None = None) -> str | None:
     return None if folders is None else fingerprint(folders)
 
 
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what tells whether a file has changed. Copying tools set the time of modification, but not that of the change."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
 @lru_cache(maxsize=64)
-def _digest(files: tuple[tuple[str, Path], ...], states: tuple[tuple[int, int, int], ...]) -> str:
+def _digest(files: tuple[tuple[str, Path], ...], states: tuple[tuple[int, ...], ...]) -> str:
     digest = hashlib.sha256()
-    for (name, path), (size, _changed, _number) in zip(files, states, strict=True):
+    for (name, path), (size, *_changed) in zip(files, states, strict=True):
         digest.update(f"{name}:{size}\n".encode())
         with path.open("rb") as file:
             if size <= SAMPLES * SAMPLE_BYTES:

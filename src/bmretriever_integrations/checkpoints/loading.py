@@ -163,4 +163,5 @@ def _load_adapter(folder: Path, revision: str | None, how: _How) -> Loaded:
     check_tokenizer(tokenizer, network, folder)
     if not how.mapped:
         copy_weights(network)
-    return Loaded(network, tokenizer, (folder, *loaded.folders), revision, loaded.normalizes)
+    # what a base of sentence-transformers asks for holds for its adapters, too
+    return replace(loaded, network=network, tokenizer=tokenizer, folders=(folder, *loaded.folders), revision=revision)

@@ -62,7 +62,7 @@ def read_base(folder: Path) -> AdapterBase:
 
 def merge_adapter(network: Any, folder: Path, dtype: Any) -> Any:
     """
-    Merge an adapter into its base. It raises the same errors as :func:`attach_adapter`.
+    Merge an adapter into its base.
 
     Each weight is merged in float32 and then rounded once. Otherwise, a shift that is small beside its weight would be lost.
 
@@ -70,6 +70,8 @@ def merge_adapter(network: Any, folder: Path, dtype: Any) -> Any:
     :param folder: the adapter's folder.
     :param dtype: number type of the merged network.
     :returns: the merged network in eval mode.
+    :raises ImportError: as :func:`attach_adapter`.
+    :raises ValueError: as :func:`attach_adapter`, and if a layer cannot be merged.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -77,7 +79,10 @@ def merge_adapter(network: Any, folder: Path, dtype: Any) -> Any:
     for module in wrapped.modules():
         if isinstance(module, BaseTunerLayer) and hasattr(module, "merge"):
             base = module.get_base_layer().float()
-            module.merge()
+            try:
+                module.merge()
+            except RuntimeError as error:  # e.g. lora_bias=True on a layer without bias
+                raise ValueError(f"{folder}: the adapter cannot be merged into its base ({error}); use peft") from error
             base.to(dtype)
     wrapped.unload()  # takes peft's layers out of the network again; what they changed is merged
     return convert(network, dtype).eval()
@@ -171,7 +176,7 @@ def _add_rows(network: Any, state: dict[str, Any]) -> None:
         if not found:
             continue
         rows = tensor.shape[1] if "lora_embedding_A" in rest else tensor.shape[0]
-        whole = rest in ("weight", "base_layer.weight") or "lora_embedding_A" in rest
+        whole = rest in ("weight", "base_layer.weight", "token_adapter.base_layer.weight") or "lora_embedding_A" in rest
         if whole and rows != embedding.weight.shape[0]:
             network.resize_token_embeddings(rows, mean_resizing=False)
             return

@@ -121,6 +121,7 @@ def _build(folder: Path, dtype: Any) -> Any:
             trust_remote_code=False,
             local_files_only=True,
             output_loading_info=True,
+            return_dict=True,  # whatever config.json says of the form of the results
         )
     except Exception as error:  # transformers raises whatever a wrong value leads to, e.g. ZeroDivisionError
         if is_out_of_memory(error) or isinstance(error, OSError | ImportError):
@@ -157,6 +158,10 @@ def _has_types(network: Any, dtype: Any, files: list[Path]) -> bool:
     for name, stored in _stored(files, wrong, network.base_model_prefix).items():
         if stored.shape == wrong[name].shape:
             wrong.pop(name).data = stored.to(dtype, copy=True)
+    for module in network.modules():
+        scale = getattr(module, "scalar_embed_scale", None)
+        if scale is not None:  # Gemma keeps this factor in a buffer, which is in no file
+            module.embed_scale = torch.tensor(scale, dtype=dtype)
     buffers = [buffer.dtype for buffer in network.buffers() if buffer.is_floating_point()]
     return not wrong and set(buffers) <= {dtype, torch.float32}
 

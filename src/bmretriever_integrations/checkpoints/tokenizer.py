@@ -68,7 +68,14 @@ def check_tokenizer(tokenizer: Any, network: Any, folder: Path) -> None:
     :raises ValueError: if it gives two probe texts the same ids, or none, or has other tokens than special ones without an
         embedding.
     """
-    ids = [tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in PROBES]
+    try:
+        ids = [tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in PROBES]
+    except (
+        Exception
+    ) as error:  # the tokenizers library raises Exception itself, e.g. for a vocabulary without the unknown token
+        raise ValueError(
+            f"{folder}: the tokenizer cannot tokenize {PROBES[0]!r} ({error}); copy or download the tokenizer's files again"
+        ) from error
     if not all(ids) or len(set(ids)) < len(ids):
         raise ValueError(
             f"{folder}: the tokenizer gives different texts the same ids, or none ({ids[0][:4]} for {PROBES[0]!r}, "

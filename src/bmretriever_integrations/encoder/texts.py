@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from bmretriever_integrations.prompts import is_missing, lone_surrogate
@@ -27,6 +27,8 @@ def _listed(texts: Any, name: str) -> list[Any]:
         raise TypeError(f"{name} must be a list of str, got one {type(texts).__name__}: write [text]")
     if isinstance(texts, Mapping | Set) or getattr(texts, "ndim", 1) != 1:
         raise TypeError(f"{name} must be a list of str, got a {type(texts).__name__}: pass the list of its texts")
+    if not isinstance(texts, Iterable):
+        raise TypeError(f"{name} must be a list of str, got a {type(texts).__name__}")
     return list(texts)
 
 

@@ -54,7 +54,8 @@ class PromptTokenizer:
         :param tokenizer: a fast tokenizer of transformers (4.57 or 5.x). It is copied: tokenizers of transformers change
             their state on every call with truncation, which is not thread-safe.
         :param max_length: tokens of a sequence, BOS and EOS included.
-        :raises ValueError: if the tokenizer is not a fast one, if it has no EOS, or if ``max_length`` leaves no token for text.
+        :raises ValueError: if the tokenizer is not a fast one, has no EOS or ends a text with another token, or if ``max_length``
+            leaves no token for text.
         """
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is None:
@@ -69,6 +70,8 @@ class PromptTokenizer:
         self._backend = Tokenizer.from_str(backend.to_str())
         self._backend.no_truncation()
         self._backend.no_padding()
+        # whether a text that contains "</s>" has the id of EOS there; transformers sets it at each call
+        self._backend.encode_special_tokens = tokenizer.split_special_tokens
         self.eos_id = int(tokenizer.eos_token_id)
         self.prefix = self._special_ids_before_text()
         self.max_length = max_length
@@ -84,8 +87,17 @@ class PromptTokenizer:
         whole = self._backend.encode(probe, add_special_tokens=True).ids
         for start in range(len(whole) - len(bare) + 1):
             if whole[start : start + len(bare)] == bare:
+                self._check_after_text(whole[start + len(bare) :])
                 return list(whole[:start])
         raise ValueError(f"cannot tell this tokenizer's special tokens from text: {bare} is not part of {whole}")
+
+    def _check_after_text(self, ids: list[int]) -> None:
+        if set(ids) - {self.eos_id}:
+            raise ValueError(
+                f"the tokenizer puts the tokens {ids} after each text, which are not its EOS ({self.eos_id}); vectors without "
+                "them would not be those of its model. Set eos_token to the token that ends a text, or remove it from the "
+                "post_processor in tokenizer.json"
+            )
 
     def __call__(self, prompts: Sequence[str]) -> list[list[int]]:
         """
