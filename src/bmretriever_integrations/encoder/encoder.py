@@ -82,7 +82,7 @@ class BMRetrieverEncoder:
         :raises ImportError: if the quantisation needs torchao and it is not installed.
         """
         self.settings = EncoderSettings(
-            model=model,
+            model=str(model) if isinstance(model, Path) else model,
             revision=revision,
             device=device,
             dtype=dtype,
