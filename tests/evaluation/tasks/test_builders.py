@@ -141,7 +141,9 @@ def test_mesh(build, file):
 
 
 def test_an_archive_is_to_be_unpacked(build):
-    with pytest.raises(ValueError, match=r"drugbank_all\.xml\.zip is an archive; unpack it, e.g. with unzip, and name the file in it"):
+    with pytest.raises(
+        ValueError, match=r"drugbank_all\.xml\.zip is an archive; unpack it, e.g. with unzip, and name the file in it"
+    ):
         build("drugbank", {"drugbank_all.xml.zip": b"PK"})
 
 
