@@ -93,6 +93,17 @@ def test_a_long_id_leaves_room_for_the_title(tmp_path: Path, tiny, capsys) -> No
     assert "".join(line[10:50].strip() for line in lines[1:]).startswith(long)
 
 
+def test_a_title_of_any_length_leaves_room_for_the_other_hits(tmp_path: Path, tiny, capsys) -> None:
+    rows = [{"_id": str(place), "title": "word " * 2000, "text": "A text."} for place in range(3)]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    main(["index", str(tmp_path / "c.jsonl"), "--to", str(tmp_path / "i"), "--model", str(tiny("llama"))])
+    capsys.readouterr()
+    assert main(["search", str(tmp_path / "i"), "q"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("...") == 3
+    assert len(printed.splitlines()) < 40
+
+
 def run_in(encoding: str, *words: str) -> subprocess.CompletedProcess[bytes]:
     environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
     command = [sys.executable, "-m", "bmretriever_integrations", *words]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,15 @@ MADE = {
     "fewer dimensions": (lambda make: make()[:, :32], ("only the first 32 of {width} dimensions",)),
     "cut sooner": (lambda make: make(limit=128), ("cut at 128 tokens, not 512",)),
     "cut later": (lambda make: make(limit=1024), ("cut at 1,024 tokens, not 512",)),
+    "cut at an unusual limit": (lambda make: make(limit=73), ("cut at 73 tokens, not 512",)),
+    "full stop": (
+        lambda make: make(lambda row: passage_prompt(f"{row['title']}. {row['text']}")),
+        ("title and text joined by a full stop",),
+    ),
+    "glued": (
+        lambda make: make(lambda row: f"Represent this passage\npassage:{bare(row)}"),
+        ("no space after `passage:`",),
+    ),
     "turned round": (lambda make: make()[::-1], ("rows in another order (42 of 42 stand elsewhere)",)),
     "no EOS, normalised": (lambda make: unit(make(eos="none")), ("no EOS", NORMALISED)),
     "no template, mean": (lambda make: make(bare, pooling="mean"), ("no template", MEAN)),
@@ -222,3 +232,55 @@ def test_files_that_do_not_belong_together_are_refused(maker, files, tmp_path: P
     texts.write_text(json.dumps([]) + "\n")
     with pytest.raises(ValueError, match=r"a row needs a \"text\""):
         check_vectors(vectors, texts, make.folder, device="cpu")
+
+
+@pytest.fixture
+def few(maker, rows, tmp_path: Path):
+    """A function: vectors, texts of 8 rows which are cut and 12 which are not -> the verdict; and what makes such vectors."""
+    texts = [{"title": "", "text": f"{row['text']} " * (60 if place < 8 else 1)} for place, row in enumerate(rows[:20])]
+    make = replace(maker("mistral"), rows=texts)
+
+    def check(vectors):
+        np.save(tmp_path / "few.npy", vectors)
+        (tmp_path / "few.jsonl").write_text("\n".join(map(json.dumps, texts)))
+        return check_vectors(tmp_path / "few.npy", tmp_path / "few.jsonl", make.folder, device="cpu")
+
+    return make, check
+
+
+def test_eos_that_is_lost_in_many_texts_is_named(few) -> None:
+    make, check = few
+    verdict = check(make(eos="before the cut"))
+    assert (verdict.mistakes, verdict.fitting) == (("no EOS where a text was cut",), 20)
+
+
+def test_a_part_of_the_rows_may_be_normalised_or_stand_elsewhere(few) -> None:
+    make, check = few
+    vectors = make()
+    assert check(np.vstack([vectors[:17], unit(vectors[17:])])).mistakes == ("normalised to length 1 in 3 of 20 rows",)
+    vectors[[2, 3]] = vectors[[3, 2]]
+    assert check(vectors).mistakes == ("rows in another order (2 of 20 stand elsewhere)",)
+
+
+def test_rows_beyond_the_sample_are_looked_at_for_nan_and_zeros(maker, tmp_path: Path, rows) -> None:
+    make = replace(maker("mistral"), rows=rows[:2])
+    vectors = np.repeat(make(), 100, axis=0)
+    texts = [row for row in rows[:2] for _ in range(100)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, texts)))
+    for place in (1, 101):
+        vectors[place] = 0
+        np.save(tmp_path / "v.npy", vectors)
+        verdict = check_vectors(tmp_path / "v.npy", tmp_path / "t.jsonl", make.folder, device="cpu")
+        assert place + 1 in verdict.unexplained or "another order" in verdict.headline, verdict.headline
+        assert not verdict.is_right
+    vectors[150] = np.nan
+    np.save(tmp_path / "v.npy", vectors)
+    with pytest.raises(ValueError, match="NaN or infinity in row 151; compute these rows again"):
+        check_vectors(tmp_path / "v.npy", tmp_path / "t.jsonl", make.folder, device="cpu")
+
+
+def test_what_cannot_be_explained_has_a_way_out(few) -> None:
+    make, check = few
+    verdict = check(np.random.default_rng(0).normal(size=make().shape))
+    assert verdict.mistakes is None
+    assert any("--model" in way for way in ways_out(verdict.mistakes))

@@ -81,7 +81,7 @@ def print_verdict(verdict: Verdict) -> None:
     from bmretriever_integrations.terminal.console import open_console
     from bmretriever_integrations.vector_check.advice import ways_out
 
-    write_lines([verdict.headline, *(f"- {way}" for way in ways_out(verdict.mistakes or ())), *verdict.notes])
+    write_lines([verdict.headline, *(f"- {way}" for way in ways_out(verdict.mistakes)), *verdict.notes])
     if not verdict.candidates:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)

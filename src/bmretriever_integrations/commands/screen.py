@@ -15,6 +15,8 @@ from bmretriever_integrations.terminal.characters import printable
 
 SNIPPET_CHARACTERS = 240
 """The most characters of a snippet."""
+TITLE_CHARACTERS = 400
+"""The most characters of a title; PubMed's longest titles of papers have about as many."""
 SNIPPET_SOURCE_CHARACTERS = 100_000
 """The most characters of a text in which a snippet is looked for."""
 
@@ -36,11 +38,21 @@ def print_hits(console: Console, hits: Sequence[Hit], question: str) -> None:
     table.add_column("title and text", overflow="fold")
     for hit in hits:
         # Text prints "[Article in French]" unchanged; in a plain string it would be read as markup
-        title = Text(printable(hit.title) or "(no title)", style="bold")
+        title = Text(shortened(printable(hit.title)) or "(no title)", style="bold")
         table.add_row(str(hit.rank), f"{hit.score:.2f}", Text(printable(hit.id)), title)
         if hit.text:
             table.add_row("", "", "", Text(printable(snippet(hit.text, question)), style="dim"))
     console.print(table)
+
+
+def shortened(title: str) -> str:
+    """
+    Cut a title that would fill the screen.
+
+    :param title: the title.
+    :returns: at most ``TITLE_CHARACTERS`` characters of it, with "..." where it was cut.
+    """
+    return title if len(title) <= TITLE_CHARACTERS else f"{title[:TITLE_CHARACTERS]} ..."
 
 
 def snippet(text: str, question: str, characters: int = SNIPPET_CHARACTERS) -> str:

@@ -21,6 +21,7 @@ _WAYS_OUT = {
     "cut at": "Use the same --max-length everywhere, or name the one that was meant with --max-length.",
     "title left out": "Give the passage's title as well: title and text are joined by one space.",
     "text left out": "Give the passage's text as well as its title.",
+    "no space": "Write a space between `passage:` and the text: encode_passages does.",
     "title and text joined": "Join title and text by one space.",
     "LlamaIndex's metadata": "Prepare the nodes with bmretriever_integrations.llama_index.prepare_nodes.",
     "query template": "Encode passages with encode_passages, whose template needs no instruction.",
@@ -42,12 +43,21 @@ _WAYS_OUT = {
 }
 
 
-def ways_out(mistakes: Sequence[str]) -> list[str]:
+_UNKNOWN = (
+    "Make sure that --model, --role and --texts are those of these vectors, and that no text was changed since.",
+    "Vectors of a batch: mind the padding. Pass the attention mask, and take the last token that is no padding.",
+    f"{ENCODER} if you cannot tell how they were made, and replace all vectors.",
+)
+
+
+def ways_out(mistakes: Sequence[str] | None) -> list[str]:
     """
     Say what to do.
 
-    :param mistakes: the mistakes.
+    :param mistakes: the mistakes; None if nothing that was tried explains the vectors.
     :returns: a sentence for each kind of mistake.
     """
+    if mistakes is None:
+        return list(_UNKNOWN)
     found = [next((way for name, way in _WAYS_OUT.items() if mistake.startswith(name)), "") for mistake in mistakes]
     return [way for way in dict.fromkeys(found) if way]

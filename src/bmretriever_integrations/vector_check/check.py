@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.vector_check.fit import EXACT, Fit, cosines, evenly, nearest_rows, ranked
 from bmretriever_integrations.vector_check.fit import FITTING_COSINE as FITS
 from bmretriever_integrations.vector_check.network import PlainNetwork
-from bmretriever_integrations.vector_check.reading import Text, read_texts, read_vectors
+from bmretriever_integrations.vector_check.reading import Text, flawed_rows, read_texts, read_vectors
 from bmretriever_integrations.vector_check.recipes import Recipe, all_recipes, with_limits
 from bmretriever_integrations.vector_check.scale import number_type, scaling
 from bmretriever_integrations.vector_check.verdict import Candidate, Verdict, rows_in_words
@@ -26,6 +26,10 @@ LONGEST = 8
 """The rows with the longest texts, which are compared as well, because a limit of tokens shows in them only."""
 PROBE = 6
 """The rows, the shortest of the sample, for which every combination of mistakes is computed."""
+EASIEST = 2
+"""The rows that fit best, on which another limit must change nothing."""
+NEARBY = 64
+"""The most limits that are tried below the length of the shortest text that seems to be cut."""
 TRIED_IN_FULL = 3
 """The explanations of the probe that are computed for the whole sample."""
 SHOWN = 6
@@ -58,11 +62,11 @@ def check_vectors(
     sentence = resolve_instruction(instruction)
     rows = read_texts(texts)
     given = read_vectors(vectors, len(rows))
-    longest = sorted(range(len(rows)), key=lambda row: -len(rows[row].text))[:LONGEST]
-    places = sorted({*evenly(len(rows), SPREAD), *longest})
-    broken = [place + 1 for place in places if not np.isfinite(given[place]).all()]
+    empty, broken = flawed_rows(given)
     if broken:
-        raise ValueError(f"{vectors}: {rows_in_words(broken)} hold NaN or infinity; compute them again")
+        raise ValueError(f"{vectors}: NaN or infinity in {rows_in_words(broken)}; compute these rows again")
+    longest = sorted(range(len(rows)), key=lambda row: -len(rows[row].text))[:LONGEST]
+    places = sorted({*evenly(len(rows), SPREAD), *longest, *(row - 1 for row in empty[:LONGEST])})
     network = PlainNetwork(model, device)
     if given.shape[1] > network.width:
         wrong = f"another width: {given.shape[1]:,} and not the model's {network.width:,}"
@@ -147,8 +151,21 @@ class _Check:
         fits = ranked(self.fit(recipe, rows) for recipe in self.different(limited, rows))
         return fits if 2 * fits[0].fitting >= len(rows) else []
 
-    def limits(self, recipe: Recipe) -> list[Recipe]:
-        return with_limits(recipe, self.network.most_tokens)
+    def limits(self, recipe: Recipe, also: Iterable[int] = ()) -> list[Recipe]:
+        return with_limits(recipe, self.network.most_tokens, also)
+
+    def unusual_limit(self, whole: Fit) -> list[int]:
+        """Find an unusual limit: between the longest text that fits and the shortest that does not."""
+        lengths = np.asarray([self.network.length(whole.recipe, self.texts[row]) for row in self.sample])
+        fits = whole.close
+        if fits.all():
+            return []
+        row = int(np.argmin(np.where(fits, np.iinfo(np.int64).max, lengths)))
+        end = min(int(lengths[row]), whole.recipe.limit)
+        start = max(int(lengths[fits & (lengths <= end)].max(initial=2)), end - NEARBY)
+        tried = [replace(whole.recipe, limit=limit) for limit in range(start, end)]
+        cut = [fit for fit in (self.fit(one, self.sample[[row]]) for one in tried) if fit.fits_all]
+        return [min(cut, key=lambda fit: fit.distance).recipe.limit] if cut else []
 
     def in_full(self, tried: Sequence[Fit]) -> list[Fit]:
         """Compute the best explanations for the whole sample, with other limits where rows do not fit."""
@@ -157,11 +174,12 @@ class _Check:
             whole = self.fit(candidate.recipe, self.sample)
             done.append(whole)
             wrong = self.sample[whole.cosines < FITS]
-            if not len(wrong) and not _is_uneven(whole):
+            if not len(wrong) and not whole.is_uneven:
                 return done
-            hardest = np.sort(self.sample[np.argsort(whole.cosines)[:PROBE]])
-            variants = self.different(self.limits(candidate.recipe), hardest)
-            best = ranked(self.fit(recipe, hardest) for recipe in variants)[0]
+            order = np.argsort(whole.cosines)
+            telling = np.unique(self.sample[[*order[:PROBE], *order[-EASIEST:]]])
+            variants = self.different(self.limits(candidate.recipe, self.unusual_limit(whole)), telling)
+            best = ranked(self.fit(recipe, telling) for recipe in variants)[0]
             done.append(self.fit(best.recipe, self.sample))
             if done[-1].fits_all:
                 return done
@@ -169,7 +187,7 @@ class _Check:
 
     def describe(self, fits: Sequence[Fit]) -> Verdict:
         """Put the best explanation into words, with what was done to the vectors afterwards."""
-        best = fits[0]
+        best = self.found_elsewhere(fits[0])
         fitting = best.cosines >= FITS
         rows = self.sample[fitting]
         computed = self.network.vectors(best.recipe, [self.texts[row] for row in rows])
@@ -186,6 +204,19 @@ class _Check:
             mistakes.append("some rows are not these texts' vectors, the others are right")
         odd = tuple(int(row) + 1 for row in self.sample[~fitting])
         return Verdict(tuple(mistakes), best.fitting, len(self.sample), odd, _notes(given, best), self.candidates(fits))
+
+    def found_elsewhere(self, best: Fit) -> Fit:
+        """Look for the vectors of texts that do not fit in other rows."""
+        places = np.flatnonzero(best.cosines < FITS)
+        if self.rows_of is not None or not len(places):
+            return best
+        computed = self.network.vectors(best.recipe, [self.texts[row] for row in self.sample[places]])
+        rows, near = nearest_rows(self.given, computed[:, : self.given.shape[1]])
+        if (near < FITS).all():
+            return best
+        self.rows_of = self.sample.copy()
+        self.rows_of[places[near >= FITS]] = rows[near >= FITS]
+        return self.fit(best.recipe, self.sample)
 
     def unknown(self, fits: Sequence[Fit], tried: Sequence[Fit]) -> Verdict:
         """Say that nothing explains the vectors, or that they are all the same."""
@@ -204,12 +235,6 @@ class _Check:
             mean = float(fit.cosines.mean())
             shown.setdefault(name, Candidate(name, fit.fitting, len(fit.cosines), mean, float(np.median(lengths))))
         return tuple(shown.values())[:SHOWN]
-
-
-def _is_uneven(fit: Fit) -> bool:
-    """Whether some rows fit so much worse than others that their texts may have been cut elsewhere."""
-    distances = 1 - fit.cosines
-    return float(distances.max()) > max(1e-7, 30 * float(np.median(distances)))
 
 
 def _notes(given: NDArray[Any], best: Fit | None = None) -> tuple[str, ...]:

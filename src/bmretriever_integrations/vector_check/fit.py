@@ -42,6 +42,19 @@ class Fit:
         """Whether every row fits."""
         return self.fitting == len(self.cosines)
 
+    @property
+    def close(self) -> NDArray[np.bool_]:
+        """Which rows fit about as closely as the closest tenth of them."""
+        distances = 1 - self.cosines
+        close: NDArray[np.bool_] = distances <= max(1e-7, 30 * float(np.quantile(distances, 0.1)))
+        return close
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether some rows fit so much worse than others that their texts may have been cut elsewhere."""
+        distances = 1 - self.cosines
+        return float(distances.max()) > max(1e-7, 30 * float(np.median(distances)))
+
 
 def cosines(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float64]:
     """

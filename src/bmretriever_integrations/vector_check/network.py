@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -61,6 +62,16 @@ class PlainNetwork:
         if prompt not in self._ids:
             self._ids[prompt] = self._tokens([prompt])[0][len(self._tokens.prefix) : -1][:MOST_TOKENS]
         return recipe.sequence(self._ids[prompt], self._tokens.prefix, self._bos)
+
+    def length(self, recipe: Recipe, text: Text) -> int:
+        """
+        Count the tokens of a text's sequence before any cut.
+
+        :param recipe: the way to compute its vector.
+        :param text: the text.
+        """
+        before, eos = self.sequence(replace(recipe, limit=UNCUT), text)
+        return len(before) + eos
 
     def vectors(self, recipe: Recipe, texts: Sequence[Text]) -> NDArray[np.float32]:
         """

@@ -13,6 +13,8 @@ from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_val
 from bmretriever_integrations.corpus.reading import NAMES
 from bmretriever_integrations.prompts import lone_surrogate
 
+CHUNK = 65_536
+"""Rows that are looked at at a time."""
 FLOATS = ("float16", "float32", "float64")
 """Number types of vectors that can be checked."""
 
@@ -88,3 +90,18 @@ def read_vectors(path: Path, rows: int) -> NDArray[Any]:
             f"{path} holds {len(vectors):,} vectors, and there are {rows:,} texts; row i must belong to line i"
         )
     return vectors
+
+
+def flawed_rows(vectors: NDArray[Any]) -> tuple[list[int], list[int]]:
+    """
+    Find the rows that are no vectors, in the whole file.
+
+    :param vectors: *Shape:* (rows, width), which may lie on disk
+    :returns: the rows that hold zeros only, and those that hold NaN or infinity, from 1.
+    """
+    zero, broken = [], []
+    for start in range(0, len(vectors), CHUNK):
+        part = vectors[start : start + CHUNK]
+        zero += (np.flatnonzero(~part.any(axis=1)) + start + 1).tolist()
+        broken += (np.flatnonzero(~np.isfinite(part).all(axis=1)) + start + 1).tolist()
+    return zero, broken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -31,7 +31,7 @@ POOLINGS: dict[Pooling, str | None] = {
     "first": "the first token instead of the last",
 }
 """Maps how one vector is made of the tokens' states to what is wrong with it."""
-LIMITS = (64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
+LIMITS = (64, 100, 128, 200, 256, 300, 384, 400, 512, 1024, 2048, 4096, 8192)
 """Most tokens of a text that are tried."""
 
 
@@ -86,19 +86,17 @@ def all_recipes(forms: Iterable[Wording], starts: Sequence[Start], right_limit: 
     return _simplest_first(Recipe(*part, right_limit, right_limit) for part in parts)
 
 
-def with_limits(recipe: Recipe, most: int) -> list[Recipe]:
+def with_limits(recipe: Recipe, most: int, also: Iterable[int] = ()) -> list[Recipe]:
     """
     Vary where a way to compute a vector cuts texts, and how it ends them.
 
     :param recipe: the way.
     :param most: the most tokens that the network can read.
+    :param also: limits that are tried beside the usual ones.
     :returns: the ways, those with the fewest mistakes first.
     """
-    limits = dict.fromkeys((recipe.right_limit, *(limit for limit in (*LIMITS, most) if limit <= most)))
-    return _simplest_first(
-        Recipe(recipe.wording, recipe.start, ending, recipe.pooling, limit, recipe.right_limit)
-        for limit, ending in product(limits, ENDINGS)
-    )
+    limits = dict.fromkeys((recipe.right_limit, *(limit for limit in (*LIMITS, *also, most) if limit <= most)))
+    return _simplest_first(replace(recipe, ending=ending, limit=limit) for limit, ending in product(limits, ENDINGS))
 
 
 def _simplest_first(recipes: Iterable[Recipe]) -> list[Recipe]:

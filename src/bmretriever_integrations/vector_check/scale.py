@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SAME_LENGTH = 0.02
-"""The largest median difference of lengths, as a share, that a 16-bit number type leaves."""
+SAME_LENGTH = 0.05
+"""The largest difference of a row's lengths, as a share, that a 16-bit number type leaves."""
 
 NORMALISED = "normalised to length 1"
 NOT_NORMALISED = "not normalised"
@@ -28,20 +28,25 @@ def scaling(given: NDArray[Any], computed: NDArray[Any], normalizes: bool) -> st
     kept = np.linalg.norm(np.asarray(computed[:, : given.shape[1]], np.float64), axis=1)
     used = (lengths > 0) & (kept > 0)
     lengths, whole, kept = lengths[used], whole[used], kept[used]
-    unscaled, unit = _same(lengths, kept), _same(lengths, np.ones_like(kept)) or _same(lengths, kept / whole)
-    if normalizes:
-        return None if unit else NOT_NORMALISED if unscaled else _factor(lengths, np.ones_like(kept))
-    return None if unscaled else NORMALISED if unit else _factor(lengths, kept)
+    unscaled, unit = _same(lengths, kept), _same(lengths, np.ones_like(kept)) | _same(lengths, kept / whole)
+    right, wrong, name = (unit, unscaled, NOT_NORMALISED) if normalizes else (unscaled, unit, NORMALISED)
+    if right.all():
+        return None
+    if wrong.all():
+        return name
+    if (right | wrong).all():
+        return f"{name} in {int((~right).sum()):,} of {len(right):,} rows"
+    return _factor(lengths / (np.ones_like(kept) if normalizes else kept))
 
 
-def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    return not len(one) or float(np.median(np.abs(one / other - 1))) <= SAME_LENGTH
+def _same(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = np.abs(one / other - 1) <= SAME_LENGTH
+    return same
 
 
-def _factor(one: NDArray[np.float64], other: NDArray[np.float64]) -> str:
-    factors = one / other
+def _factor(factors: NDArray[np.float64]) -> str:
     middle = float(np.median(factors))
-    is_constant = _same(factors, np.full_like(factors, middle))
+    is_constant = _same(factors, np.full_like(factors, middle)).all()
     return f"multiplied by {middle:.3g}" if is_constant else "lengths changed row by row"
 
 

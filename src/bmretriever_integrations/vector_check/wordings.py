@@ -38,6 +38,8 @@ def _of_passages(instruction: str) -> list[Wording]:
         Wording("title left out", lambda text: passage_prompt(text.text)),
         Wording("text left out", lambda text: passage_prompt(text.title or text.text)),
         Wording("title and text joined by a line break", lambda text: passage_prompt(_joined(text, "\n"))),
+        Wording("title and text joined by a full stop", lambda text: passage_prompt(_joined(text, ". "))),
+        Wording("no space after `passage:`", lambda text: passage_prompt(_joined(text, " ")).replace(": ", ":", 1)),
         Wording("LlamaIndex's metadata template", lambda text: passage_prompt(_metadata(text))),
         Wording("no template", lambda text: _joined(text, " ")),
         Wording("no template, title left out", lambda text: text.text),
