@@ -215,7 +215,7 @@ def test_files_that_do_not_belong_together_are_refused(maker, files, tmp_path: P
     broken[3, 0] = np.nan
     faults = {
         r"holds 41 vectors, and there are 42 texts": make()[:41],
-        r"row 4 hold NaN or infinity": broken,
+        r"NaN or infinity in row 4": broken,
         r"int8 of shape \(42, 64\)": make().astype(np.int8),
         r"float32 of shape \(2688,\)": make().ravel(),
     }
@@ -284,3 +284,13 @@ def test_what_cannot_be_explained_has_a_way_out(few) -> None:
     verdict = check(np.random.default_rng(0).normal(size=make().shape))
     assert verdict.mistakes is None
     assert any("--model" in way for way in ways_out(verdict.mistakes))
+
+
+def test_what_is_no_file_of_numpy_is_not_proposed_to_be_unpickled(maker, files, tmp_path: Path) -> None:
+    make = maker("mistral")
+    vectors, texts = files(make())
+    for content in (b"0.1,0.2\n", b"PAR1", b"", vectors.read_bytes()[:2000]):
+        vectors.write_bytes(content)
+        with pytest.raises(ValueError, match=r"is no whole \.npy file of numbers; numpy\.save") as caught:
+            check_vectors(vectors, texts, make.folder, device="cpu")
+        assert "pickle" not in str(caught.value)

@@ -78,8 +78,10 @@ def read_vectors(path: Path, rows: int) -> NDArray[Any]:
         raise FileNotFoundError(f"{path} is no file; name a .npy file with one vector a row (numpy.save)")
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is no .npy file of numbers: {error}. numpy.save writes one") from error
+    except (ValueError, EOFError) as error:  # NumPy's message proposes to load whatever it is as a pickle
+        raise ValueError(
+            f"{path} is no whole .npy file of numbers; numpy.save(path, array) writes one, and array needs a type such as float32"
+        ) from error
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.name not in FLOATS:
         shape = (
             f"{vectors.dtype.name} of shape {vectors.shape}" if isinstance(vectors, np.ndarray) else "several arrays"
