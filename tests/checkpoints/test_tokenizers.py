@@ -62,6 +62,20 @@ def test_a_tokenizer_that_gives_all_texts_the_same_ids(tiny, tmp_path):
         BMRetrieverEncoder(folder)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_tokenizer_outside_of_the_folder_is_not_read(tiny, tmp_path, architecture, there):
+    """transformers 4 would read it; such paths stay in files that were written on another machine."""
+    other = tiny("gpt_neox" if architecture != "gpt_neox" else "gemma") / "tokenizer.json"
+    folder = shutil.copytree(tiny(architecture), tmp_path / "elsewhere")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["tokenizer_file"] = str(other if there else tmp_path / "missing.json")
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    texts = ["aspirin lowers fever"]
+    vectors = BMRetrieverEncoder(folder, device="cpu").encode_passages(texts)
+    assert np.array_equal(vectors, BMRetrieverEncoder(tiny(architecture), device="cpu").encode_passages(texts))
+
+
 def test_a_vocabulary_without_its_unknown_token(tiny, tmp_path):
     """Every text that needs that token makes the tokenizers library raise a plain Exception."""
     folder = shutil.copytree(tiny("gemma"), tmp_path / "unknown")

@@ -39,8 +39,10 @@ def load_tokenizer(folder: Path) -> Any:
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         if (folder / name).is_file():
             read_object(folder / name)
+    # transformers 4 would read the file that the key tokenizer_file of tokenizer_config.json names, wherever it lies
+    own = {"tokenizer_file": str(folder / "tokenizer.json")} if (folder / "tokenizer.json").is_file() else {}
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, **own)
     except ImportError:  # e.g. sentencepiece is not installed; the message says how to install it
         raise
     except Exception as error:  # the tokenizers library raises Exception itself for a damaged tokenizer.json
