@@ -72,7 +72,9 @@ def test_implementations_from_the_hub_beside_int8_rows(tiny, tmp_path):
         BMRetrieverEncoder(change(tmp_path, KEYS[0]))
 
 
-@pytest.mark.parametrize("values", [{"_attn_implementation": "sdpa"}, {"_attn_implementation_autoset": True}])
+@pytest.mark.parametrize(
+    "values", [{"_attn_implementation": "sdpa"}, {"_attn_implementation_autoset": True}, {"return_dict": False}]
+)
 def test_harmless_keys_are_taken(tiny, tmp_path, values):
     folder = change(shutil.copytree(tiny("llama"), tmp_path / "plain"), values)
     assert BMRetrieverEncoder(folder).encode_passages(["a"]).shape == (1, 64)
