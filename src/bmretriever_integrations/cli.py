@@ -8,6 +8,7 @@ import importlib
 import os
 import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from typing import Any, NoReturn
 from bmretriever_integrations.terminal.characters import printable
 from bmretriever_integrations.terminal.streams import show_every_character, write_lines
 from bmretriever_integrations.versions import VERSION
+
+HELP_COLUMNS = 80
+"""Columns of a help's first sentence, which argparse prints as it is."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, the same as in shells: 128 + SIGINT."""
@@ -136,7 +140,7 @@ def _parsers(chosen: str | None) -> tuple[argparse.ArgumentParser, argparse.Argu
         sub = commands.add_parser(
             name,
             help=command.summary,
-            description=command.summary[0].upper() + command.summary[1:] + ".",
+            description=textwrap.fill(command.summary[0].upper() + command.summary[1:] + ".", HELP_COLUMNS),
             epilog=f"example:\n  {command.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

@@ -105,7 +105,7 @@ def test_a_title_of_any_length_leaves_room_for_the_other_hits(tmp_path: Path, ti
 
 
 def run_in(encoding: str, *words: str) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding, "COLUMNS": "80"}
     command = [sys.executable, "-m", "bmretriever_integrations", *words]
     return subprocess.run(command, capture_output=True, env=environment, check=False, timeout=300)
 
@@ -149,3 +149,5 @@ def test_every_help_is_shown_on_a_console_of_ascii() -> None:
         done = run_in("ascii", name, "--help")
         assert (done.returncode, done.stderr) == (0, b"")
         assert COMMANDS[name].example.encode() in done.stdout
+        explained = done.stdout.partition(b"\nexample:")[0]
+        assert max(map(len, explained.splitlines())) <= 80

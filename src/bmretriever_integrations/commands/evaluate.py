@@ -24,10 +24,13 @@ TABLE_COLUMNS = 100
 
 
 RULES = """\
-BM25 (k1 0.9, b 0.4, title and text, Porter stems, English stop words) is measured in the same run.
-A named task is fetched once and kept in $BMRETRIEVER_TASKS (default: ~/.cache/bmretriever/tasks).
-Where queries are documents of the corpus (SciDocs), a query's own document is left out of its ranking
-unless it is judged relevant to it; a note says so. Equal ids alone do not mean that."""
+BM25 (k1 0.9, b 0.4, title and text, Porter stems, English stop words) is
+measured in the same run.
+A named task is fetched once and kept in $BMRETRIEVER_TASKS (default:
+~/.cache/bmretriever/tasks).
+Where queries are documents of the corpus (SciDocs), a query's own document is
+left out of its ranking unless it is judged relevant to it; a note says so.
+Equal ids alone do not mean that."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
