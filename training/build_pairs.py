@@ -3,6 +3,11 @@
 python training/build_pairs.py --source pubmed21n1298.xml.gz --source passages.jsonl.gz:spans \\
     --against eval/scifact --against eval/bioasq-snippets:ids --to build/pairs/stage1
 
+Labelled rows without an instruction are given one:
+
+python training/build_pairs.py --source labelled.jsonl --instruction "Given a question, retrieve passages that answer it" \\
+    --against my-task --protect relevant --to build/labelled
+
 For many sources, or settings of a source, write a plan (training/pairs/*.yaml) and name it first:
 
 python training/build_pairs.py training/pairs/mini_documents.yaml --against eval/scifact --to build/pairs/stage1
@@ -42,6 +47,11 @@ def arguments() -> argparse.ArgumentParser:
         "title, spans or labelled",
     )
     add(
+        "--instruction",
+        default="",
+        help="instruction of labelled rows that have none, a sentence that says what the queries look for; for all --source",
+    )
+    add(
         "--against",
         action="append",
         default=[],
@@ -65,7 +75,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def plan_of(given: argparse.Namespace) -> Plan:
     more: dict[str, Any] = {
-        "sources": [parse_source(word) for word in given.source],
+        "sources": [parse_source(word, given.instruction) for word in given.source],
         "against": [parse_against(word) for word in given.against],
     }
     more.update({name: getattr(given, name) for name in ("protect", "seed") if getattr(given, name) is not None})

@@ -354,7 +354,7 @@ def test_rows_without_a_pair_are_counted(source, tmp_path):
 
 
 def test_nothing_left_is_an_error(source, tmp_path):
-    with pytest.raises(ValueError, match="no pair is left of 31"):
+    with pytest.raises(ValueError, match=r"no pair is left of 31; .* filters, in a plan"):
         build(Plan(sources=(source,), filters=Filters(query_words=(50, 60))), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -379,6 +379,19 @@ def test_the_script(source, held, tmp_path, monkeypatch, capsys):
     assert code == 0
     assert "27 pairs in" in said.out
     assert "evaluation: exact text" in said.out
+    rows = [
+        {"query": "What stops a headache?", "pos": ["Aspirin stops a headache in most adults within an hour."]},
+        {
+            "query": "What stops a cough?",
+            "pos": ["Honey stops a cough in some children."],
+            "prompt": "Given a cough, help",
+        },
+    ]
+    (tmp_path / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    code, said = run("--source", str(tmp_path / "own.jsonl"), "--instruction", "Given a complaint, find relief")
+    assert (code, said.err[:6]) != (2, "error:")
+    given = sorted(pair.instruction for pair in read_pairs(tmp_path / "out"))
+    assert given == ["Given a complaint, find relief", "Given a cough, help"]
     code, said = run("--source", str(tmp_path / "missing.jsonl"))
     assert code == 2
     assert said.err.startswith("error: ")

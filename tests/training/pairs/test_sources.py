@@ -162,7 +162,7 @@ def test_labelled_rows(tmp_path):
     (pair,) = pairs_of("a.jsonl:1", rows_of(source)[0][1], source, Filters(), 0)
     assert (pair.task, pair.instruction, pair.query, pair.positive) == ("qa", row["instruction"], "Why?", "T B")
     del row["instruction"]
-    with pytest.raises(ValueError, match=r"a\.jsonl:1: no instruction"):
+    with pytest.raises(ValueError, match=r"a\.jsonl:1: no instruction; .* \(--instruction, or"):
         check(lines(tmp_path / "a.jsonl", row))
     keyed = Source(path=source.path, instruction="medquad")
     assert texts_of(keyed)[0][1]["instruction"].startswith("Given a medical question")
@@ -310,6 +310,8 @@ def test_wrong_plans(tmp_path, text, message):
 
 def test_words_of_the_command_line():
     assert parse_source("a/b.jsonl:spans") == Source(path="a/b.jsonl", pairing="spans")
+    assert parse_source("b.jsonl", "Given x, find y") == Source(path="b.jsonl", instruction="Given x, find y")
+    assert parse_source("b.jsonl:spans", "medquad") == Source(path="b.jsonl", pairing="spans", instruction="medquad")
     assert parse_source("C:/b.jsonl").path == "C:/b.jsonl"
     with pytest.raises(TypeError, match=r"--source b\.jsonl:span: pairing must be 'auto', 'title', .* got 'span'"):
         parse_source("b.jsonl:span")

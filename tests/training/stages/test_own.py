@@ -31,6 +31,7 @@ NAMES = {  # made up: what people say, and what the passages say
     "small voice": "microphonia",
     "iron hair": "siderotrichia",
 }
+OTHER = ["Metformin lowers blood glucose in type 2 diabetes.", "Aspirin and heart attacks", "A child with asthma."]
 INSTRUCTION = "Given a remedy and a complaint in plain words, retrieve the trial"
 
 
@@ -52,10 +53,14 @@ def test_mini_learns_from_a_few_hundred_pairs(pairs, tmp_path, pytestconfig):
     out = tmp_path / "out"
     record = train_stage("mini", pairs, out, settings, progress=False)
     (_, before), *_, (last, after) = record["evaluations"]
-    assert last == record["steps"] == 2 * (record["tasks"]["remedies"]["pairs"] // 32)
+    assert last == record["steps"] == 3 * (record["tasks"]["remedies"]["pairs"] // 32)
     assert record["tasks"]["remedies"]["held_out"] > 60
     assert after["ndcg@10"] > before["ndcg@10"] + 0.1
     assert record["losses"][-1][0] == last  # the last loss is logged, however few steps there are
+    # what mini had learnt about other matters stays: at three times the rate the first of these cosines is 0.93
+    were = BMRetrieverEncoder("mini", normalize=True, dtype="float32").encode_passages(OTHER)
+    are = BMRetrieverEncoder(out, normalize=True, dtype="float32").encode_passages(OTHER)
+    assert (were * are).sum(1).min() > 0.95
     # the folder names the instruction that it was trained with
     assert stored_instructions(out)["query"] == stored_instructions(out)["remedies"] == INSTRUCTION
     stock = SentenceTransformer(str(out), device="cpu").encode_query(["Does rue help with iron hair?"])

@@ -51,7 +51,7 @@ def build(plan: Plan, to: Path, progress: bool = False) -> BuildReport:
         if not report.kept:
             raise ValueError(
                 f"no pair is left of {report.made}; dropped: {dict(report.dropped)}; "
-                f"rows without a pair: {report.rows_without_pair}"
+                f"rows without a pair: {report.rows_without_pair}. The key filters, in a plan, decides what is dropped"
             )
         report.duplicates_bytes = selection.nbytes
         write_report(report, draft / REPORT)

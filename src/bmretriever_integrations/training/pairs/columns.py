@@ -71,7 +71,10 @@ class Columns:
         if not self.labelled:
             return Row(picked)
         if not picked.get("instruction"):
-            raise ValueError(f"{where}: no instruction; give the source one (instruction: a sentence or a task key)")
+            raise ValueError(
+                f"{where}: no instruction; give the row the key instruction, or the source one (--instruction, or "
+                "instruction: in a plan), a sentence that says what the queries look for"
+            )
         positives = self._passages("positive", where, row)
         negatives = self._passages("negatives", where, row)
         return Row(

@@ -120,17 +120,18 @@ class Plan(Settings):
         return self
 
 
-def parse_source(word: str) -> Source:
+def parse_source(word: str, instruction: str = "") -> Source:
     """
     Read a source from the command line.
 
     :param word: ``PATH`` or ``PATH:PAIRING``.
+    :param instruction: see :attr:`Source.instruction`.
     :raises TypeError: if the pairing is unknown.
     """
     path, colon, pairing = word.rpartition(":")
     if not colon or "/" in pairing or "." in pairing:
-        return fill(Source, {"path": word}, "--source")
-    return fill(Source, {"path": path, "pairing": pairing}, f"--source {word}")
+        return fill(Source, {"path": word, "instruction": instruction}, "--source")
+    return fill(Source, {"path": path, "pairing": pairing, "instruction": instruction}, f"--source {word}")
 
 
 def parse_against(word: str) -> EvaluationSet:
