@@ -233,7 +233,7 @@ def test_a_desk_answers_every_question(tiny, tmp_path, monkeypatch):
     job = Job("encode_passages", ((["a"] * 3, [""] * 3), (["b"], [""])), 64)
     with shared_memory.shared_rows(4, 64) as rows:
         server.handle(1, Work(job, rows))
-        server.handle(2, Load(settings, sharers=3))
+        server.handle(2, Load(settings, sharers=3, token=None))
         server.handle(3, Work(job, rows))
         vectors = rows.map()
     sent.seek(0)
