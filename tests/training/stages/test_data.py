@@ -11,6 +11,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
+from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import ARCHITECTURES
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs
 from bmretriever_integrations.training.stages.collator import PromptCollator
@@ -76,6 +77,23 @@ def test_neither_queries_nor_positives_that_are_held_out_are_trained_on(tmp_path
     prepared = prepare(tmp_path / "c", find_sources(tmp_path / "pairs.parquet", settings(**given)), settings(**given))
     assert prepared.left_out == 400 - len(rows) - len(held_out)
     assert prepared.instructions == {"t": "Find the answer"}
+
+
+def test_a_positive_of_any_row_is_no_negative_of_its_query(tmp_path):
+    with PairWriter(tmp_path / "pairs.parquet") as writer:
+        for number in range(40):
+            pair = {"task": "t", "instruction": "Find the answer", "query": f"question {number}"}
+            wrong = f"wrong {number}"
+            writer.write(Pair(**pair, positive=f"first {number}", negatives=(f"second {number}", wrong)))
+            writer.write(
+                Pair(**pair, positive=f"second {number}", negatives=(f"third {number}", f"first {number + 1}"))
+            )
+            writer.write(Pair(**pair, positive=f"fourth {number}", other_positives=(f"third {number}",)))
+    rows, _ = rows_of(tmp_path / "pairs.parquet", tmp_path / "a", negatives=2)
+    given = {(row["query"].split()[-1], row["positive"].split()[-2]): row["negatives"] for row in rows}
+    for number in range(40):
+        assert given[str(number), "first"] == [passage_prompt(f"wrong {number}")]
+        assert given[str(number), "second"] == [passage_prompt(f"first {number + 1}")]  # another query's positive stays
 
 
 def test_scores_that_are_no_numbers_are_not_distilled(doses, tmp_path):

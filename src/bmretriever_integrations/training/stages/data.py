@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from bmretriever_integrations.files import whole_file, write_whole
 from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.training.pairs.schema import Pair, PairWriter, read_pairs
+from bmretriever_integrations.training.stages.known_positives import KnownPositives
 from bmretriever_integrations.training.stages.settings import StageSettings
 from bmretriever_integrations.training.stages.sources import SourceFiles, drawn, text_key
 from bmretriever_integrations.training.stages.split import HeldOut, hold_out
@@ -99,6 +100,7 @@ def write_rows(path: Path, sources: list[SourceFiles], settings: StageSettings, 
     """
     rows = with_negatives = with_scores = left_out = 0
     instructions: dict[str, Counter[str]] = defaultdict(Counter)
+    known = KnownPositives(pair for _, pair in (drawn(sources, settings.seed) if settings.negatives else ()))
     batch: list[dict[str, object]] = []
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, ROW_SCHEMA) as writer:
         for source, pair in drawn(sources, settings.seed):
@@ -107,7 +109,7 @@ def write_rows(path: Path, sources: list[SourceFiles], settings: StageSettings, 
             if text_key(pair.positive_prompt) in held.positives:
                 left_out += 1
                 continue
-            row = _row(pair, source.weight, settings, held.positives)
+            row = _row(pair, source.weight, settings, held.positives, known)
             rows += int(row["repeats"])  # type: ignore[call-overload]
             with_negatives += bool(row["negatives"])
             with_scores += bool(row["scores"])
@@ -122,10 +124,13 @@ def write_rows(path: Path, sources: list[SourceFiles], settings: StageSettings, 
     return {"left_out": left_out, "instructions": most}
 
 
-def _row(pair: Pair, weight: float, settings: StageSettings, held: Collection[int]) -> dict[str, object]:
+def _row(
+    pair: Pair, weight: float, settings: StageSettings, held: Collection[int], known: KnownPositives
+) -> dict[str, object]:
     scores = pair.negative_scores or (None,) * len(pair.negatives)
     mined = [(passage_prompt(text), score) for text, score in zip(pair.negatives, scores, strict=False)]
-    mined = [(text, score) for text, score in mined if text_key(text) not in held][: settings.negatives]
+    mined = [(text, score) for text, score in mined if text_key(text) not in held]
+    mined = [(text, score) for text, score in mined if not known.holds(pair.query_prompt, text)][: settings.negatives]
     scored = pair.positive_score is not None and bool(pair.negative_scores) and bool(mined)
     if scored and settings.distillation:
         _check_scores(pair)
