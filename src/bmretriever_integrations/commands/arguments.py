@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from bmretriever_integrations.checkpoints import find_checkpoint
+from bmretriever_integrations.settings import MAX_LENGTH
 
 
 def positive(word: str) -> int:
@@ -21,6 +22,21 @@ def positive(word: str) -> int:
     if not word.isdecimal() or int(word) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1, got {word!r}")
     return int(word)
+
+
+def add_max_length(parser: argparse.ArgumentParser) -> None:
+    """
+    Declare ``--max-length``.
+
+    :param parser: the parser of a command.
+    """
+    parser.add_argument(
+        "--max-length",
+        type=positive,
+        default=MAX_LENGTH,
+        metavar="N",
+        help="the most tokens of a text (default: %(default)s)",
+    )
 
 
 def absolute(model: str) -> str:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
-from bmretriever_integrations.commands.arguments import positive
-from bmretriever_integrations.settings import MAX_LENGTH
+from bmretriever_integrations.commands.arguments import add_max_length
 from bmretriever_integrations.terminal.streams import write_lines
 
 if TYPE_CHECKING:
@@ -33,13 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", default=DEFAULT_MODEL, help="short name, hub id or folder (default: %(default)s)")
     add("--role", choices=("passages", "queries"), default="passages", help="what the texts are (default: %(default)s)")
     add("--instruction", metavar="KEY", help="the task of the queries: a task key such as scifact, or a sentence")
-    add(
-        "--max-length",
-        type=positive,
-        default=MAX_LENGTH,
-        metavar="N",
-        help="the most tokens of a text (default: %(default)s)",
-    )
+    add_max_length(parser)
     add("--device", help="e.g. cuda:1 or cpu (default: the fastest device)")
 
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bmretriever_integrations.commands.arguments import positive
-from bmretriever_integrations.settings import DTYPES, MAX_LENGTH
+from bmretriever_integrations.commands.arguments import add_max_length
+from bmretriever_integrations.settings import DTYPES
 from bmretriever_integrations.terminal.streams import write_lines
 
 if TYPE_CHECKING:
@@ -25,13 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--to", required=True, type=Path, metavar="DIR", help="folder to write")
     add("--dtype", choices=DTYPES[1:], default="float32", help="number type of the weights (default: %(default)s)")
     add("--revision", metavar="R", help="commit, branch or tag on the hub (default: the pinned commit, or the newest)")
-    add(
-        "--max-length",
-        type=positive,
-        default=MAX_LENGTH,
-        metavar="N",
-        help="the most tokens of a text (default: %(default)s)",
-    )
+    add_max_length(parser)
     add("--normalize", action="store_true", help="scale vectors to length 1; the authors do not normalise")
     add("--overwrite", action="store_true", help="replace an earlier export")
 
