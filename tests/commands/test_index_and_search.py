@@ -16,7 +16,9 @@ from bmretriever_integrations.checkpoints import CHECKPOINTS
 from bmretriever_integrations.cli import COMMANDS, main
 from bmretriever_integrations.commands.models import is_here
 from bmretriever_integrations.commands.screen import snippet
+from bmretriever_integrations.encoder import CutTextWarning
 from bmretriever_integrations.index import SearchIndex
+from bmretriever_integrations.testing import write_tiny_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +230,12 @@ def test_snippet_looks_at_the_beginning_of_an_enormous_text_only() -> None:
     text = "Nothing here. " * 10_000 + "Aspirin halves the risk of stroke."
     assert snippet(text, "aspirin stroke").startswith("Nothing here.")
     assert "Aspirin" in snippet(text[50_000:], "aspirin stroke")
+
+
+def test_cut_records_are_counted_in_the_summary_and_not_warned_of(tmp_path, recwarn, capsys):
+    model = write_tiny_checkpoint(tmp_path / "model", "llama", seed=301)  # weights that no other test warned of
+    source = tmp_path / "long.jsonl"
+    source.write_text(json.dumps({"_id": "1", "title": "T", "text": "fever " * 900}) + "\n", encoding="utf-8")
+    assert main(["index", str(source), "--to", str(tmp_path / "i"), "--model", str(model)]) == 0
+    assert "cut: 1 records are longer" in capsys.readouterr().out
+    assert not [one for one in recwarn if issubclass(one.category, CutTextWarning)]

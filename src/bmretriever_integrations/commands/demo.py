@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.artefacts import PUBMED_SAMPLE, installed_file
 from bmretriever_integrations.commands.arguments import absolute, positive, this_program
-from bmretriever_integrations.commands.index import summary
+from bmretriever_integrations.commands.index import plain_warnings, summary
 from bmretriever_integrations.terminal.streams import write_lines
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _index(source: str, arguments: argparse.Namespace) -> SearchIndex:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.index import SearchIndex, build_index
 
-    with BMRetrieverEncoder(absolute(arguments.model)) as encoder:
+    with plain_warnings(), BMRetrieverEncoder(absolute(arguments.model)) as encoder:
         write_lines([f"{Path(source).name}: the first {arguments.limit:,} records, embedded with {arguments.model}"])
         sys.stdout.flush()
         report = build_index(

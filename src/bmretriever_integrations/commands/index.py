@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     keep_freed_memory()  # allowed here, because a command owns its process
     try:
-        with _plain_warnings(), _open_engines(arguments) as engines:
+        with plain_warnings(), _open_engines(arguments) as engines:
             report = build_index(
                 engines,
                 arguments.source,
@@ -156,14 +156,16 @@ def _open_engines(arguments: argparse.Namespace) -> BMRetrieverEncoder | Encoder
 
 
 @contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Print the warning that a worker was lost as one line, without breaking the progress bar."""
+def plain_warnings() -> Iterator[None]:
+    """Print the warning that a worker was lost as one line, and none of texts that are cut, which the summary counts."""
     from tqdm import tqdm
 
+    from bmretriever_integrations.encoder.cut_texts import CutTextWarning
     from bmretriever_integrations.parallel.worker_group import WorkerLostWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", WorkerLostWarning)
+        warnings.simplefilter("ignore", CutTextWarning)
         shown = warnings.showwarning
 
         def show(  # noqa: PLR0917  the module warnings requires this signature
