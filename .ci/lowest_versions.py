@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "psutil", "sentencepiece", "protobuf", "triton")
 """What runs the tests, at the versions of constraints.txt."""
-STORES = ("qdrant-client>=1.14", "pyarrow>=16")
-"""Other packages that tests import; NumPy 1.26 needs a pyarrow of its time."""
+STORES = ("qdrant-client>=1.14",)
+"""Other packages that tests import."""
 CUDA = ("cuda-", "nvidia-")
 """Packages that only PyTorch's wheel for CUDA needs, which the registry's metadata describe."""
 LISTS = {

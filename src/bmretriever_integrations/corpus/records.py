@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from bmretriever_integrations.corpus.metadata import NO_METADATA, Metadata
 from bmretriever_integrations.prompts import lone_surrogate
 
 EXAMPLES = 20
@@ -26,6 +27,8 @@ class Record:
     """Title, or "" if there is none."""
     text: str
     """Text, or "" if there is only a title."""
+    metadata: Metadata = NO_METADATA
+    """What else the source says of it."""
 
 
 class DamagedSource(ValueError):

@@ -1,8 +1,6 @@
-"""Records -> vectors on disk -> search. A folder of shards and a manifest; needs no torch to be searched."""
+"""Records -> a LanceDB table -> hits: an index that follows its sources."""
 
-from bmretriever_integrations.index.build import build_index
-from bmretriever_integrations.index.builder import BuildReport
+from bmretriever_integrations.index.hits import Hit, Hits
 from bmretriever_integrations.index.manifest import DamagedIndex, IndexMismatch
-from bmretriever_integrations.index.search import Hit, SearchIndex
 
-__all__ = ["BuildReport", "DamagedIndex", "Hit", "IndexMismatch", "SearchIndex", "build_index"]
+__all__ = ["DamagedIndex", "Hit", "Hits", "IndexMismatch"]

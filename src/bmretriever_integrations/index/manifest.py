@@ -1,18 +1,19 @@
-"""manifest.json: which engine made the vectors, of what, and what must lie beside it."""
+"""manifest.json: which engine made the vectors, from which sources, and the checksums of the files beside it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.files import write_whole
-from bmretriever_integrations.index.shards import Shard
+from bmretriever_integrations.index.schema import VectorType
 from bmretriever_integrations.prompts import passage_prompt
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 METRIC = "dot"
 PASSAGE_TEMPLATE = passage_prompt("{text}", "{title}")
 
@@ -25,52 +26,73 @@ class IndexMismatch(ValueError):
     """The folder holds an index made another way; both ways are in the message."""
 
 
+@dataclass(frozen=True)
+class SourceRead:
+    """A source that was read to its end and whose records are all in the table."""
+
+    name: str
+    """Name of the file, without its folder."""
+    bytes: int
+    sha256: str
+    reader: str
+    """Version of this package that read it: another version may read other texts from it."""
+
+
+@dataclass(frozen=True)
+class FileChecksum:
+    """Size and SHA-256 of a file of the table. Such a file never changes."""
+
+    bytes: int
+    sha256: str
+
+
 @dataclass
 class Manifest:
-    """What an index's folder says of itself. It holds no times and no paths but the model's, so equal runs give equal bytes."""
+    """What an index says of itself. No path in it must stay where it is: the model counts by its fingerprint."""
 
     encoder: dict[str, Any]
-    """The engine's identity. ``files_sha256`` covers the checkpoint's files, and a LoRA adapter's beside its base's."""
-    shard_size: int
-    """Records of a shard; the last one may hold fewer."""
+    """The engine's identity. ``files_sha256`` is the fingerprint of the weights, ``model`` the name by which they were found."""
     batch_tokens: int
-    """Padded tokens of a batch: which texts share a batch decides the last bits of a vector."""
-    sources: list[dict[str, Any]]
-    """Name and bytes of each source, in their order."""
-    shards: list[Shard] = field(default_factory=list)
+    """Tokens of a batch: which texts share a batch decides the last bits of a vector."""
+    vector_type: VectorType = "float16"
+    """Number type of the stored vectors."""
+    vector_error: float = 0.0
+    """Largest relative error that storing made in a vector: length of the difference, divided by the vector's."""
+    sources: list[SourceRead] = field(default_factory=list)
+    """The sources that were read whole, by name."""
+    withdrawn: dict[str, str] = field(default_factory=dict)
+    """Maps each id that PubMed withdrew to the latest revision date of the file that says so; "" if that is unknown."""
     complete: bool = False
-    counts: dict[str, Any] = field(default_factory=dict)
-    """Once complete: records, searchable, replaced, deleted, and skipped by reason."""
-    hidden_sha256: str | None = None
-    """Once complete: SHA-256 of hidden.npy, the rows that later versions replaced or that PubMed withdrew."""
+    """Whether the last run came to its end."""
+    tuned: dict[str, Any] | None = None
+    """The choice of ``tune``: how the approximate index is searched, and what was measured."""
+    checksums: dict[str, FileChecksum] = field(default_factory=dict)
+    """Maps the files of the table, by their path inside the index, to their checksums."""
     passage_template: str = PASSAGE_TEMPLATE
     metric: str = METRIC
     format: int = FORMAT
     versions: dict[str, str] = field(default_factory=dict)
+    """Versions of the packages with which the index was begun."""
 
     @property
-    def records(self) -> int:
-        """Records in finished shards."""
-        return sum(shard.records for shard in self.shards)
+    def width(self) -> int:
+        """Length of a vector."""
+        return int(self.encoder["width"])
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that must be equal for two runs to write into one folder. The model's name is not: its files count."""
+        """All that must be equal for two runs to write into one folder. The model's name is not: its weights count."""
         named = {key: value for key, value in self.encoder.items() if key not in ("model", "revision")}
-        return {
-            **named,
-            "shard_size": self.shard_size,
-            "passage_template": self.passage_template,
-            "metric": self.metric,
-        }
+        return {**named, "passage_template": self.passage_template, "metric": self.metric}
 
     def write(self, folder: Path) -> None:
         """
-        Put it into the folder, as a whole.
+        Put it into the folder, as a whole, with a checksum of its own.
 
         :param folder: the index.
         """
-        text = json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        content = asdict(self)
+        text = json.dumps({**content, "sha256": _digest(content)}, indent=1, ensure_ascii=False) + "\n"
         write_whole(folder / NAME, text.encode("utf-8"))
 
     def check_same(self, wanted: Manifest, folder: Path) -> None:
@@ -101,7 +123,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
     :param folder: the index.
     :returns: the manifest, or None if there is none.
-    :raises DamagedIndex: if it is unreadable or of another format.
+    :raises DamagedIndex: if it is unreadable, was changed, or is of another format.
     """
     path = folder / NAME
     if not path.is_file():
@@ -109,30 +131,31 @@ def read_manifest(folder: Path) -> Manifest | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
-            raise DamagedIndex(f"{path} is of format {content['format']!r}; this version reads format {FORMAT}")
-        shards = [Shard(**shard) for shard in content.pop("shards")]
-        manifest = Manifest(**content, shards=shards)
-        _check_types(manifest)
-    except (KeyError, TypeError, ValueError) as error:
+            raise DamagedIndex(_other_format(folder, content))
+        if content.pop("sha256") != _digest(content):
+            raise ValueError("its checksum is not that of its content")
+        content["sources"] = [SourceRead(**source) for source in content["sources"]]
+        content["checksums"] = {name: FileChecksum(**of) for name, of in content["checksums"].items()}
+        return Manifest(**content)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, DamagedIndex):
             raise
         raise DamagedIndex(
             f"{path} is damaged ({type(error).__name__}: {error}). Restore it from a copy, or build the index anew in an "
             "empty folder."
         ) from error
-    return manifest
 
 
-def _check_types(manifest: Manifest) -> None:
-    whole = [manifest.shard_size, manifest.batch_tokens, manifest.encoder["width"]]
-    whole += [
-        number for shard in manifest.shards for number in (shard.records, shard.vectors_bytes, shard.records_bytes)
-    ]
-    if not all(type(number) is int and number > 0 for number in whole):
-        raise ValueError("a count is no positive whole number")
-    texts = [manifest.encoder["model"], manifest.encoder["files_sha256"], manifest.encoder["dtype"], manifest.metric]
-    texts += [digest for shard in manifest.shards for digest in (shard.vectors_sha256, shard.records_sha256)]
-    if not all(isinstance(text, str) for text in texts):
-        raise ValueError("a name or checksum is no text")
-    if any(shard.records != manifest.shard_size for shard in manifest.shards[:-1]):
-        raise ValueError("a shard before the last one is not full")
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _other_format(folder: Path, content: dict[str, Any]) -> str:
+    """Say how an index of another format is made anew, in one command."""
+    if content["format"] != 1:
+        return f"{folder / NAME} is of format {content['format']!r}; this version reads format {FORMAT}"
+    sources = " ".join(str(source["name"]) for source in content["sources"])
+    return (
+        f"{folder} is an index of an earlier form (format 1), which this version does not read. Make it anew in another folder: "
+        f"bmretriever index {sources} --to {folder.name}-2 --model {content['encoder']['model']}"
+    )
