@@ -93,13 +93,13 @@ def test_a_missing_abstract_is_the_english_one_of_another_provider(tmp_path: Pat
         assert read_one(tmp_path, whole).text == text
 
 
-def test_versions_are_all_given_out_and_withdrawals_reported_with_their_place(tmp_path: Path) -> None:
+def test_versions_are_all_given_out_and_withdrawals_reported(tmp_path: Path) -> None:
     gone = '<DeleteCitation><PMID Version="1">1</PMID>\n<PMID Version="1">77</PMID></DeleteCitation>'
     one = write(tmp_path / "1.xml", citation("1", "old"), citation("2", "two"), gone)
     two = write(tmp_path / "2.xml", citation("1", "new"))
     report = CorpusReport()
     assert [(r.id, r.title) for r in read_corpus([one, two], report)] == [("1", "old"), ("2", "two"), ("1", "new")]
-    assert report.deleted == {"1": 2, "77": 2}
+    assert report.withdrawn == {"1": "", "77": ""}
 
 
 def test_book_articles_are_read(tmp_path: Path) -> None:
@@ -196,5 +196,5 @@ def test_real_pubmed_file() -> None:
         ids.append(record.id)
         with_abstract += bool(record.text)
     # 20,788 citations; one has no title and no abstract, 53 a vernacular title alone; of 18,446 abstracts one is empty
-    assert (len(ids), with_abstract, report.skipped.total(), len(report.deleted)) == (20_787, 18_445, 1, 20)
+    assert (len(ids), with_abstract, report.skipped.total(), len(report.withdrawn)) == (20_787, 18_445, 1, 20)
     assert len(set(ids)) == len(ids) - 5  # PubMed's later versions of three articles

@@ -24,19 +24,21 @@ def check_root(stream: IO[bytes], name: str) -> None:
 
     :param stream: the file's content from its start.
     :param name: the name of the file, for the message.
-    :raises ValueError: if the file is not XML or has another root element.
+    :raises DamagedSource: if the file is not XML or has another root element.
     """
     try:
         _event, root = next(etree.iterparse(stream, events=("start",), **SAFE))
     except (etree.XMLSyntaxError, StopIteration) as error:
-        raise ValueError(f"{name} is no XML: {error}") from error
+        raise DamagedSource(f"{name} is no XML: {error}") from error
     if root.tag not in ROOTS:
-        raise ValueError(
+        raise DamagedSource(
             f"{name} is no PubMed XML: its root is <{root.tag}>, not {' or '.join(f'<{r}>' for r in ROOTS)}"
         )
 
 
-def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterator[Record]:
+def read_citations(
+    stream: IO[bytes], name: str, report: CorpusReport, limit: int | None = None
+) -> Iterator[Record]:
     """
     Read the citations of one file.
 
@@ -46,7 +48,8 @@ def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterat
 
     :param stream: the file's content from its start.
     :param name: the name of the file, for the report.
-    :param report: counts the records that are left out, and records the withdrawn PMIDs.
+    :param report: counts the records that are left out, and gets the withdrawn PMIDs at the end or at the damage.
+    :param limit: most records that are returned; the rest of the file is only searched for withdrawn PMIDs.
     :raises DamagedSource: if the XML is cut short or not well-formed.
     """
 
@@ -56,19 +59,29 @@ def read_citations(stream: IO[bytes], name: str, report: CorpusReport) -> Iterat
         )
 
     whole = CitationStream(stream, skip)
+    withdrawn, revised, returned = set[str](), "", 0
     try:
         for _event, element in etree.iterparse(whole, tag=(*CITATIONS, DELETED), **SAFE):
             if element.tag == DELETED:
-                report.deleted.update({(pmid.text or "").strip(): report.records for pmid in element.iter("PMID")})
+                withdrawn.update((pmid.text or "").strip() for pmid in element.iter("PMID"))
             else:
-                record = _record(element, name, report)
+                revised = max(revised, _revised(element))
+                record = _record(element, name, report) if limit is None or returned < limit else None
                 if record is not None:
+                    returned += 1
                     yield record
             element.clear()
             while element.getprevious() is not None:  # else the root would keep all emptied elements in memory
                 del element.getparent()[0]
     except etree.XMLSyntaxError as error:
         raise DamagedSource(str(error)) from error
+    finally:
+        report.withdraw(withdrawn, revised)
+
+
+def _revised(element: Any) -> str:
+    day = element.find("*/DateRevised")
+    return "" if day is None else "-".join((day.findtext(part) or "").strip() for part in ("Year", "Month", "Day"))
 
 
 def _record(element: Any, name: str, report: CorpusReport) -> Record | None:

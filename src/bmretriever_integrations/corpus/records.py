@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bmretriever_integrations.corpus.metadata import NO_METADATA, Metadata
@@ -32,7 +33,7 @@ class Record:
 
 
 class DamagedSource(ValueError):
-    """A source is cut short or unreadable from some place on; the records before that place were returned."""
+    """A source is unreadable from some place on; the records before that place were returned."""
 
 
 @dataclass
@@ -45,10 +46,29 @@ class CorpusReport:
     """Maps each reason to the number of records that were left out for it."""
     examples: list[str] = field(default_factory=list)
     """The first :data:`EXAMPLES` records that were left out, each with its place and the reason."""
-    deleted: dict[str, int] = field(default_factory=dict)
-    """Maps each PMID that PubMed withdrew to the number of records that were returned before its withdrawal."""
-    share_read: float = 0.0
-    """Share of the sources' bytes that was read, 0 to 1."""
+    withdrawn: dict[str, str] = field(default_factory=dict)
+    """Maps each PMID that PubMed withdrew to the latest revision date, in ISO 8601, of a citation in the file that says so; ""
+    where that file has no such date. It holds the PMIDs of a source once that source was read to its end or its damage."""
+    damaged: list[str] = field(default_factory=list)
+    """Each source that is unreadable from some place on, with the number of its records before that place and the reason."""
+    bytes_read: int = 0
+    """Bytes of the sources that were read, compressed as they are."""
+    bytes_total: int = 0
+    """Bytes of all sources that will be read."""
+
+    @property
+    def share_read(self) -> float:
+        """Share of the sources' bytes that was read, 0 to 1; 0 where their number is unknown."""
+        return self.bytes_read / self.bytes_total if self.bytes_total else 0.0
+
+    def withdraw(self, ids: Iterable[str], revised: str) -> None:
+        """
+        Note that PubMed withdrew some citations.
+
+        :param ids: their PMIDs.
+        :param revised: the latest revision date of the file that says so, or "".
+        """
+        self.withdrawn.update({one: max(revised, self.withdrawn.get(one, "")) for one in ids})
 
     def skip(self, where: str, reason: str) -> None:
         """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
-from bmretriever_integrations.corpus.reading import NAMES
+from bmretriever_integrations.corpus.json_records import NAMES
 from bmretriever_integrations.prompts import lone_surrogate
 
 CHUNK = 65_536
@@ -33,7 +33,7 @@ def read_texts(path: Path) -> list[Text]:
     Read one text for each row.
 
     :param path: a file of JSON lines (``.jsonl``, ``.jsonl.gz``) with the keys ``text`` and perhaps ``title`` or the names of
-        :data:`~bmretriever_integrations.corpus.reading.NAMES`, or a file with one plain text a line.
+        :data:`~bmretriever_integrations.corpus.json_records.NAMES`, or a file with one plain text a line.
     :raises FileNotFoundError: if there is no such file.
     :raises ValueError: if a line cannot be read: leaving it out would move all later rows.
     """

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bmretriever_integrations.corpus.reading import ARCHIVES
+from bmretriever_integrations.corpus.sources import ARCHIVES
 from bmretriever_integrations.evaluation.tasks.builders import BUILDERS
 from bmretriever_integrations.evaluation.tasks.catalogue import TASKS
 from bmretriever_integrations.evaluation.tasks.hub import convert

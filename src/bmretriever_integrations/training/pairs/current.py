@@ -38,7 +38,7 @@ class Current:
                     place = former[1] + 1 if former is not None and former[0] == path else 2
                 if not known.add(number):
                     self._last[number] = (path, place)
-            self._withdrawn.update(report.deleted)
+            self._withdrawn.update(report.withdrawn)
 
     def only(self, records: Iterator[Record], path: Path) -> Iterator[Record | None]:
         """

@@ -12,7 +12,7 @@ from lxml import etree
 from tqdm.auto import tqdm
 
 from bmretriever_integrations.corpus.pubmed import SAFE
-from bmretriever_integrations.corpus.reading import check_file
+from bmretriever_integrations.corpus.sources import check_file
 
 
 def read_elements(path: Path, root: str, tag: str, noun: str) -> Iterator[Any]:

@@ -1,0 +1,90 @@
+"""Check files before any of them is read: what they are, and whether there is a reader for them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from bmretriever_integrations.corpus.json_lines import unpacked
+from bmretriever_integrations.corpus.records import DamagedSource
+
+KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst", ".7z")
+
+
+def check_sources(sources: Sequence[str | Path], *, strict: bool = True) -> list[Path]:
+    """
+    Check all sources before the first of them is read.
+
+    :param sources: the files.
+    :param strict: also looks into each of them.
+    :returns: their paths.
+    :raises FileNotFoundError: if a source is missing.
+    :raises ValueError: if there is none, if one is given twice, is no regular file or ends in none of :data:`KINDS`; and with
+        ``strict``, if one is empty, no gzip file or no PubMed XML, whatever its name says.
+    """
+    if isinstance(sources, str | Path):
+        raise TypeError(f"sources must be a list of files, got one {type(sources).__name__}: write [source]")
+    paths = [Path(source) for source in sources]
+    if not paths:
+        raise ValueError("no source was given")
+    for path in paths:
+        check_file(path)
+        if not path.name.lower().endswith(KINDS):
+            raise ValueError(
+                f"{path} ends in none of {', '.join(KINDS)}; docs/records.md says how to get records in these forms"
+            )
+        if strict:
+            check_content(path)
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise ValueError("a source is given twice; its records would count twice")
+    return paths
+
+
+def check_file(path: Path) -> None:
+    """
+    Refuse what no reader can read, whatever kind of file it expects.
+
+    :param path: a source.
+    :raises FileNotFoundError: if it is missing.
+    :raises ValueError: if it is a folder, a pipe, a device or an archive.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name its files, e.g. {path}/*.xml.gz")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device; sources are read more than once, so save it as a file first")
+    if path.name.lower().endswith(ARCHIVES):
+        raise ValueError(f"{path} is an archive; unpack it, and name the file in it")
+
+
+def check_content(path: Path) -> None:
+    """
+    Look at the beginning of a file.
+
+    :param path: a source with one of the endings :data:`KINDS`.
+    :raises DamagedSource: if it is empty or unreadable, no gzip file or no PubMed XML, whatever its name says.
+    """
+    try:
+        with path.open("rb") as raw:
+            if not unpacked(path, raw).read(1):
+                raise DamagedSource(f"{path} is empty")
+            if is_xml(path):
+                from bmretriever_integrations.corpus.pubmed import check_root
+
+                raw.seek(0)
+                check_root(unpacked(path, raw), str(path))
+    except (EOFError, OSError, zlib.error) as error:
+        kind = "gzip" if path.suffix.lower() == ".gz" else "a file"
+        raise DamagedSource(f"{path} cannot be read as {kind}: {error}") from error
+
+
+def is_xml(path: Path) -> bool:
+    """
+    Tell by its ending whether a source is XML.
+
+    :param path: the source.
+    """
+    return path.name.lower().endswith((".xml", ".xml.gz"))
