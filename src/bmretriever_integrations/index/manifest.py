@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.files import write_whole
+from bmretriever_integrations.index.anew import command_anew
 from bmretriever_integrations.index.schema import VectorType
 from bmretriever_integrations.prompts import passage_prompt
 
@@ -85,15 +86,23 @@ class Manifest:
         named = {key: value for key, value in self.encoder.items() if key not in ("model", "revision")}
         return {**named, "passage_template": self.passage_template, "metric": self.metric}
 
+    def command(self, folder: Path) -> str:
+        """
+        Return the command that makes this index anew.
+
+        :param folder: where it is.
+        """
+        return command_anew(folder, self.encoder, [source.name for source in self.sources])
+
     def write(self, folder: Path) -> None:
         """
         Put it into the folder, as a whole, with a checksum of its own.
 
         :param folder: the index.
         """
-        content = asdict(self)
-        text = json.dumps({**content, "sha256": _digest(content)}, indent=1, ensure_ascii=False) + "\n"
-        write_whole(folder / NAME, text.encode("utf-8"))
+        content = json.loads(json.dumps(asdict(self)))  # as it will be read
+        text = json.dumps({**content, "sha256": _digest(content)}, indent=1) + "\n"
+        write_whole(folder / NAME, text.encode("ascii"))  # names of files may hold what is no UTF-8
 
     def check_same(self, wanted: Manifest, folder: Path) -> None:
         """
@@ -137,12 +146,12 @@ def read_manifest(folder: Path) -> Manifest | None:
         content["sources"] = [SourceRead(**source) for source in content["sources"]]
         content["checksums"] = {name: FileChecksum(**of) for name, of in content["checksums"].items()}
         return Manifest(**content)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         if isinstance(error, DamagedIndex):
             raise
         raise DamagedIndex(
-            f"{path} is damaged ({type(error).__name__}: {error}). Restore it from a copy, or build the index anew in an "
-            "empty folder."
+            f"{path} is damaged ({type(error).__name__}: {error}). Restore the whole index from a copy, or make it anew in an "
+            "empty folder"
         ) from error
 
 
@@ -154,8 +163,8 @@ def _other_format(folder: Path, content: dict[str, Any]) -> str:
     """Say how an index of another format is made anew, in one command."""
     if content["format"] != 1:
         return f"{folder / NAME} is of format {content['format']!r}; this version reads format {FORMAT}"
-    sources = " ".join(str(source["name"]) for source in content["sources"])
+    sources = [str(source["name"]) for source in content["sources"]]
     return (
-        f"{folder} is an index of an earlier form (format 1), which this version does not read. Make it anew in another folder: "
-        f"bmretriever index {sources} --to {folder.name}-2 --model {content['encoder']['model']}"
+        f"{folder} is an index of an earlier form (format 1), which this version does not read. Make it anew: "
+        f"{command_anew(folder, content['encoder'], sources)}"
     )

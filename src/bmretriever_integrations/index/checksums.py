@@ -1,0 +1,167 @@
+"""
+Keep the SHA-256 of every file of the table, and find files that are damaged. LanceDB itself does not notice a flipped byte.
+
+A file of the table never changes once it is written: a new version of the table is made of new files, and old ones are deleted.
+So a file needs to be hashed once, and a file whose hash differs is damaged, whatever else was written since.
+
+A run writes ``complete = False`` into the manifest before its first change, and the checksums with ``complete`` as its last
+step. Between the two, files may come that are not listed, and listed ones may go, since the run deletes old versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from bmretriever_integrations.index.manifest import DamagedIndex, FileChecksum, Manifest, read_manifest
+from bmretriever_integrations.index.table import FILES
+
+VERSION_HINT = "latest_version_hint.json"
+"""The one file that LanceDB writes again. It saves a look into the folder; LanceDB does without it, and with a wrong one."""
+CHECKED_BYTES = 500_000_000
+"""Up to this size, opening an index reads all of its files: less than a second's work."""
+BLOCK = 1 << 20
+"""Bytes that are read at once."""
+
+
+@dataclass(frozen=True)
+class DamagedFile:
+    """A file of an index that is not what was written."""
+
+    name: str
+    """Path inside the index, with ``/``."""
+    reason: str
+    """What is wrong, in a few words."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reason}"
+
+
+def update_checksums(folder: Path, manifest: Manifest, *, progress: bool = False) -> None:
+    """
+    Bring the manifest's list of checksums up to date with the files of the table. The manifest is not written.
+
+    A file that is listed is not read again, so that damage does not become the truth.
+
+    :param folder: the index; the caller is its only writer, and no version is deleted any more.
+    :param manifest: its manifest; ``checksums`` is replaced.
+    :param progress: show a bar if there is much to read and standard error is a terminal.
+    """
+    files = dict(table_files(folder))
+    new = {name: size for name, size in files.items() if name not in manifest.checksums}
+    bar = _bar(sum(new.values()), progress)
+    hashed = {name: FileChecksum(size, _sha256(folder / name, bar)) for name, size in new.items()}
+    bar.close()
+    manifest.checksums = {name: manifest.checksums.get(name) or hashed[name] for name in files}
+
+
+def find_damage(folder: Path, manifest: Manifest, *, whole: bool = True, progress: bool = False) -> list[DamagedFile]:
+    """
+    Compare the files of the table with the manifest's list. Another process may write to the index at the same time.
+
+    Files that are not listed are no damage: they are of a run that goes on or was stopped. A listed file may be missing only
+    during such a run, which deletes old versions.
+
+    :param folder: the index.
+    :param manifest: its manifest.
+    :param whole: read every file; False compares the sizes only.
+    :param progress: show a bar if there is much to read and standard error is a terminal.
+    :returns: what is wrong, in the order of the names.
+    """
+    bar = _bar(table_bytes(manifest) if whole else 0, progress)
+    found = {name: _damage(folder / name, listed, whole, bar) for name, listed in sorted(manifest.checksums.items())}
+    bar.close()
+    if MISSING in found.values():
+        now = read_manifest(folder)  # read after the look, so a run that deleted the file is seen in it
+        needed = now.checksums if now is not None and now.complete else {}
+        found = {name: reason for name, reason in found.items() if reason != MISSING or name in needed}
+    return [DamagedFile(name, reason) for name, reason in found.items() if reason is not None]
+
+
+def check_files(folder: Path, manifest: Manifest, *, verify: bool = False) -> None:
+    """
+    Refuse a damaged index: read every file of one of up to :data:`CHECKED_BYTES`, and compare the sizes in a larger one.
+
+    :param folder: the index.
+    :param manifest: its manifest.
+    :param verify: read every file of an index of any size.
+    :raises DamagedIndex: naming the files and what to do.
+    """
+    damaged = find_damage(folder, manifest, whole=verify or table_bytes(manifest) <= CHECKED_BYTES)
+    if damaged:
+        more = f" and {len(damaged) - 3} more files" if len(damaged) > 3 else ""
+        named = ", ".join(map(str, damaged[:3])) + more
+        raise DamagedIndex(f"{folder} is damaged: {named}. {what_to_do(folder, manifest)}")
+
+
+def what_to_do(folder: Path, manifest: Manifest) -> str:
+    """
+    Say how a damaged index is made whole.
+
+    :param folder: the index.
+    :param manifest: its manifest.
+    """
+    return (
+        "Restore these files from any copy of the index (a file of the table never changes, so an old copy will do), or make the "
+        f"index anew: {manifest.command(folder)}"
+    )
+
+
+def table_bytes(manifest: Manifest) -> int:
+    """
+    Return the size of the files that are listed.
+
+    :param manifest: the manifest of an index.
+    """
+    return sum(listed.bytes for listed in manifest.checksums.values())
+
+
+def table_files(folder: Path) -> Iterator[tuple[str, int]]:
+    """
+    List the files of a table that never change.
+
+    :param folder: the index.
+    :returns: each file's path inside the index, with ``/``, and its bytes; in the order of the names.
+    """
+    for path in sorted((folder / FILES).rglob("*")):
+        # A file manager's notes, such as .DS_Store, are not the table's.
+        if path.is_file() and path.name != VERSION_HINT and not path.name.startswith("."):
+            yield path.relative_to(folder).as_posix(), path.stat().st_size
+
+
+MISSING = "is missing"
+
+
+def _damage(path: Path, listed: FileChecksum, whole: bool, bar: tqdm[NoReturn]) -> str | None:
+    """Compare a file with what is listed, and say what is wrong."""
+    try:
+        size = path.stat().st_size
+        if size != listed.bytes:
+            return f"has {size:,} bytes, not {listed.bytes:,}"
+        if whole and _sha256(path, bar) != listed.sha256:
+            return "has changed since it was written"
+    except FileNotFoundError:
+        return MISSING
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    return None
+
+
+def _sha256(path: Path, bar: tqdm[NoReturn]) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            bar.update(len(block))
+    return digest.hexdigest()
+
+
+def _bar(total: int, shown: bool) -> tqdm[NoReturn]:
+    """Open a bar for bytes; a small amount shows none."""
+    hidden = not shown or total <= CHECKED_BYTES
+    return tqdm(total=total, desc="checking files", unit="B", unit_scale=True, disable=True if hidden else None)
