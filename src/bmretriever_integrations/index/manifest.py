@@ -37,6 +37,19 @@ class SourceRead:
     sha256: str
     reader: str
     """Version of this package that read it: another version may read other texts from it."""
+    records: int = 0
+    """Number of its records."""
+
+
+@dataclass(frozen=True)
+class SourceBegun:
+    """A source that is being read."""
+
+    name: str
+    sha256: str
+    reader: str
+    chunks: int
+    """Number of its chunks of records that are in the table."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,9 @@ class Manifest:
     vector_error: float = 0.0
     """Largest relative error that storing made in a vector: length of the difference, divided by the vector's."""
     sources: list[SourceRead] = field(default_factory=list)
-    """The sources that were read whole, by name."""
+    """The sources that were read whole."""
+    begun: SourceBegun | None = None
+    """The source that the last run was reading when it stopped."""
     withdrawn: dict[str, str] = field(default_factory=dict)
     """Maps each id that PubMed withdrew to the latest revision date of the file that says so; "" if that is unknown."""
     complete: bool = False
@@ -144,6 +159,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         if content.pop("sha256") != _digest(content):
             raise ValueError("its checksum is not that of its content")
         content["sources"] = [SourceRead(**source) for source in content["sources"]]
+        content["begun"] = content["begun"] and SourceBegun(**content["begun"])
         content["checksums"] = {name: FileChecksum(**of) for name, of in content["checksums"].items()}
         return Manifest(**content)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,17 @@ def open_table(folder: Path) -> Any | None:
     :param folder: the index.
     :returns: the LanceDB table, or None if there is none yet.
     """
-    return connect(folder).open_table(TABLE) if (folder / FILES).is_dir() else None
+    if not (folder / FILES).is_dir():
+        return None
+    database = connect(folder)
+    return database.open_table(TABLE) if TABLE in database.table_names() else None
 
 
 def create_table(folder: Path, width: int, vector_type: VectorType) -> Any:
     """
-    Create an empty table with the indices that filters and full text use. ``optimize`` keeps them up to date.
+    Create the table, or open the one that a stopped run created, with the indices that filters and full text use.
+
+    ``optimize`` keeps the indices up to date.
 
     :param folder: the index.
     :param width: the length of a vector.
@@ -57,15 +63,26 @@ def create_table(folder: Path, width: int, vector_type: VectorType) -> Any:
     database = connect(folder)
     from lancedb.index import Bitmap, BTree, LabelList
 
-    table = database.create_table(TABLE, schema=schema(width, vector_type))
-    table.create_index("words", config=full_text_index())
-    for column in ("id", "first_day", "last_day", "year"):
-        table.create_index(column, config=BTree())
-    for column in ("retracted", "journal"):
-        table.create_index(column, config=Bitmap())
-    for column in LISTS:
-        table.create_index(column, config=LabelList())
+    wanted = {"words": full_text_index()}
+    wanted |= {column: BTree() for column in ("id", "first_day", "last_day", "year")}
+    wanted |= {column: Bitmap() for column in ("retracted", "journal")}
+    wanted |= {column: LabelList() for column in LISTS}
+    table = open_table(folder) or database.create_table(TABLE, schema=schema(width, vector_type))
+    there = {column for index in table.list_indices() for column in index.columns}
+    for column, config in wanted.items():
+        if column not in there:
+            table.create_index(column, config=config)
     return table
+
+
+def ids_condition(ids: Iterable[str]) -> str:
+    """
+    Return the SQL that is true of the rows of some ids.
+
+    :param ids: at least one, of any characters.
+    """
+    quoted = ("'" + record_id.replace("'", "''") + "'" for record_id in ids)
+    return f"id IN ({', '.join(quoted)})"
 
 
 def optimize(table: Any) -> None:

@@ -1,0 +1,100 @@
+"""Make an index say what its sources say. Stopped at any moment, the same call goes on and ends with the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bmretriever_integrations.corpus.records import CorpusReport
+from bmretriever_integrations.corpus.sources import check_sources
+from bmretriever_integrations.files import LOCK, only_writer
+from bmretriever_integrations.index.engines import OneEngine, PassageEngines
+from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
+from bmretriever_integrations.index.portions import portion_size
+from bmretriever_integrations.index.progress import RecordBar
+from bmretriever_integrations.index.reading import Sources
+from bmretriever_integrations.index.report import BuildReport
+from bmretriever_integrations.index.run import Run
+from bmretriever_integrations.index.writing import Writer
+from bmretriever_integrations.versions import NAME as PACKAGE
+from bmretriever_integrations.versions import OF_VECTORS, versions_of
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+
+def build_index(
+    encoder: BMRetrieverEncoder | PassageEngines,
+    sources: Sequence[str | Path],
+    folder: str | Path,
+    *,
+    limit: int | None = None,
+    strict: bool = False,
+    progress: bool = False,
+) -> BuildReport:
+    """
+    Begin an index, go on with it, or bring it up to date.
+
+    A source that was read whole and has not changed is not read again. Of the others, a record is embedded if its id or its text
+    is new; if only its metadata changed, its stored vector is kept. Of several records of an id the newest counts, by version
+    and date of revision, else the one that is read last. A record that PubMed withdrew goes, and comes back only if it was
+    revised later. Memory holds a few thousand records, for each engine of a pool three times as many.
+
+    :param encoder: makes the vectors: one encoder, whose ``max_batch_tokens`` is set to the index's, or an
+        :class:`~bmretriever_integrations.parallel.EncoderPool`, which gives the same vectors.
+    :param sources: see :func:`~bmretriever_integrations.corpus.read_corpus`. They may be other ones than before.
+    :param folder: made if it is not there.
+    :param limit: read the first records only. What the index holds already stays.
+    :param strict: stop at a damaged source. Else the report names it, and the run goes on with what is readable.
+    :param progress: show a bar, if standard error is a terminal.
+    :raises IndexMismatch: if the folder was made with another model or setting.
+    :raises DamagedIndex: if the folder holds other files, or its manifest is damaged.
+    :raises DamagedSource: with ``strict``, if a source is damaged; what was read before stays.
+    :raises BlockingIOError: if another process writes into the folder.
+    :raises OSError: if the disk is full; what was committed stays.
+    :raises ValueError: if the sources hold no record.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")
+    paths = check_sources(sources, strict=strict)
+    engines = encoder if isinstance(encoder, PassageEngines) else OneEngine(encoder)
+    target = _ready_folder(Path(folder))
+    with only_writer(target):
+        manifest = _begin(target, engines)
+        report = BuildReport(CorpusReport())
+        reading = Sources(paths, manifest, report.corpus, limit=limit, strict=strict)
+        size = portion_size(manifest.width, manifest.batch_tokens)
+        with closing(RecordBar(progress, limit)) as bar, closing(reading.chunks(size)) as chunks:
+            Run(engines, Writer(target, manifest), report, bar).follow(chunks)
+        report.not_read_again = reading.not_read_again
+    return report
+
+
+def _begin(folder: Path, engines: PassageEngines) -> Manifest:
+    identity = engines.identity()
+    found = read_manifest(folder)
+    if found is None:
+        return Manifest(identity, engines.batch_tokens, versions=versions_of((PACKAGE, "numpy", *OF_VECTORS)))
+    found.check_same(Manifest(identity, found.batch_tokens), folder)
+    if found.encoder != identity:  # the same weights under another name: the old one may be gone
+        found.encoder = identity
+        found.write(folder)
+    return found
+
+
+def _ready_folder(folder: Path) -> Path:
+    """Make a folder, and refuse one that holds other files."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / NAME).exists():
+        ours = (LOCK, f".{NAME}.tmp")
+        others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
+        if others:
+            raise DamagedIndex(
+                f"{folder} holds other files ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}) and no {NAME}; name a "
+                "new or empty folder"
+            )
+    return folder

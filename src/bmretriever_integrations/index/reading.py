@@ -1,0 +1,166 @@
+"""Sources to chunks of records, in the order and size in which they are embedded and committed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from bmretriever_integrations.corpus.reading import read_source
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.index.comparing import Known, known_of
+from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
+from bmretriever_integrations.versions import VERSION
+
+AHEAD = 2
+"""Chunks that are read while another one is embedded."""
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Records that follow each other in a source."""
+
+    begun: SourceBegun
+    """How far the source is read when this chunk is in the index."""
+    records: list[tuple[Record, Known]]
+    """Empty if an earlier run committed them."""
+    count: int
+    """Number of records, committed ones included."""
+
+
+@dataclass(frozen=True)
+class SourceEnd:
+    """The end of what is read of a source."""
+
+    source: SourceRead
+    whole: bool
+    """Whether nothing of it was damaged or left unread."""
+    withdrawn: dict[str, str]
+    """Maps the ids that it withdraws to its latest revision date."""
+
+
+class Sources:
+    """The sources of one run, and how far they are read."""
+
+    def __init__(
+        self, paths: Sequence[Path], manifest: Manifest, corpus: CorpusReport, *, limit: int | None, strict: bool
+    ) -> None:
+        """
+        :param paths: the sources, checked.
+        :param manifest: of the index; it is not looked at again.
+        :param corpus: counts what is read.
+        :param limit: the most records; those of sources that are not read again count, too.
+        :param strict: whether a damaged source is an error.
+        """
+        self._paths, self._corpus, self._left, self._strict = paths, corpus, limit, strict
+        self._read = {source.sha256: source for source in manifest.sources if source.reader == VERSION}
+        self._begun = manifest.begun
+        self.not_read_again: list[str] = []
+        """Names of the sources that were read whole before."""
+        corpus.bytes_total = sum(path.stat().st_size for path in paths)
+
+    def chunks(self, size: int) -> Generator[Chunk | SourceEnd, None, None]:
+        """
+        Read, one chunk after another; a chunk has records of one source.
+
+        :param size: records of a chunk.
+        :raises DamagedSource: if a source is damaged or changes while it is read, and that is an error.
+        """
+        for path in self._paths:
+            if self._left == 0:
+                return
+            source = describe(path)
+            if source.sha256 in self._read:
+                self.not_read_again.append(source.name)
+                self._corpus.bytes_total -= source.bytes
+                self._take(self._read[source.sha256].records)
+            else:
+                yield from self._read_one(path, source, size)
+
+    def _read_one(self, path: Path, source: SourceRead, size: int) -> Iterator[Chunk | SourceEnd]:
+        state, before, withdrawn = _state(path), self._corpus.records, dict(self._corpus.withdrawn)
+        damaged = len(self._corpus.damaged)
+        more = None if self._left is None else self._left + 1  # one more tells whether there is one
+        limit = self._left
+        try:
+            with closing(read_source(path, self._corpus, limit=more)) as records:
+                yield from self._cut(islice(records, limit), source, size)
+                unread = sum(1 for _record in records)
+        except DamagedSource:
+            unread = 0
+            if self._strict:
+                raise
+        self._corpus.records -= unread
+        if _state(path) != state:
+            self._note_change(path)
+        source = replace(source, records=self._corpus.records - before)
+        self._take(source.records)
+        whole = not unread and len(self._corpus.damaged) == damaged
+        learnt = {key: day for key, day in self._corpus.withdrawn.items() if withdrawn.get(key) != day}
+        yield SourceEnd(source, whole, learnt)
+
+    def _cut(self, records: Iterator[Record], source: SourceRead, size: int) -> Iterator[Chunk]:
+        """Cut records into chunks. At a damage, those before it make the last chunk."""
+        same = self._begun is not None and (self._begun.sha256, self._begun.reader) == (source.sha256, VERSION)
+        committed = self._begun.chunks if self._begun is not None and same else 0
+        number, chunk, damage = 0, list[Record](), None
+        while damage is None:
+            chunk = []
+            try:
+                chunk.extend(islice(records, size))
+            except DamagedSource as error:
+                damage = error
+            if not chunk:
+                break
+            known = [] if number < committed else [(record, known_of(record)) for record in chunk]
+            number += len(chunk) == size  # a part of a chunk may be a whole one next time
+            yield Chunk(SourceBegun(source.name, source.sha256, VERSION, number), known, len(chunk))
+        if damage is not None:
+            raise damage
+
+    def _note_change(self, path: Path) -> None:
+        reason = f"{path.name}: it was changed while it was read; run the same command again"
+        self._corpus.damaged.append(reason)
+        if self._strict:
+            raise DamagedSource(reason)
+
+    def _take(self, records: int) -> None:
+        if self._left is not None:
+            self._left = max(0, self._left - records)
+
+
+def describe(path: Path) -> SourceRead:
+    """
+    Name a source by its content.
+
+    :param path: the source.
+    """
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return SourceRead(path.name, path.stat().st_size, digest, VERSION)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
+def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """
+    Give out items, of which :data:`AHEAD` are made in another thread while the caller works.
+
+    :param items: what is given out.
+    :raises Exception: the error of ``items``, after all that came before it.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="bmretriever-corpus") as reader:
+        coming = deque(reader.submit(next, items, None) for _ in range(AHEAD))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(reader.submit(next, items, None))
+            yield item

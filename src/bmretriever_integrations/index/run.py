@@ -1,0 +1,134 @@
+"""One run over sources: read, compare, embed, commit. Each of the four has its turn while the others work."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from bmretriever_integrations.corpus.records import DamagedSource
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.index.comparing import Choice, Known, choose, look_up
+from bmretriever_integrations.index.engines import PassageEngines
+from bmretriever_integrations.index.portions import Portion
+from bmretriever_integrations.index.progress import RecordBar
+from bmretriever_integrations.index.reading import Chunk, SourceEnd, read_ahead
+from bmretriever_integrations.index.report import BuildReport
+from bmretriever_integrations.index.writing import InOrder, Writer
+
+WAITING_TO_BE_WRITTEN = 2
+"""Most chunks that are embedded and not yet committed."""
+
+
+@dataclass
+class _Step:
+    """A chunk or an end of a source, between reading and its commit."""
+
+    item: Chunk | SourceEnd
+    choice: Choice = field(default_factory=Choice)
+    portion: Portion | None = None
+
+
+class Run:
+    """Chunks are committed in the order in which they are read, so the index holds the beginning of what the sources say."""
+
+    def __init__(self, engines: PassageEngines, writer: Writer, report: BuildReport, bar: RecordBar) -> None:
+        """
+        :param engines: make the vectors.
+        :param writer: of the index.
+        :param report: is filled.
+        :param bar: shows how far the run is.
+        """
+        self._engines, self._writer, self._report, self._bar = engines, writer, report, bar
+        self._withdrawn = dict(writer.manifest.withdrawn)  # the writer's own copy changes in another thread
+        self._under_way: deque[_Step] = deque()
+        self._writing: deque[tuple[_Step, Future[None]]] = deque()
+        self._thread = InOrder()
+
+    def follow(self, chunks: Iterator[Chunk | SourceEnd]) -> None:
+        """
+        Bring the index up to date.
+
+        :param chunks: what the sources say.
+        :raises DamagedSource: if a source is damaged; what came before is committed.
+        :raises ValueError: if there is no record.
+        """
+        cut_before = self._engines.cut_texts
+        changed = not self._writer.manifest.complete
+        try:
+            for item in read_ahead(chunks):
+                changed = True
+                self._begin(item)
+                self._hand_over(self._engines.slots - 1)
+            self._hand_over(0)
+            self._settle(0)
+            if self._writer.table is None and not self._withdrawn:
+                self._refuse_nothing()
+            if changed:
+                self._thread.submit(self._writer.finish).result()
+        except DamagedSource:
+            self._hand_over(0)
+            self._settle(0)
+            raise
+        finally:
+            for step in self._under_way:  # after an error or Ctrl-C
+                if step.portion is not None:
+                    step.portion.cancel()
+            self._thread.close()
+            self._report.cut = self._engines.cut_texts - cut_before
+            self._report.records = 0 if self._writer.table is None else self._writer.table.count_rows()
+
+    def _begin(self, item: Chunk | SourceEnd) -> None:
+        step = _Step(item)
+        if isinstance(item, SourceEnd):
+            self._withdrawn.update({key: max(day, self._withdrawn.get(key, "")) for key, day in item.withdrawn.items()})
+        else:
+            self._bar.expect(self._report.corpus)
+            if item.records:
+                ids = list({record.id for record, _known in item.records})
+                step.choice = choose(item.records, self._stored(ids), self._withdrawn, self._report)
+            else:
+                self._report.unchanged += item.count
+            self._bar.found(item.count - len(step.choice.embed))
+            if step.choice.embed:
+                tokens = self._writer.manifest.batch_tokens
+                step.portion = Portion(self._engines, step.choice.embed, tokens, self._bar.embedded)
+        self._under_way.append(step)
+
+    def _stored(self, ids: list[str]) -> dict[str, Known]:
+        """Look ids up in the table and among what is not committed yet; the latter is what the table will hold."""
+        while self._writing and self._writing[0][1].done():  # first, so that nothing is committed and dropped in between
+            self._writing.popleft()[1].result()
+        stored = look_up(self._writer.table, ids)
+        for step in (*(step for step, _done in self._writing), *self._under_way):
+            stored.update({key: step.choice.known[key] for key in ids if key in step.choice.known})
+        return stored
+
+    def _hand_over(self, most: int) -> None:
+        """Give the writer the earliest steps, until no more than so many are being embedded."""
+        while len(self._under_way) > most:
+            step = self._under_way[0]
+            vectors = None if step.portion is None else step.portion.vectors()
+            self._writing.append((step, self._thread.submit(lambda step=step, vectors=vectors: self._write(step, vectors))))
+            self._under_way.popleft()
+            self._settle(WAITING_TO_BE_WRITTEN)
+
+    def _settle(self, most: int) -> None:
+        while len(self._writing) > most:
+            self._writing.popleft()[1].result()
+
+    def _write(self, step: _Step, vectors: Vectors | None) -> None:
+        item = step.item
+        if isinstance(item, SourceEnd):
+            self._report.withdrawn += self._writer.end(item.source, item.whole, item.withdrawn)
+        elif item.records:
+            self._writer.commit(step.choice, vectors, item.begun)
+
+    def _refuse_nothing(self) -> None:
+        corpus = self._report.corpus
+        first = next(iter([*corpus.damaged, *corpus.examples]), "")
+        raise ValueError(
+            f"the sources hold no record to index; {corpus.skipped.total():,} were left out{first and f', the first: {first}'}"
+        )

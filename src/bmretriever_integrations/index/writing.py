@@ -1,0 +1,186 @@
+"""Commits to the table and to the manifest, in the order that makes every moment a good one to be stopped at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.index.comparing import Choice
+from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
+from bmretriever_integrations.index.schema import VectorType, schema, table_of
+from bmretriever_integrations.index.table import create_table, ids_condition, open_table, optimize
+
+LARGEST_ERROR = 1e-3
+"""Vectors are stored in float16, which is off by half a thousandth at most, unless they lose more in it."""
+ROWS_UNTIL_OPTIMIZE = 200_000
+"""New rows after which the indices are brought up to date in a long run, for rows outside of them are looked up slowly."""
+IDS_AT_ONCE = 4096
+"""Ids in one condition."""
+
+
+class Writer:
+    """The table and the manifest of an index, as they grow. Whatever is committed is whole at every moment."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """
+        :param folder: the index, locked.
+        :param manifest: its manifest, which nobody else changes.
+        """
+        self._folder, self.manifest = folder, manifest
+        self.table = open_table(folder)
+        self._new_rows = 0
+        if self.table is not None:
+            manifest.vector_type = str(self.table.schema.field("vector").type.value_type).replace("halffloat", "float16")  # type: ignore[assignment]
+
+    def save(self, *, complete: bool = False) -> None:
+        """
+        Write the manifest.
+
+        :param complete: whether the run came to its end.
+        """
+        self.manifest.complete = complete
+        self.manifest.write(self._folder)
+
+    def commit(self, choice: Choice, vectors: Vectors | None, begun: SourceBegun) -> None:
+        """
+        Write rows in one commit, then note how far their source is read.
+
+        :param choice: the records.
+        :param vectors: of those that were embedded. *Shape:* (records, width) float32
+        :param begun: the source.
+        """
+        records = [*choice.embed, *choice.rewrite]
+        if records:
+            parts = [] if vectors is None else [vectors]
+            table = self._table_for(vectors)
+            if choice.rewrite:
+                parts.append(_stored(table, [record.id for record in choice.rewrite]))
+            rows = table_of(
+                records, np.concatenate(parts), [begun.name] * len(records), self.manifest.vector_type
+            )
+            if choice.replaces:
+                table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+            else:
+                table.add(rows)
+            self._new_rows += len(records)
+        self.manifest.begun = begun
+        self.save()
+        if self._new_rows >= ROWS_UNTIL_OPTIMIZE:
+            optimize(self.table)
+            self._new_rows = 0
+
+    def end(self, source: SourceRead, whole: bool, withdrawn: Mapping[str, str]) -> int:
+        """
+        Remove what a source withdraws, then note that it was read.
+
+        :param source: the source, whose rows are all committed.
+        :param whole: whether it need not be read again.
+        :param withdrawn: maps ids to the date of their withdrawal.
+        :returns: the number of rows that were removed.
+        """
+        known = self.manifest.withdrawn
+        known.update({key: max(day, known.get(key, "")) for key, day in withdrawn.items()})
+        if withdrawn:
+            self.save()
+        removed = self._remove({key: known[key] for key in withdrawn})
+        if whole:
+            kept = [other for other in self.manifest.sources if other.sha256 != source.sha256]
+            self.manifest.sources, self.manifest.begun = [*kept, source], None
+        self.save()
+        return removed
+
+    def finish(self) -> None:
+        """Bring the indices up to date, give space back, and note that the run came to its end."""
+        if self.table is not None:
+            optimize(self.table)
+        self.save(complete=True)
+
+    def _table_for(self, vectors: Vectors | None) -> Any:
+        """Open the table, which is created for the first vectors, and widened for the first that float16 cannot hold."""
+        manifest = self.manifest
+        if vectors is not None:
+            error = storing_error(vectors, manifest.vector_type)
+            if error > LARGEST_ERROR:
+                manifest.vector_type, error = "float32", 0.0
+                if self.table is not None:
+                    column = schema(manifest.width, "float32").field("vector").type
+                    self.table.alter_columns({"path": "vector", "data_type": column})
+            manifest.vector_error = max(manifest.vector_error, error)
+        if self.table is None:
+            self.save()
+            self.table = create_table(self._folder, manifest.width, manifest.vector_type)
+        return self.table
+
+    def _remove(self, withdrawn: Mapping[str, str]) -> int:
+        if self.table is None:
+            return 0
+        before = self.table.count_rows()
+        by_day: dict[str, list[str]] = {}
+        for record_id, day in withdrawn.items():
+            by_day.setdefault(day, []).append(record_id)
+        for day, ids in by_day.items():
+            until = f" AND (revised IS NULL OR revised <= '{day}')" if day else ""
+            for start in range(0, len(ids), IDS_AT_ONCE):
+                condition = ids_condition(ids[start : start + IDS_AT_ONCE]) + until
+                if self.table.count_rows(condition):
+                    self.table.delete(condition)
+        return int(before - self.table.count_rows())
+
+
+def storing_error(vectors: Vectors, vector_type: VectorType) -> float:
+    """
+    Measure what is lost when vectors are stored.
+
+    :param vectors: the vectors. *Shape:* (n, width) float32
+    :param vector_type: the number type in which they are stored.
+    :returns: the largest length of a difference, divided by the vector's; infinite where a value is too large for the type.
+    """
+    if vector_type == "float32":
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        lost = np.linalg.norm(vectors.astype(np.float16).astype(np.float32) - vectors, axis=1)
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1), np.finfo(np.float32).tiny)
+        return float(np.nan_to_num((lost / lengths).max(), nan=np.inf))
+
+
+def _stored(table: Any, ids: Sequence[str]) -> Vectors:
+    """Read stored vectors, in the order of their ids."""
+    rows = table.search().where(ids_condition(ids)).select(["id", "vector"]).limit(len(ids)).to_arrow()
+    flat = rows.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    vectors = np.asarray(flat, np.float32).reshape(rows.num_rows, -1)
+    place = {record_id: row for row, record_id in enumerate(rows.column("id").to_pylist())}
+    return vectors[[place[record_id] for record_id in ids]]
+
+
+class InOrder:
+    """A thread that does one thing after another, and nothing more after one has failed: no hole must come into the table."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bmretriever-writer")
+        self._failed = False
+
+    def submit(self, work: Callable[[], None]) -> Future[None]:
+        """
+        Let the thread do something.
+
+        :param work: is called after all that was submitted before.
+        """
+        return self._thread.submit(self._do, work)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            work()
+        except BaseException:
+            self._failed = True
+            raise
+
+    def close(self) -> None:
+        """Wait for what the thread is doing, and drop the rest."""
+        self._thread.shutdown(cancel_futures=True)
