@@ -1,6 +1,18 @@
 """Records -> a LanceDB table -> hits: an index that follows its sources."""
 
+from bmretriever_integrations.index.build import build_index
+from bmretriever_integrations.index.delete import DeleteReport, delete_records
 from bmretriever_integrations.index.hits import Hit, Hits
 from bmretriever_integrations.index.manifest import DamagedIndex, IndexMismatch
+from bmretriever_integrations.index.report import BuildReport
 
-__all__ = ["DamagedIndex", "Hit", "Hits", "IndexMismatch"]
+__all__ = [
+    "BuildReport",
+    "DamagedIndex",
+    "DeleteReport",
+    "Hit",
+    "Hits",
+    "IndexMismatch",
+    "build_index",
+    "delete_records",
+]

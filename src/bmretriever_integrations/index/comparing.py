@@ -9,7 +9,7 @@ from typing import Any
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index.report import BuildReport
 from bmretriever_integrations.index.schema import record_hash, text_hash
-from bmretriever_integrations.index.table import ids_condition
+from bmretriever_integrations.index.table import rows_of
 
 COMPARED = ("version", "revised", "text_hash", "record_hash")
 """Columns that a comparison reads."""
@@ -58,7 +58,7 @@ def look_up(table: Any | None, ids: Sequence[str]) -> dict[str, Known]:
     """
     if table is None:
         return {}
-    rows = table.search().where(ids_condition(ids)).select(["id", *COMPARED]).limit(len(ids)).to_arrow()
+    rows = rows_of(table, ids, COMPARED)
     columns = (rows.column(name).to_pylist() for name in ("id", *COMPARED))
     return {row[0]: Known(*row[1:]) for row in zip(*columns, strict=True)}
 

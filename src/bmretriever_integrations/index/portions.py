@@ -49,9 +49,7 @@ class Portion:
         """
         self._order = sorted(range(len(records)), key=lambda row: len(records[row].title) + len(records[row].text))
         rows = max(1, batch_tokens // TOKENS_A_ROW)
-        parts = [
-            [records[row] for row in self._order[start : start + rows]] for start in range(0, len(records), rows)
-        ]
+        parts = [[records[row] for row in self._order[start : start + rows]] for start in range(0, len(records), rows)]
         calls = tuple(([record.text for record in part], [record.title for record in part]) for part in parts)
         self._vectors: Future[Vectors] = engines.submit_passages(calls, batch_tokens, embedded)
 

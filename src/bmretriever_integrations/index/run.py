@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 from bmretriever_integrations.corpus.records import DamagedSource
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index.comparing import Choice, Known, choose, look_up
 from bmretriever_integrations.index.engines import PassageEngines
+from bmretriever_integrations.index.one_by_one import OneByOne
 from bmretriever_integrations.index.portions import Portion
 from bmretriever_integrations.index.progress import RecordBar
 from bmretriever_integrations.index.reading import Chunk, SourceEnd, read_ahead
 from bmretriever_integrations.index.report import BuildReport
-from bmretriever_integrations.index.writing import InOrder, Writer
+from bmretriever_integrations.index.writing import Writer
 
 WAITING_TO_BE_WRITTEN = 2
 """Most chunks that are embedded and not yet committed."""
@@ -45,7 +46,7 @@ class Run:
         self._withdrawn = dict(writer.manifest.withdrawn)  # the writer's own copy changes in another thread
         self._under_way: deque[_Step] = deque()
         self._writing: deque[tuple[_Step, Future[None]]] = deque()
-        self._thread = InOrder()
+        self._thread = OneByOne()
 
     def follow(self, chunks: Iterator[Chunk | SourceEnd]) -> None:
         """
@@ -99,7 +100,8 @@ class Run:
 
     def _stored(self, ids: list[str]) -> dict[str, Known]:
         """Look ids up in the table and among what is not committed yet; the latter is what the table will hold."""
-        while self._writing and self._writing[0][1].done():  # first, so that nothing is committed and dropped in between
+        # first of all, for what is dropped after the look into the table would be seen in neither
+        while self._writing and self._writing[0][1].done():
             self._writing.popleft()[1].result()
         stored = look_up(self._writer.table, ids)
         for step in (*(step for step, _done in self._writing), *self._under_way):
@@ -111,7 +113,7 @@ class Run:
         while len(self._under_way) > most:
             step = self._under_way[0]
             vectors = None if step.portion is None else step.portion.vectors()
-            self._writing.append((step, self._thread.submit(lambda step=step, vectors=vectors: self._write(step, vectors))))
+            self._writing.append((step, self._thread.submit(partial(self._write, step, vectors))))
             self._under_way.popleft()
             self._settle(WAITING_TO_BE_WRITTEN)
 

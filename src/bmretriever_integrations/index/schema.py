@@ -51,6 +51,15 @@ def schema(width: int, vector_type: VectorType) -> Any:
     return pa.schema(list(columns.items()))
 
 
+def vector_type_of(table: Any) -> VectorType:
+    """
+    Return the number type of a table's vectors.
+
+    :param table: the LanceDB table.
+    """
+    return "float16" if table.schema.field("vector").type.value_type.bit_width == 16 else "float32"
+
+
 def table_of(records: Sequence[Record], vectors: Vectors, sources: Sequence[str], vector_type: VectorType) -> Any:
     """
     Make the rows of records.

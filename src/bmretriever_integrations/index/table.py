@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ FILES = f"{TABLE}.lance"
 """The folder of the table inside an index."""
 OLD_VERSIONS = timedelta(hours=1)
 """Versions that are older than this are deleted. A search that began on one of them would fail."""
+
+IDS_AT_ONCE = 4096
+"""Ids in one condition."""
 
 
 def connect(folder: Path) -> Any:
@@ -83,6 +86,33 @@ def ids_condition(ids: Iterable[str]) -> str:
     """
     quoted = ("'" + record_id.replace("'", "''") + "'" for record_id in ids)
     return f"id IN ({', '.join(quoted)})"
+
+
+def rows_of(table: Any, ids: Sequence[str], columns: Sequence[str]) -> Any:
+    """
+    Look ids up.
+
+    :param table: the LanceDB table.
+    :param ids: some ids, each once; unknown ones are passed over.
+    :param columns: the columns that are read beside ``id``.
+    :returns: a pyarrow table, in any order.
+    """
+    import pyarrow as pa
+
+    names = ["id", *columns]
+    found = [
+        table.search().where(ids_condition(part)).select(names).limit(len(part)).to_arrow() for part in in_parts(ids)
+    ]
+    return pa.concat_tables(found)
+
+
+def in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """
+    Cut ids into parts that are few enough for one condition.
+
+    :param ids: the ids.
+    """
+    return (ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE))
 
 
 def optimize(table: Any) -> None:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.index.checksums import update_checksums
 from bmretriever_integrations.index.comparing import Choice
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
-from bmretriever_integrations.index.schema import VectorType, schema, table_of
-from bmretriever_integrations.index.table import create_table, ids_condition, open_table, optimize
+from bmretriever_integrations.index.schema import VectorType, schema, table_of, vector_type_of
+from bmretriever_integrations.index.table import create_table, ids_condition, in_parts, open_table, optimize, rows_of
 
 LARGEST_ERROR = 1e-3
 """Vectors are stored in float16, which is off by half a thousandth at most, unless they lose more in it."""
 ROWS_UNTIL_OPTIMIZE = 200_000
 """New rows after which the indices are brought up to date in a long run, for rows outside of them are looked up slowly."""
-IDS_AT_ONCE = 4096
-"""Ids in one condition."""
 
 
 class Writer:
@@ -35,7 +33,14 @@ class Writer:
         self.table = open_table(folder)
         self._new_rows = 0
         if self.table is not None:
-            manifest.vector_type = str(self.table.schema.field("vector").type.value_type).replace("halffloat", "float16")  # type: ignore[assignment]
+            manifest.vector_type = vector_type_of(
+                self.table
+            )  # a stopped run may have decided it and said so nowhere else
+
+    def _open(self) -> None:
+        """Note that a run is under way, before its first change."""
+        if self.manifest.complete or self.table is None:
+            self.save()
 
     def save(self, *, complete: bool = False) -> None:
         """
@@ -56,13 +61,12 @@ class Writer:
         """
         records = [*choice.embed, *choice.rewrite]
         if records:
+            self._open()
             parts = [] if vectors is None else [vectors]
             table = self._table_for(vectors)
             if choice.rewrite:
                 parts.append(_stored(table, [record.id for record in choice.rewrite]))
-            rows = table_of(
-                records, np.concatenate(parts), [begun.name] * len(records), self.manifest.vector_type
-            )
+            rows = table_of(records, np.concatenate(parts), [begun.name] * len(records), self.manifest.vector_type)
             if choice.replaces:
                 table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
             else:
@@ -86,18 +90,45 @@ class Writer:
         known = self.manifest.withdrawn
         known.update({key: max(day, known.get(key, "")) for key, day in withdrawn.items()})
         if withdrawn:
-            self.save()
-        removed = self._remove({key: known[key] for key in withdrawn})
+            self.save()  # before rows go, so that a stopped run does not forget it
+        removed = 0
+        for day in set(map(known.__getitem__, withdrawn)):
+            of_day = [key for key in withdrawn if known[key] == day]
+            removed += self.delete(of_day, f" AND (revised IS NULL OR revised <= '{day}')" if day else "")
         if whole:
             kept = [other for other in self.manifest.sources if other.sha256 != source.sha256]
             self.manifest.sources, self.manifest.begun = [*kept, source], None
         self.save()
         return removed
 
+    def sources_of(self, ids: Sequence[str]) -> dict[str, str]:
+        """
+        Find the sources from which records came.
+
+        :param ids: their ids.
+        :returns: maps those that the table holds to the names of their sources.
+        """
+        if self.table is None:
+            return {}
+        rows = rows_of(self.table, ids, ["source"])
+        return dict(zip(rows["id"].to_pylist(), rows["source"].to_pylist(), strict=True))
+
+    def forget(self, sources: Iterable[str]) -> None:
+        """
+        Let sources count as not read, before any of their rows goes.
+
+        :param sources: their names.
+        """
+        names = set(sources)
+        self.manifest.sources = [source for source in self.manifest.sources if source.name not in names]
+        self.manifest.begun = None
+        self.save()
+
     def finish(self) -> None:
         """Bring the indices up to date, give space back, and note that the run came to its end."""
         if self.table is not None:
             optimize(self.table)
+            update_checksums(self._folder, self.manifest)
         self.save(complete=True)
 
     def _table_for(self, vectors: Vectors | None) -> Any:
@@ -112,23 +143,24 @@ class Writer:
                     self.table.alter_columns({"path": "vector", "data_type": column})
             manifest.vector_error = max(manifest.vector_error, error)
         if self.table is None:
-            self.save()
             self.table = create_table(self._folder, manifest.width, manifest.vector_type)
         return self.table
 
-    def _remove(self, withdrawn: Mapping[str, str]) -> int:
+    def delete(self, ids: Sequence[str], condition: str = "") -> int:
+        """
+        Remove rows.
+
+        :param ids: their ids; unknown ones do no harm.
+        :param condition: SQL of what else must be true of them, with " AND " before it.
+        :returns: the number of rows that were removed.
+        """
         if self.table is None:
             return 0
         before = self.table.count_rows()
-        by_day: dict[str, list[str]] = {}
-        for record_id, day in withdrawn.items():
-            by_day.setdefault(day, []).append(record_id)
-        for day, ids in by_day.items():
-            until = f" AND (revised IS NULL OR revised <= '{day}')" if day else ""
-            for start in range(0, len(ids), IDS_AT_ONCE):
-                condition = ids_condition(ids[start : start + IDS_AT_ONCE]) + until
-                if self.table.count_rows(condition):
-                    self.table.delete(condition)
+        for part in in_parts(ids):
+            removed = ids_condition(part) + condition
+            if self.table.count_rows(removed):  # else this would be a new version for nothing
+                self.table.delete(removed)
         return int(before - self.table.count_rows())
 
 
@@ -150,37 +182,8 @@ def storing_error(vectors: Vectors, vector_type: VectorType) -> float:
 
 def _stored(table: Any, ids: Sequence[str]) -> Vectors:
     """Read stored vectors, in the order of their ids."""
-    rows = table.search().where(ids_condition(ids)).select(["id", "vector"]).limit(len(ids)).to_arrow()
+    rows = rows_of(table, ids, ["vector"])
     flat = rows.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     vectors = np.asarray(flat, np.float32).reshape(rows.num_rows, -1)
     place = {record_id: row for row, record_id in enumerate(rows.column("id").to_pylist())}
     return vectors[[place[record_id] for record_id in ids]]
-
-
-class InOrder:
-    """A thread that does one thing after another, and nothing more after one has failed: no hole must come into the table."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bmretriever-writer")
-        self._failed = False
-
-    def submit(self, work: Callable[[], None]) -> Future[None]:
-        """
-        Let the thread do something.
-
-        :param work: is called after all that was submitted before.
-        """
-        return self._thread.submit(self._do, work)
-
-    def _do(self, work: Callable[[], None]) -> None:
-        if self._failed:
-            return
-        try:
-            work()
-        except BaseException:
-            self._failed = True
-            raise
-
-    def close(self) -> None:
-        """Wait for what the thread is doing, and drop the rest."""
-        self._thread.shutdown(cancel_futures=True)

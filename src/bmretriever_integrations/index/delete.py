@@ -1,0 +1,60 @@
+"""Remove records from an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bmretriever_integrations.files import only_writer
+from bmretriever_integrations.index.manifest import DamagedIndex, read_manifest
+from bmretriever_integrations.index.writing import Writer
+
+
+@dataclass
+class DeleteReport:
+    """What was removed."""
+
+    deleted: list[str] = field(default_factory=list)
+    """Ids that were removed."""
+    unknown: list[str] = field(default_factory=list)
+    """Ids that the index does not hold."""
+    forgotten: list[str] = field(default_factory=list)
+    """Names of the sources from which the removed records came. They count as not read, so indexing them again brings the
+    records back."""
+
+
+def delete_records(folder: str | Path, ids: Sequence[str]) -> DeleteReport:
+    """
+    Remove records from an index. A later run over the sources that they came from brings them back.
+
+    :param folder: the index.
+    :param ids: ids of the records; unknown ones are named in the report.
+    :raises TypeError: if ``ids`` is no list of strings.
+    :raises ValueError: if it is empty.
+    :raises FileNotFoundError: if there is no index.
+    :raises DamagedIndex: if the index is damaged.
+    :raises BlockingIOError: if another process writes into the folder.
+    """
+    if isinstance(ids, str) or not all(isinstance(one, str) for one in ids):
+        raise TypeError(f"ids must be a list of strings, got {ids!r:.80}")
+    wanted = list(dict.fromkeys(ids))
+    if not wanted:
+        raise ValueError("ids names no record to delete")
+    target = Path(folder)
+    if read_manifest(target) is None:
+        raise FileNotFoundError(f"{target} holds no index; make one with `bmretriever index SOURCE --to {target}`")
+    report = DeleteReport()
+    with only_writer(target):
+        manifest = read_manifest(target)
+        if manifest is None:
+            raise DamagedIndex(f"{target} lost its manifest a moment ago; restore it from a copy")
+        writer = Writer(target, manifest)
+        sources = writer.sources_of(wanted)
+        report.deleted, report.unknown = list(sources), [one for one in wanted if one not in sources]
+        report.forgotten = sorted(set(sources.values()))
+        if sources:
+            writer.forget(report.forgotten)
+            writer.delete(report.deleted)
+            writer.finish()
+    return report
