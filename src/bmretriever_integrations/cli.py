@@ -44,7 +44,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def read_arguments(
-    parser: argparse.ArgumentParser, given: Sequence[str], of_command: argparse.ArgumentParser | None = None
+    parser: argparse.ArgumentParser,
+    given: Sequence[str],
+    of_command: argparse.ArgumentParser | None = None,
+    more_words: str | None = None,
 ) -> argparse.Namespace:
     """
     Read the arguments of a command or script, and end the process if one of them is unknown.
@@ -52,8 +55,12 @@ def read_arguments(
     :param parser: the parser of the arguments.
     :param given: the arguments.
     :param of_command: the parser of the subcommand that they name; the error points to its help.
+    :param more_words: the argument that takes words which stand after an option. argparse gives it those before it only.
     """
     arguments, unknown = parser.parse_known_args(given)
+    if more_words is not None and not any(word.startswith("-") for word in unknown):
+        getattr(arguments, more_words).extend(unknown)
+        unknown = []
     if unknown:
         of_command = of_command or parser
         options = re.findall(r"--[\w-]+", of_command.format_usage())
@@ -85,12 +92,17 @@ def status_of(work: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # damaged files make the libraries that read them raise errors of any kind
-        _print_error(error)
+        print_error(error)
         return USER_ERROR
     return status
 
 
-def _print_error(error: Exception) -> None:
+def print_error(error: Exception) -> None:
+    """
+    Print an error as one line on stderr, as every command does.
+
+    :param error: the error; its kind is named unless its message is written for users.
+    """
     if os.environ.get(TRACEBACK_VARIABLE):
         write_lines("".join(traceback.format_exception(error)).splitlines(), sys.stderr)
     reason = " ".join(str(error).split())
@@ -165,7 +177,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         parser, of_command = _parsers(given[0] if given else None)
-        arguments = read_arguments(parser, given, of_command)
+        more_words = getattr(_module(given[0]), "MORE_WORDS", None) if of_command is not None else None
+        arguments = read_arguments(parser, given, of_command, more_words)
         status: int = _module(arguments.command).run(arguments)
         return status
 

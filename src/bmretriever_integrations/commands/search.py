@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict
+from pathlib import Path
 
+from bmretriever_integrations.commands.arguments import absolute, positive
+from bmretriever_integrations.commands.hits.answers import Question
+from bmretriever_integrations.commands.hits.desk import Desk
+from bmretriever_integrations.commands.hits.formats import FORMATS
+from bmretriever_integrations.commands.hits.questions import parse_questions, read_questions
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.terminal.streams import write_lines
+
+MODES = ("hybrid", "vector", "text")
+MORE_WORDS = "question"
+"""Words that stand after an option belong to the question, too."""
+FILTERS = ("since", "until", "publication_types", "mesh", "journal", "languages", "where")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,18 +26,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     :param parser: the parser of this command.
     """
-    parser.add_argument("index", metavar="DIR", help="an index that `bmretriever index` made")
-    parser.add_argument("question", nargs="+", metavar="QUESTION", help="the question, one word or more")
-    parser.add_argument(
-        "--top-k", type=int, default=5, metavar="K", help="number of records to show (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--instruction", metavar="KEY", help="the task of the question: a task key such as scifact, or a sentence"
-    )
-    parser.add_argument("--json", action="store_true", help="print a JSON list with rank, score, id, title and text")
-    parser.add_argument(
-        "--verify", action="store_true", help="check the checksums even if the index is larger than 500 MB"
-    )
+    add = parser.add_argument
+    add("index", metavar="DIR", help="an index that `bmretriever index` made")
+    add("question", nargs="*", metavar="QUESTION", help="the question, one word or more (default: a prompt, or stdin)")
+    add("--questions", type=Path, metavar="FILE", help="questions, one a line, or JSON lines with _id and text")
+    add("--like", metavar="ID", help="find records that are like this one of the index")
+    add("--mode", choices=MODES, help="words and vectors, vectors alone, or words alone (default: hybrid)")
+    add("--top-k", type=positive, default=5, metavar="K", help="number of records to show (default: %(default)s)")
+    _add_filters(parser)
+    add("--format", choices=FORMATS, default="table", help="how hits are written (default: %(default)s)")
+    add("--json", action="store_const", const="json", dest="format", help="the same as --format json")
+    add("--instruction", metavar="KEY", help="the task of the question: a task key such as scifact, or a sentence")
+    add("--model", help="short name, hub id or folder, if the model is no longer where it was")
+    add("--device", help="e.g. cuda:1 or cpu (default: the fastest device)")
+    add("--verify", action="store_true", help="first compare the checksums of the index's files")
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("filters").add_argument
+    add("--since", metavar="DATE", help="published then or later: 2015, 2015-03 or 2015-03-14")
+    add("--until", metavar="DATE", help="published then or earlier")
+    for name, dest, of in (
+        ("--type", "publication_types", "publication type, e.g. Review"),
+        ("--mesh", "mesh", "MeSH descriptor, e.g. Metformin"),
+        ("--journal", "journal", "name of the journal"),
+        ("--language", "languages", "language of the full text, e.g. eng"),
+    ):
+        add(name, dest=dest, action="append", default=[], metavar=name[2].upper(), help=f"{of}; if repeated, any will do")
+    add("--where", metavar="SQL", help="a condition in SQL, e.g. \"year >= 2015 and journal = 'Nature'\"")
+    add("--include-retracted", action="store_true", help="show retracted papers, too; they are marked")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,28 +63,45 @@ def run(arguments: argparse.Namespace) -> int:
 
     :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
-    from bmretriever_integrations.index import SearchIndex
-
-    question = " ".join(arguments.question)
-    if not question.strip():
-        raise ValueError("the question is empty")
-    if arguments.top_k < 1:
-        raise ValueError(f"--top-k must be at least 1, got {arguments.top_k}")
+    questions = _questions(arguments)
     instruction = resolve_instruction(arguments.instruction)
-    index = SearchIndex.open(arguments.index, verify=arguments.verify)
-    if not index.manifest.complete:
-        note = f"note: {arguments.index} is unfinished; searching its first {len(index):,} records. "
-        write_lines([f"{note}Run its index command again to finish it."], sys.stderr)
-    from bmretriever_integrations.commands.screen import silence_libraries
+    from bmretriever_integrations.index import Filters, SearchIndex
 
-    silence_libraries()
-    with index.open_encoder() as encoder:
-        hits = index.search(encoder.encode_queries([question], instruction)[0], arguments.top_k)
-    if arguments.json:
-        sys.stdout.write(json.dumps([asdict(hit) for hit in hits], indent=1) + "\n")
-    else:
-        from bmretriever_integrations.commands.screen import print_hits
-        from bmretriever_integrations.terminal.console import open_console
+    given = {name: getattr(arguments, name) for name in FILTERS if getattr(arguments, name) not in (None, [])}
+    filters = Filters(**given) if given else None
+    model = arguments.model and absolute(arguments.model)
+    with SearchIndex.open(arguments.index, model=model, device=arguments.device, verify=arguments.verify) as index:
+        if not index.manifest.complete:
+            note = f"note: {arguments.index} is unfinished; searching the {len(index):,} records that it holds. "
+            write_lines([f"{note}Run its index command again to finish it."], sys.stderr)
+        if arguments.like is None and arguments.mode != "text":
+            from bmretriever_integrations.commands.screen import silence_libraries
 
-        print_hits(open_console(), hits, question)
+            silence_libraries()
+        desk = Desk(index, arguments, filters, instruction)
+        if questions is None:
+            desk.serve()
+        else:
+            desk.answer(questions)
     return 0
+
+
+def _questions(arguments: argparse.Namespace) -> list[Question] | None:
+    """Return what is asked, or None where the user is to be asked for it."""
+    given = [bool(arguments.question), arguments.questions is not None, arguments.like is not None]
+    if sum(given) > 1:
+        raise ValueError("a question, --questions and --like exclude each other; name one of them")
+    if arguments.question:
+        text = " ".join(arguments.question)
+        if not text.strip():
+            raise ValueError("the question is empty")
+        return [Question("1", text)]
+    if arguments.questions is not None:
+        return read_questions(arguments.questions)
+    if arguments.like is not None:
+        return [Question(arguments.like, "")]
+    if not sys.stdin.isatty():
+        return parse_questions(sys.stdin.buffer.read(), "standard input")
+    if arguments.format != "table":
+        raise ValueError(f"--format {arguments.format} needs a question: name it, or --questions FILE")
+    return None

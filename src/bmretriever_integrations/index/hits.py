@@ -25,10 +25,12 @@ class Hit:
 class Hits(list[Hit]):
     """The hits of one question, best first, and what was left out of them."""
 
-    def __init__(self, hits: Iterable[Hit] = (), *, retracted_left_out: int = 0) -> None:
+    def __init__(self, hits: Iterable[Hit] = (), *, retracted_left_out: int = 0, seconds: float = 0.0) -> None:
         """
         :param hits: best first.
         :param retracted_left_out: the number of retracted papers that would stand among the hits.
+        :param seconds: how long the index took to find them, without the model; of several questions, their mean.
         """
         super().__init__(hits)
         self.retracted_left_out = retracted_left_out
+        self.seconds = seconds

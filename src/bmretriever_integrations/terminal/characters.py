@@ -16,6 +16,7 @@ _BREAKS = "\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 
 _TABLE = dict.fromkeys((*_CONTROLS, *_DIRECTIONS, *_SURROGATES), REPLACEMENT) | dict.fromkeys(map(ord, _BREAKS), " ")
 _TABLE_OF_LINES: dict[int, str] = {code: to for code, to in _TABLE.items() if code != ord("\n")}
+_ESCAPES: dict[int, str] = {code: f"\\u{code:04x}" for code in _TABLE if code >= 0x7F}
 
 
 def printable(text: str) -> str:
@@ -36,3 +37,13 @@ def printable_lines(text: str) -> str:
     :param text: a text of several lines.
     """
     return text.translate(_TABLE_OF_LINES)
+
+
+def escaped(document: str) -> str:
+    r"""
+    Write what would control a terminal as JSON's escapes, so that nothing is lost.
+
+    :param document: JSON. What is below U+0020 is escaped in its strings already.
+    :returns: the same document, in which e.g. U+009B stands as ``\u009b``.
+    """
+    return document.translate(_ESCAPES)

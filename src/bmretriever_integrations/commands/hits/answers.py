@@ -1,0 +1,131 @@
+"""What was asked and what was found, and the few facts of a hit that every format shows."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bmretriever_integrations.index import Hit, Hits
+
+PUBMED = "https://pubmed.ncbi.nlm.nih.gov"
+OF_PUBMED = ("version", "revised", "publication_types", "mesh")
+"""Facts that PubMed states of its citations. A record with one of them and a number as id has a PMID as id."""
+_PMID = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of the user."""
+
+    id: str
+    """The id that its file gives it, else its number, from 1."""
+    text: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found for one question."""
+
+    question: Question
+    hits: Hits
+
+
+def pmid_of(hit: Hit) -> str | None:
+    """
+    Return the PMID of a hit.
+
+    :param hit: the hit.
+    :returns: its id, if that is a number and the record says what PubMed says of its citations; else its key ``PMID`` or
+        ``pmid``, as MedRAG's rows have it; None if it is no citation of PubMed as far as is known.
+    """
+    if _PMID.fullmatch(hit.id) and any(name in hit.metadata for name in OF_PUBMED):
+        return hit.id
+    stated = str(hit.metadata.get("PMID") or hit.metadata.get("pmid") or "")
+    return stated if _PMID.fullmatch(stated) else None
+
+
+def address_of(hit: Hit) -> str | None:
+    """
+    Return the address of a hit's page at PubMed.
+
+    :param hit: the hit.
+    :returns: the address, or None if the hit has no PMID.
+    """
+    pmid = pmid_of(hit)
+    return None if pmid is None else f"{PUBMED}/{pmid}/"
+
+
+def date_of(hit: Hit) -> str:
+    """
+    Return the date of a hit.
+
+    :param hit: the hit.
+    :returns: ``2015``, ``2015-03`` or ``2015-03-14``, or "" if it is not known.
+    """
+    date = str(hit.metadata.get("date") or hit.metadata.get("year") or "")
+    return date if re.fullmatch(r"\d{4}(-\d\d){0,2}", date, re.ASCII) else ""
+
+
+def fact(hit: Hit, name: str) -> str:
+    """
+    Return a fact of a hit as text.
+
+    :param hit: the hit.
+    :param name: the name of the fact.
+    :returns: the fact, its parts joined by "; " if it is a list, or "" if it is not known.
+    """
+    return "; ".join(facts(hit, name))
+
+
+def facts(hit: Hit, name: str) -> list[str]:
+    """
+    Return a fact of a hit as a list of texts.
+
+    :param hit: the hit.
+    :param name: the name of the fact.
+    """
+    value = hit.metadata.get(name)
+    values = value if isinstance(value, list | tuple) else [] if value is None else [value]
+    return [str(one) for one in values]
+
+
+def marks_of(hit: Hit) -> list[str]:
+    """
+    Say what a reader must know before trusting a hit.
+
+    :param hit: the hit.
+    :returns: that it was retracted, and that there is an expression of concern, each with what is known of the notice.
+    """
+    marks = []
+    if hit.metadata.get("retracted") is True:
+        marks.append(("RETRACTED", fact(hit, "retraction_notice")))
+    if isinstance(concern := hit.metadata.get("expression_of_concern"), str):
+        marks.append(("EXPRESSION OF CONCERN", concern))
+    return [f"{mark} (notice: {notice})" if notice else mark for mark, notice in marks]
+
+
+def remarks(answer: Answer, records: int, filtered: bool, mode: str | None) -> list[str]:
+    """
+    Say what is not among the hits, and why there may be none.
+
+    :param answer: the question and its hits.
+    :param records: the number of records in the index.
+    :param filtered: whether the user left out records by filters.
+    :param mode: the way of searching, None for the usual one.
+    :returns: lines, none of them if there is nothing to say.
+    """
+    left_out = answer.hits.retracted_left_out
+    lines = []
+    if not answer.hits:
+        if not records:
+            reason = "the index is empty"
+        elif left_out:
+            reason = "those that fit were retracted"
+        elif filtered:
+            reason = f"none of {records:,} passes the filters{' and holds a word of the question' * (mode == 'text')}"
+        else:
+            reason = "none holds a word of the question; --mode hybrid also finds other words for the same"
+        lines.append(f"no record found: {reason}")
+    if left_out:
+        lines.append(f"{left_out:,} retracted paper{'s' * (left_out > 1)} left out: --include-retracted")
+    return lines

@@ -1,0 +1,58 @@
+"""Print hits as a table."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from bmretriever_integrations.commands.hits.answers import Answer, address_of, date_of, fact, marks_of, pmid_of
+from bmretriever_integrations.commands.hits.snippets import pattern_of, snippet
+from bmretriever_integrations.index import Hit
+from bmretriever_integrations.terminal.characters import printable
+
+TITLE_CHARACTERS = 400
+"""The most characters of a title; PubMed's longest titles of papers have about as many."""
+
+
+def print_table(console: Console, answer: Answer) -> None:
+    """
+    Print a ranked list: rank, score, year, PMID or id, and below each other title, journal and the part of the text that fits.
+
+    A long id is folded, so that it leaves most of the width to the title. Where the terminal has links, a PMID is one.
+
+    :param console: the console to which the list is printed.
+    :param answer: the question, whose words are shown in other letters, and its hits.
+    """
+    hits = answer.hits
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("rank", "score", "year"):
+        table.add_column(name, justify="right", no_wrap=True)
+    heading = "PMID" if all(pmid_of(hit) == hit.id for hit in hits) else "id"
+    table.add_column(heading, overflow="fold", max_width=max(8, console.width // 4))
+    table.add_column("title, journal, text", overflow="fold")
+    for hit in hits:
+        address = address_of(hit)
+        name = Text(printable(hit.id), style=Style(link=address) if address else "")
+        table.add_row(
+            str(hit.rank), f"{hit.score:.2f}", date_of(hit)[:4], name, _description(hit, answer.question.text)
+        )
+    console.print(table)
+
+
+def _description(hit: Hit, question: str) -> Text:
+    """Return title, journal and snippet, each in a line of its own. A ``Text`` shows "[Article in French]" unchanged."""
+    marks = [Text(printable(mark), style="bold red") for mark in marks_of(hit)]
+    title = Text(_shortened(printable(hit.title)) or "(no title)", style="bold")
+    part = Text(printable(snippet(hit.text, question)), style="dim")
+    pattern = pattern_of(question)
+    if pattern is not None:
+        part.highlight_regex(pattern, style="not dim bold")
+    journal = Text(_shortened(printable(fact(hit, "journal"))), style="italic")
+    return Text("\n").join(line for line in (*marks, title, journal, part) if line)
+
+
+def _shortened(title: str) -> str:
+    """Cut a title that would fill the screen."""
+    return title if len(title) <= TITLE_CHARACTERS else f"{title[:TITLE_CHARACTERS]} ..."
