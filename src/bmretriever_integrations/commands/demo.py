@@ -1,4 +1,4 @@
-"""Run ``bmretriever demo``, which indexes real PubMed records and asks three questions through two frameworks."""
+"""Run ``bmretriever demo``, which indexes real PubMed records and asks questions through two frameworks and the index itself."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 LIMIT = 1000
 """The number of records to index, which takes at most two minutes on two CPU cores."""
-SHARD_SIZE = 250
-"""The number of records of a shard. It is small, so that little work is lost if the demo is stopped."""
 TOP_K = 3
 """The number of hits for each question."""
 QUESTIONS = (
@@ -55,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Build the index, or use an existing one; ask the questions through Haystack and LlamaIndex; compare the answers.
+    Build the index or use an existing one, ask the questions through Haystack and LlamaIndex, compare the answers, ask the index.
 
     :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
@@ -67,28 +65,30 @@ def run(arguments: argparse.Namespace) -> int:
 
     read_corpus([source])  # raises an error for a missing or wrong file before the model is loaded
     silence_libraries()
-    index = _index(source, arguments)
-    from bmretriever_integrations.commands.screen import print_hits
-    from bmretriever_integrations.terminal.console import open_console
-
-    by_haystack = ask_haystack(index, QUESTIONS, TOP_K)
-    by_llama_index = ask_llama_index(index, QUESTIONS, TOP_K)
-    console = open_console()
+    with _index(source, arguments) as index:
+        by_haystack = ask_haystack(index, QUESTIONS, TOP_K)
+        by_llama_index = ask_llama_index(index, QUESTIONS, TOP_K)
+        by_itself = index.search(QUESTIONS[0], TOP_K)
     for question, hits in zip(QUESTIONS, by_haystack, strict=True):
-        write_lines(["", question])
-        print_hits(console, hits, question)
+        _print([question], question, hits)
     differing = [q for q, one, two in zip(QUESTIONS, by_haystack, by_llama_index, strict=True) if not agree(one, two)]
     if differing:
         write_lines(["", f"Haystack (shown) and LlamaIndex disagree on: {'; '.join(differing)}"])
         return 1
-    write_lines(
-        [
-            "",
-            f"Haystack and LlamaIndex agree: the same {TOP_K} records, order and scores for each question.",
-            f'Ask your own question: {this_program()} search {shlex.quote(arguments.to)} "..."',
-        ]
-    )
+    write_lines(["", f"Haystack and LlamaIndex agree: the same {TOP_K} records, order and scores for each question."])
+    _print(["The first question again, by words and vectors, as the index itself answers:"], QUESTIONS[0], by_itself)
+    write_lines(["", f'Ask your own question: {this_program()} search {shlex.quote(arguments.to)} "..."'])
     return 0
+
+
+def _print(lines: list[str], question: str, hits: list[Hit]) -> None:
+    from bmretriever_integrations.commands.hits.answers import Answer, Question
+    from bmretriever_integrations.commands.hits.table import print_table
+    from bmretriever_integrations.index import Hits
+    from bmretriever_integrations.terminal.console import open_console
+
+    write_lines(["", *lines])
+    print_table(open_console(), Answer(Question("1", question), Hits(hits)))
 
 
 def _check_frameworks() -> None:
@@ -111,9 +111,7 @@ def _index(source: str, arguments: argparse.Namespace) -> SearchIndex:
     with plain_warnings(), BMRetrieverEncoder(absolute(arguments.model)) as encoder:
         write_lines([f"{Path(source).name}: the first {arguments.limit:,} records, embedded with {arguments.model}"])
         sys.stdout.flush()
-        report = build_index(
-            encoder, [source], arguments.to, limit=arguments.limit, shard_size=SHARD_SIZE, progress=True
-        )
+        report = build_index(encoder, [source], arguments.to, limit=arguments.limit, progress=True)
     write_lines(summary(report, arguments.to))
     return SearchIndex.open(arguments.to)
 
@@ -147,7 +145,12 @@ def ask_haystack(index: SearchIndex, questions: Sequence[str], top_k: int) -> li
     store = InMemoryDocumentStore(embedding_similarity_function="dot_product")
     store.write_documents(
         [
-            Document(id=record.id, content=record.text, meta={"title": record.title}, embedding=vector.tolist())
+            Document(
+                id=record.id,
+                content=record.text,
+                meta={**record.metadata.facts(), "title": record.title},
+                embedding=vector.tolist(),
+            )
             for record, vector in index.entries()
         ]
     )
@@ -163,7 +166,7 @@ def ask_haystack(index: SearchIndex, questions: Sequence[str], top_k: int) -> li
     pipeline.connect("embedder.embedding", "retriever.query_embedding")
     answers = [pipeline.run({"embedder": {"text": question}})["retriever"]["documents"] for question in questions]
     return [
-        [Hit(rank, d.score, d.id, d.meta["title"], d.content or "") for rank, d in enumerate(documents, 1)]
+        [Hit(rank, d.score, d.id, d.meta["title"], d.content or "", d.meta) for rank, d in enumerate(documents, 1)]
         for documents in answers
     ]
 
@@ -190,7 +193,7 @@ def ask_llama_index(index: SearchIndex, questions: Sequence[str], top_k: int) ->
     ]
     made_by = index.manifest.encoder
     embedding = BMRetrieverEmbedding(model_name=made_by["model"], dtype=made_by["dtype"])
-    context = StorageContext.from_defaults(vector_store=FaissVectorStore(faiss.IndexFlatIP(index.width)))
+    context = StorageContext.from_defaults(vector_store=FaissVectorStore(faiss.IndexFlatIP(index.manifest.width)))
     retriever = VectorStoreIndex(nodes, storage_context=context, embed_model=embedding).as_retriever(
         similarity_top_k=top_k
     )

@@ -52,7 +52,14 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         ("--journal", "journal", "name of the journal"),
         ("--language", "languages", "language of the full text, e.g. eng"),
     ):
-        add(name, dest=dest, action="append", default=[], metavar=name[2].upper(), help=f"{of}; if repeated, any will do")
+        add(
+            name,
+            dest=dest,
+            action="append",
+            default=[],
+            metavar=name[2].upper(),
+            help=f"{of}; if repeated, any will do",
+        )
     add("--where", metavar="SQL", help="a condition in SQL, e.g. \"year >= 2015 and journal = 'Nature'\"")
     add("--include-retracted", action="store_true", help="show retracted papers, too; they are marked")
 

@@ -36,9 +36,7 @@ def check_root(stream: IO[bytes], name: str) -> None:
         )
 
 
-def read_citations(
-    stream: IO[bytes], name: str, report: CorpusReport, limit: int | None = None
-) -> Iterator[Record]:
+def read_citations(stream: IO[bytes], name: str, report: CorpusReport, limit: int | None = None) -> Iterator[Record]:
     """
     Read the citations of one file.
 
