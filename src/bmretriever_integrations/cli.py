@@ -123,7 +123,11 @@ COMMANDS = {
         "embed PubMed or BEIR files into a folder that can be searched",
         "bmretriever index pubmed26n0001.xml.gz --to my-index --model 410M",
     ),
-    "search": _Command("search an index", 'bmretriever search my-index "Does metformin lower mortality in COVID-19?"'),
+    "search": _Command(
+        "find the records of an index that answer a question, by meaning and by words",
+        'bmretriever search my-index "Does metformin lower mortality in COVID-19?" --since 2020 --type Review',
+    ),
+    "delete": _Command("remove records from an index", "bmretriever delete my-index --id 31452104 31452105"),
     "evaluate": _Command(
         "score retrieval on the paper's data sets or BEIR folders, beside BM25",
         "bmretriever evaluate scifact my-task --model mini",

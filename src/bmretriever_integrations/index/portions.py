@@ -8,7 +8,6 @@ from concurrent.futures import Future
 import numpy as np
 
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.device import CPU_TOKENS
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index.engines import PassageEngines
 from bmretriever_integrations.parallel.jobs import Progress
@@ -28,6 +27,8 @@ def portion_size(width: int, batch_tokens: int) -> int:
     :param width: the length of a vector.
     :param batch_tokens: tokens of a batch; on a CPU there are few.
     """
+    from bmretriever_integrations.device import CPU_TOKENS  # imports torch, which a search by words does not need
+
     if batch_tokens > CPU_TOKENS:
         return ON_ACCELERATOR
     return WIDE_ON_CPU if width >= WIDE else ON_CPU
