@@ -2,6 +2,7 @@
 
 from bmretriever_integrations.index.build import build_index
 from bmretriever_integrations.index.delete import DeleteReport, delete_records
+from bmretriever_integrations.index.filters import Filters
 from bmretriever_integrations.index.hits import Hit, Hits
 from bmretriever_integrations.index.manifest import DamagedIndex, IndexMismatch
 from bmretriever_integrations.index.report import BuildReport
@@ -10,6 +11,7 @@ __all__ = [
     "BuildReport",
     "DamagedIndex",
     "DeleteReport",
+    "Filters",
     "Hit",
     "Hits",
     "IndexMismatch",

@@ -15,6 +15,7 @@ from bmretriever_integrations.corpus.metadata import NAMED, Metadata
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index.full_text import words_of
+from bmretriever_integrations.index.labels import labels_of
 
 VectorType = Literal["float16", "float32"]
 
@@ -24,8 +25,8 @@ METADATA = (*NAMED, "other")
 """Columns from which a record's metadata is read."""
 RECORD = ("id", "title", "text", *METADATA)
 """Columns from which a record is read."""
-DERIVED = ("year", "first_day", "last_day")
-"""Columns that are computed from ``date``, for filters."""
+DERIVED = ("labels", "year", "first_day", "last_day")
+"""Columns that are computed from other facts, for filters."""
 
 
 def schema(width: int, vector_type: VectorType) -> Any:
@@ -46,7 +47,7 @@ def schema(width: int, vector_type: VectorType) -> Any:
     columns = {"id": text, "title": text, "text": text, "words": text}
     columns |= {"vector": pa.list_(getattr(pa, vector_type)(), width)}
     columns |= {name: of_metadata[name] for name in METADATA}
-    columns |= {"year": pa.int32(), "first_day": day, "last_day": day}
+    columns |= {"labels": texts, "year": pa.int32(), "first_day": day, "last_day": day}
     columns |= {"source": text, "text_hash": pa.int64(), "record_hash": pa.int64()}
     return pa.schema(list(columns.items()))
 
@@ -80,6 +81,7 @@ def table_of(records: Sequence[Record], vectors: Vectors, sources: Sequence[str]
     filled["words"] = [words_of(record.title, record.text) for record in records]
     filled |= {name: [getattr(record.metadata, name) for record in records] for name in NAMED}
     filled["other"] = [_json(record.metadata.other) if record.metadata.other else None for record in records]
+    filled["labels"] = [labels_of(record.metadata) for record in records]
     periods = [period_of(record.metadata.date) for record in records]
     filled["year"] = [None if period is None else period[0].year for period in periods]
     filled["first_day"] = [None if period is None else period[0] for period in periods]
