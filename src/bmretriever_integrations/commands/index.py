@@ -6,21 +6,23 @@ import argparse
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
-from bmretriever_integrations.commands.arguments import absolute, positive
-from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS, EncoderSettings
+from bmretriever_integrations.commands.arguments import positive
+from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS
 from bmretriever_integrations.terminal.characters import printable
 from bmretriever_integrations.terminal.streams import write_lines
 
 if TYPE_CHECKING:
-    from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.index import BuildReport
-    from bmretriever_integrations.parallel import EncoderPool
-    from bmretriever_integrations.parallel.ray_workers import RayEngines
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+NAMES = 3
+"""The number of sources that a line names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,28 +31,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     :param parser: the parser of this command.
     """
-    from bmretriever_integrations.index.build import SHARD_SIZE
-
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="PubMed .xml(.gz) or BEIR .jsonl(.gz)")
     parser.add_argument(
-        "--to", required=True, metavar="DIR", help="output folder; an unfinished index in it is continued"
+        "--to", required=True, metavar="DIR", help="folder of the index; one that is there is brought up to date"
     )
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="short name, hub id or folder (default: %(default)s)")
+    parser.add_argument("--model", help=f"short name, hub id or folder (default: the index's, or {DEFAULT_MODEL})")
     parser.add_argument("--limit", type=positive, metavar="N", help="index the first N records only")
     parser.add_argument(
-        "--max-length", type=positive, default=MAX_LENGTH, help="the most tokens of a passage (default: %(default)s)"
+        "--max-length",
+        type=positive,
+        metavar="N",
+        help=f"the most tokens of a passage (default: the index's, or {MAX_LENGTH})",
     )
     parser.add_argument(
-        "--dtype", choices=DTYPES, default="auto", help="number type of the model (default: %(default)s)"
+        "--dtype",
+        choices=DTYPES,
+        default="auto",
+        help="number type of the model (default: the index's, or %(default)s)",
     )
     parser.add_argument(
-        "--quantization", choices=QUANTIZATIONS, help="number type of the linear layers (default: no quantization)"
+        "--quantization", choices=QUANTIZATIONS, help="number type of the linear layers (default: the index's, or none)"
     )
     parser.add_argument("--device", help="e.g. cuda:1 or cpu (default: the fastest device)")
     parser.add_argument(
         "--devices",
         metavar="D,D",
-        help="several devices of this machine, e.g. cuda:0,cuda:1; the index has the same bytes as with one such device",
+        help="several devices of this machine, e.g. cuda:0,cuda:1; the vectors are the same as with one such device",
     )
     parser.add_argument(
         "--engine",
@@ -70,89 +76,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address of the cluster (default: RAY_ADDRESS, else this machine's cluster, else a new one on this machine)",
     )
     parser.add_argument(
-        "--shard-size",
-        type=positive,
-        default=SHARD_SIZE,
-        help="records of a shard; an interruption loses at most one shard, or three for each engine if there are several "
-        "(default: %(default)s)",
+        "--strict", action="store_true", help="stop at a damaged source, instead of going on with what is readable"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Build the index, or continue it.
+    Build the index, or bring it up to date.
 
     :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
-    from bmretriever_integrations.commands.screen import silence_libraries
-    from bmretriever_integrations.corpus import read_corpus
-
-    _check_engine(arguments)
-    read_corpus(arguments.source)  # raises an error for missing and wrong files before the model is loaded
-    silence_libraries()
-    from bmretriever_integrations.device import keep_freed_memory
+    from bmretriever_integrations.commands.index_engines import engines_for
+    from bmretriever_integrations.corpus.sources import check_sources
     from bmretriever_integrations.index import build_index
-    from bmretriever_integrations.index.manifest import read_manifest
 
-    keep_freed_memory()  # allowed here, because a command owns its process
+    # missing and wrong files are named before the model is loaded
+    check_sources(arguments.source, strict=arguments.strict or len(arguments.source) == 1)
     try:
-        with plain_warnings(), _open_engines(arguments) as engines:
+        with plain_warnings(), ExitStack() as closing:
+            engines = engines_for(arguments, closing)
             report = build_index(
                 engines,
                 arguments.source,
                 arguments.to,
                 limit=arguments.limit,
-                shard_size=arguments.shard_size,
+                strict=arguments.strict,
                 progress=True,
             )
     except KeyboardInterrupt:
-        manifest = read_manifest(Path(arguments.to))
-        safe = manifest.records if manifest else 0
-        note = f"interrupted: {safe:,} records are safe in {arguments.to}; run the same command to continue"
+        note = (
+            f"interrupted: {_safe(arguments.to):,} records are safe in {arguments.to}; run the same command to continue"
+        )
         write_lines([note], sys.stderr)
-        return 130
+        return INTERRUPTED
     write_lines(summary(report, arguments.to))
     return 0
 
 
-def _check_engine(arguments: argparse.Namespace) -> None:
-    """Raise an error for options that would otherwise be ignored."""
-    on_ray = arguments.engine == "ray"
-    if arguments.devices is not None and (on_ray or arguments.device is not None):
-        other = "--engine ray" if on_ray else "--device"
-        raise ValueError(
-            f"--devices and {other} exclude each other; on a cluster, --workers says how many engines there are"
-        )
-    for name, value in (("--workers", arguments.workers), ("--ray-address", arguments.ray_address)):
-        if value is not None and not on_ray:
-            raise ValueError(f"{name} is for a cluster: add --engine ray")
+def _safe(folder: str) -> int:
+    from bmretriever_integrations.index.table import open_table
 
-
-def _open_engines(arguments: argparse.Namespace) -> BMRetrieverEncoder | EncoderPool | RayEngines:
-    settings = EncoderSettings(
-        model=absolute(arguments.model),
-        max_length=arguments.max_length,
-        dtype=arguments.dtype,
-        quantization=arguments.quantization,
-        device=arguments.device,
-    )
-    if arguments.engine == "ray":
-        from bmretriever_integrations.parallel.ray_workers import RayEngines
-
-        return RayEngines(settings, workers=arguments.workers, address=arguments.ray_address)
-    if arguments.devices is not None:
-        from bmretriever_integrations.parallel import EncoderPool
-
-        return EncoderPool(
-            settings.model,
-            devices=[device.strip() for device in arguments.devices.split(",")],
-            max_length=settings.max_length,
-            dtype=settings.dtype,
-            quantization=settings.quantization,
-        )
-    from bmretriever_integrations.encoder import BMRetrieverEncoder
-
-    return BMRetrieverEncoder.from_settings(settings)
+    table = open_table(Path(folder))
+    return 0 if table is None else int(table.count_rows())
 
 
 @contextmanager
@@ -193,21 +158,38 @@ def summary(report: BuildReport, folder: str) -> list[str]:
     :param folder: the folder of the index, as the user gave it.
     :returns: the lines.
     """
-    skipped = report.corpus.skipped
-    lines = [f"{folder}: {report.records:,} records, {report.embedded:,} of them embedded now"]
-    if report.replaced or report.deleted:
+    corpus = report.corpus
+    lines = [f"{folder}: {report.records:,} records; {report.embedded:,} embedded now"]
+    others = [
+        (report.updated, "with new metadata only, whose vectors were kept"),
+        (report.unchanged, "unchanged"),
+        (report.outdated, "older than another record of the same id"),
+        (report.held_back, "withdrawn by PubMed"),
+    ]
+    counted = [f"{count:,} {what}" for count, what in others if count]
+    lines += [f"also read: {', '.join(counted)}"] * bool(counted)
+    if report.withdrawn:
+        lines.append(f"removed: {report.withdrawn:,} records that PubMed withdrew")
+    if report.undecided:
         lines.append(
-            f"hidden from search: {report.replaced:,} replaced by a later record of the same id, {report.deleted:,} withdrawn"
+            f"undecided: {report.undecided:,} PubMed records differ from others of their ids, and neither says that it is newer; "
+            "those that were read last are kept"
         )
+    if report.not_read_again:
+        lines.append(f"not read again, because unchanged: {_some(report.not_read_again)}")
     if report.cut:
         lines.append(
             f"cut: {report.cut:,} records are longer than the model reads; what comes after is in no vector. Split long texts"
         )
-    if skipped:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
-        lines.append(f"left out: {skipped.total():,} ({reasons})")
-        lines += [f"  {example}" for example in report.corpus.examples]
-        if skipped.total() > len(report.corpus.examples):
-            lines.append(f"  and {skipped.total() - len(report.corpus.examples):,} more")
-    lines += [f"rebuilt {damage}" for damage in report.rebuilt]
+    lines += [f"damaged: {source}" for source in corpus.damaged]
+    if corpus.skipped:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(corpus.skipped.items()))
+        lines.append(f"left out: {corpus.skipped.total():,} ({reasons})")
+        lines += [f"  {example}" for example in corpus.examples]
+        if corpus.skipped.total() > len(corpus.examples):
+            lines.append(f"  and {corpus.skipped.total() - len(corpus.examples):,} more")
     return lines
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:NAMES]) + (f" and {len(names) - NAMES:,} more" if len(names) > NAMES else "")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.corpus.sources import check_sources
 from bmretriever_integrations.files import LOCK, only_writer
-from bmretriever_integrations.index.engines import OneEngine, PassageEngines
+from bmretriever_integrations.index.engines import EnginesOnDemand, OneEngine, PassageEngines
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
 from bmretriever_integrations.index.portions import portion_size
 from bmretriever_integrations.index.progress import RecordBar
@@ -59,14 +59,15 @@ def build_index(
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
     paths = check_sources(sources, strict=strict)
-    engines = encoder if isinstance(encoder, PassageEngines) else OneEngine(encoder)
+    # in this order, because the second check looks at attributes for which engines would be loaded
+    many = isinstance(encoder, EnginesOnDemand | PassageEngines)
+    engines = encoder if many else OneEngine(encoder)
     target = _ready_folder(Path(folder))
     with only_writer(target):
         manifest = _begin(target, engines)
         report = BuildReport(CorpusReport())
         reading = Sources(paths, manifest, report.corpus, limit=limit, strict=strict)
-        size = portion_size(manifest.width, manifest.batch_tokens)
-        with closing(RecordBar(progress, limit)) as bar, closing(reading.chunks(size)) as chunks:
+        with closing(RecordBar(progress, limit)) as bar, closing(reading.chunks(manifest.portion)) as chunks:
             Run(engines, Writer(target, manifest), report, bar).follow(chunks)
         report.not_read_again = reading.not_read_again
     return report
@@ -76,7 +77,8 @@ def _begin(folder: Path, engines: PassageEngines) -> Manifest:
     identity = engines.identity()
     found = read_manifest(folder)
     if found is None:
-        return Manifest(identity, engines.batch_tokens, versions=versions_of((PACKAGE, "numpy", *OF_VECTORS)))
+        portion, versions = portion_size(engines.width, engines.batch_tokens), (PACKAGE, "numpy", *OF_VECTORS)
+        return Manifest(identity, engines.batch_tokens, portion, versions=versions_of(versions))
     found.check_same(Manifest(identity, found.batch_tokens), folder)
     if found.encoder != identity:  # the same weights under another name: the old one may be gone
         found.encoder = identity

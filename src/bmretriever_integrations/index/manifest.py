@@ -68,6 +68,8 @@ class Manifest:
     """The engine's identity. ``files_sha256`` is the fingerprint of the weights, ``model`` the name by which they were found."""
     batch_tokens: int
     """Tokens of a batch: which texts share a batch decides the last bits of a vector."""
+    portion: int = 4096
+    """Records that are read, embedded and committed at a time: which ones are embedded together decides their vectors, too."""
     vector_type: VectorType = "float16"
     """Number type of the stored vectors."""
     vector_error: float = 0.0

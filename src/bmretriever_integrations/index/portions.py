@@ -27,7 +27,7 @@ def portion_size(width: int, batch_tokens: int) -> int:
     :param width: the length of a vector.
     :param batch_tokens: tokens of a batch; on a CPU there are few.
     """
-    from bmretriever_integrations.device import CPU_TOKENS  # imports torch, which a search by words does not need
+    from bmretriever_integrations.device import CPU_TOKENS  # imports PyTorch
 
     if batch_tokens > CPU_TOKENS:
         return ON_ACCELERATOR
