@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.commands.arguments import absolute
+from bmretriever_integrations.commands.screen import silence_libraries
 from bmretriever_integrations.index.engines import EnginesOnDemand
 from bmretriever_integrations.index.manifest import Manifest, read_manifest
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
@@ -61,7 +62,8 @@ def _settings(arguments: argparse.Namespace, manifest: Manifest | None) -> Encod
     made = manifest.encoder
     if arguments.model is None and Path(made["model"]).is_absolute() and not Path(made["model"]).exists():
         raise FileNotFoundError(
-            f"{arguments.to} was made with the model in {made['model']}, which is no longer there: give its new folder with --model"
+            f"{arguments.to} was made with the model in {made['model']}, which is no longer there: give its new folder with "
+            "--model"
         )
     return EncoderSettings(
         model=made["model"] if arguments.model is None else absolute(arguments.model),
@@ -89,6 +91,7 @@ def _identity(settings: EncoderSettings, manifest: Manifest) -> dict[str, Any] |
 
 
 def _load(arguments: argparse.Namespace, settings: EncoderSettings, closing: ExitStack) -> PassageEngines:
+    silence_libraries()
     if arguments.engine == "ray":
         from bmretriever_integrations.parallel.ray_workers import RayEngines
 
