@@ -128,6 +128,7 @@ COMMANDS = {
         'bmretriever search my-index "Does metformin lower mortality in COVID-19?" --since 2020 --type Review',
     ),
     "delete": _Command("remove records from an index", "bmretriever delete my-index --id 31452104 31452105"),
+    "info": _Command("say what an index holds and whether its files are whole", "bmretriever info my-index --verify"),
     "evaluate": _Command(
         "score retrieval on the paper's data sets or BEIR folders, beside BM25",
         "bmretriever evaluate scifact my-task --model mini",

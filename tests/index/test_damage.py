@@ -13,7 +13,7 @@ import pytest
 
 from bmretriever_integrations.corpus.metadata import Metadata
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.index import DamagedIndex, checksums
+from bmretriever_integrations.index import DamagedIndex, build_index, checksums, delete_records
 from bmretriever_integrations.index.checksums import check_files, find_damage, update_checksums
 from bmretriever_integrations.index.manifest import NAME, FileChecksum, Manifest, SourceRead, read_manifest
 from bmretriever_integrations.index.schema import table_of
@@ -230,3 +230,29 @@ def test_a_damaged_manifest_is_found_when_it_is_read(folder: Path, damage: str) 
         return
     with pytest.raises(DamagedIndex, match=r"manifest\.json is damaged .*Restore the whole index from a copy"):
         read_manifest(folder)
+
+
+def test_runs_leave_every_file_covered_and_refuse_a_damaged_index(tmp_path: Path, encoder, write_jsonl) -> None:
+    """Else joining small files would copy what is damaged into new files, whose checksums are right."""
+    folder, source = tmp_path / "i", write_jsonl(tmp_path / "c.jsonl", 12)
+    build_index(encoder, [source], folder)
+    delete_records(folder, ["d1"])
+    manifest = read_manifest(folder)
+    assert set(manifest.checksums) == {path.relative_to(folder).as_posix() for kind in KINDS for path in _files(folder, kind)}
+    assert (manifest.complete, find_damage(folder, manifest)) == (True, [])
+    _flip(_files(folder, "data")[0])
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for run in (lambda: build_index(encoder, [source], folder), lambda: delete_records(folder, ["d2"])):
+        with pytest.raises(DamagedIndex, match="has changed since it was written"):
+            run()
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_deleting_records_does_not_end_an_unfinished_run(tmp_path: Path, encoder, write_jsonl) -> None:
+    folder = tmp_path / "i"
+    build_index(encoder, [write_jsonl(tmp_path / "c.jsonl", 3)], folder)
+    manifest = read_manifest(folder)
+    manifest.complete = False
+    manifest.write(folder)
+    assert delete_records(folder, ["d1"]).deleted
+    assert not read_manifest(folder).complete

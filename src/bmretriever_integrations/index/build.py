@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.corpus.sources import check_sources
 from bmretriever_integrations.files import LOCK, only_writer
+from bmretriever_integrations.index.checksums import check_files
 from bmretriever_integrations.index.engines import EnginesOnDemand, OneEngine, PassageEngines
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
 from bmretriever_integrations.index.portions import portion_size
@@ -50,7 +51,7 @@ def build_index(
     :param strict: stop at a damaged source. Else the report names it, and the run goes on with what is readable.
     :param progress: show a bar, if standard error is a terminal.
     :raises IndexMismatch: if the folder was made with another model or setting.
-    :raises DamagedIndex: if the folder holds other files, or its manifest is damaged.
+    :raises DamagedIndex: if the folder holds other files, or a file of the index is damaged; says which, and what to do.
     :raises DamagedSource: with ``strict``, if a source is damaged; what was read before stays.
     :raises BlockingIOError: if another process writes into the folder.
     :raises OSError: if the disk is full; what was committed stays.
@@ -80,6 +81,7 @@ def _begin(folder: Path, engines: PassageEngines) -> Manifest:
         portion, versions = portion_size(engines.width, engines.batch_tokens), (PACKAGE, "numpy", *OF_VECTORS)
         return Manifest(identity, engines.batch_tokens, portion, versions=versions_of(versions))
     found.check_same(Manifest(identity, found.batch_tokens), folder)
+    check_files(folder, found)  # else what is damaged would be copied into new files, with a checksum of its own
     if found.encoder != identity:  # the same weights under another name: the old one may be gone
         found.encoder = identity
         found.write(folder)

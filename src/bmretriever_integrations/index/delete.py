@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bmretriever_integrations.files import only_writer
+from bmretriever_integrations.index.checksums import check_files
 from bmretriever_integrations.index.manifest import DamagedIndex, read_manifest
 from bmretriever_integrations.index.writing import Writer
 
@@ -49,6 +50,8 @@ def delete_records(folder: str | Path, ids: Sequence[str]) -> DeleteReport:
         manifest = read_manifest(target)
         if manifest is None:
             raise DamagedIndex(f"{target} lost its manifest a moment ago; restore it from a copy")
+        check_files(target, manifest)
+        complete = manifest.complete
         writer = Writer(target, manifest)
         sources = writer.sources_of(wanted)
         report.deleted, report.unknown = list(sources), [one for one in wanted if one not in sources]
@@ -56,5 +59,5 @@ def delete_records(folder: str | Path, ids: Sequence[str]) -> DeleteReport:
         if sources:
             writer.forget(report.forgotten)
             writer.delete(report.deleted)
-            writer.finish()
+            writer.finish(complete=complete)
     return report

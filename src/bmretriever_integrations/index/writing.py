@@ -124,12 +124,17 @@ class Writer:
         self.manifest.begun = None
         self.save()
 
-    def finish(self) -> None:
-        """Bring the indices up to date, give space back, and note that the run came to its end."""
+    def finish(self, *, complete: bool = True) -> None:
+        """
+        Bring the indices up to date, give space back, and list the checksums of all files.
+
+        :param complete: whether the last run over sources came to its end.
+        """
         if self.table is not None:
+            self._open()  # before old files go
             optimize(self.table)
             update_checksums(self._folder, self.manifest)
-        self.save(complete=True)
+        self.save(complete=complete)
 
     def _table_for(self, vectors: Vectors | None) -> Any:
         """Open the table, which is created for the first vectors, and widened for the first that float16 cannot hold."""
