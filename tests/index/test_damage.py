@@ -236,13 +236,15 @@ def test_runs_leave_every_file_covered_and_refuse_a_damaged_index(tmp_path: Path
     """Else joining small files would copy what is damaged into new files, whose checksums are right."""
     folder, source = tmp_path / "i", write_jsonl(tmp_path / "c.jsonl", 12)
     build_index(encoder, [source], folder)
-    delete_records(folder, ["d1"])
+    delete_records(folder, ["r1"])
     manifest = read_manifest(folder)
-    assert set(manifest.checksums) == {path.relative_to(folder).as_posix() for kind in KINDS for path in _files(folder, kind)}
+    assert set(manifest.checksums) == {
+        path.relative_to(folder).as_posix() for kind in KINDS for path in _files(folder, kind)
+    }
     assert (manifest.complete, find_damage(folder, manifest)) == (True, [])
     _flip(_files(folder, "data")[0])
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    for run in (lambda: build_index(encoder, [source], folder), lambda: delete_records(folder, ["d2"])):
+    for run in (lambda: build_index(encoder, [source], folder), lambda: delete_records(folder, ["r2"])):
         with pytest.raises(DamagedIndex, match="has changed since it was written"):
             run()
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -254,5 +256,5 @@ def test_deleting_records_does_not_end_an_unfinished_run(tmp_path: Path, encoder
     manifest = read_manifest(folder)
     manifest.complete = False
     manifest.write(folder)
-    assert delete_records(folder, ["d1"]).deleted
+    assert delete_records(folder, ["r1"]).deleted
     assert not read_manifest(folder).complete

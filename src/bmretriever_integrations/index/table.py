@@ -47,10 +47,8 @@ def open_table(folder: Path) -> Any | None:
     :param folder: the index.
     :returns: the LanceDB table, or None if there is none yet.
     """
-    if not (folder / FILES).is_dir():
-        return None
-    database = connect(folder)
-    return database.open_table(TABLE) if TABLE in database.table_names() else None
+    begun = any((folder / FILES / "_versions").glob("*.manifest"))  # a stopped run may have made the folders alone
+    return connect(folder).open_table(TABLE) if begun else None
 
 
 def create_table(folder: Path, width: int, vector_type: VectorType) -> Any:
