@@ -1,0 +1,82 @@
+"""The engine that embeds questions: any folder that holds the weights with which the index was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from bmretriever_integrations.encoder.forked import renew_after_fork
+from bmretriever_integrations.index.manifest import IndexMismatch, Manifest
+
+if TYPE_CHECKING:
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+
+class QuestionEngine:
+    """Loads the engine when it is first needed, and keeps it."""
+
+    def __init__(self, folder: Path, manifest: Manifest, model: str | Path | None, device: str | None) -> None:
+        """
+        :param folder: the index, for messages.
+        :param manifest: its manifest.
+        :param model: where the model is now; None takes the name in the manifest.
+        :param device: None takes CUDA, then MPS, then the CPU.
+        """
+        self._folder, self._made_by = folder, manifest.encoder
+        self._model, self._device = model, device
+        self._encoder: BMRetrieverEncoder | None = None
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Replace the lock, which another thread of the parent process may have held."""
+        self._lock = Lock()
+
+    def get(self) -> BMRetrieverEncoder:
+        """Return the engine, which is loaded by the first call."""
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = self.load()
+            return self._encoder
+
+    def close(self) -> None:
+        """Close the engine, if it was loaded."""
+        with self._lock:
+            if self._encoder is not None:
+                self._encoder.close()
+            self._encoder = None
+
+    def load(self) -> BMRetrieverEncoder:
+        """
+        Load the engine that made the vectors. If its weights were quantised, they are not now: that only saved time.
+
+        :raises FileNotFoundError: if its model is not where it was.
+        :raises IndexMismatch: if the model has other weights.
+        """
+        from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+        made_by, model = self._made_by, self._model
+        try:
+            encoder = BMRetrieverEncoder(
+                model or made_by["model"],
+                revision=None if model else made_by["revision"],
+                device=self._device,
+                dtype=made_by["dtype"],
+                max_length=made_by["max_length"],
+                normalize=made_by["normalize"],
+                truncate_dim=made_by["width"],
+            )
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{self._folder} was made with the model {made_by['model']!r}. Say where it is now: --model FOLDER, or "
+                f"model= in Python; without a model, search in mode 'text'. ({error})"
+            ) from error
+        if encoder.fingerprint != made_by["files_sha256"]:
+            encoder.close()
+            raise IndexMismatch(
+                f"the files of {str(model or made_by['model'])!r} have SHA-256 {encoder.fingerprint[:16]}..., and those of the "
+                f"model with which {self._folder} was made had {made_by['files_sha256'][:16]}...: its vectors would not fit. "
+                "Name the right model (--model, or model= in Python), or make the index anew."
+            )
+        return encoder

@@ -1,0 +1,111 @@
+"""The last committed state of an index, held fast while a search reads it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from bmretriever_integrations.encoder.forked import renew_after_fork
+from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
+from bmretriever_integrations.index.table import FILES, TABLE, connect
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The choice of ``tune``, kept as ``Manifest.tuned``."""
+
+    nprobes: int
+    """Partitions of the approximate index that are looked through."""
+    refine_factor: int
+    """For each row that is wanted, so many are multiplied with their stored vectors."""
+    wanted: float
+    """The recall that was asked for."""
+    recall: float
+    """The recall@10 that was measured."""
+    questions: int
+    """The number of questions with which it was measured."""
+    rows: int
+    """Rows of the table at that time."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One version of the table: what another process commits meanwhile is not seen."""
+
+    table: Any
+    """The LanceDB table."""
+    manifest: Manifest
+    tuned: Tuned | None
+    """How the approximate index is searched; None for exactly."""
+
+
+class Snapshots:
+    """Opens an index, and takes a new snapshot whenever another process has committed something."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        :param folder: the index.
+        :raises FileNotFoundError: if there is no index.
+        :raises DamagedIndex: if the manifest or the table is unreadable, or nothing was committed yet.
+        """
+        self._folder = folder
+        self.renew()
+        renew_after_fork(self)
+        self.first = self.now().manifest
+
+    def renew(self) -> None:
+        """Forget what is open: in a forked process, another thread of the parent may have held it."""
+        self._lock = Lock()
+        self._latest: Any = None
+        self._taken: tuple[int, int, int] | None = None
+        self._snapshot: Snapshot | None = None
+
+    def now(self) -> Snapshot:
+        """Return the last committed state."""
+        with self._lock:
+            if self._latest is None:
+                self._latest = _open(self._folder)
+            state = self._state()
+            if self._snapshot is None or state != self._taken:
+                self._snapshot, self._taken = self._take(state[0]), state
+            return self._snapshot
+
+    def close(self) -> None:
+        """Let go of the table."""
+        self.renew()
+
+    def _state(self) -> tuple[int, int, int]:
+        """Tell states apart: the table's version, and when the manifest was replaced."""
+        found = os.stat(self._folder / NAME)
+        return self._latest.version, found.st_mtime_ns, found.st_ino
+
+    def _take(self, version: int) -> Snapshot:
+        manifest = _manifest(self._folder)
+        if self._snapshot is not None:
+            manifest.check_same(self._snapshot.manifest, self._folder)
+        table = connect(self._folder).open_table(TABLE)
+        table.checkout(version)
+        # An approximate index that the manifest does not name was left by a stopped `tune`: nobody knows its recall.
+        has_index = any("vector" in index.columns for index in table.list_indices())
+        return Snapshot(table, manifest, Tuned(**manifest.tuned) if manifest.tuned and has_index else None)
+
+
+def _open(folder: Path) -> Any:
+    manifest = _manifest(folder)
+    if not (folder / FILES).is_dir():
+        if manifest.complete:
+            raise DamagedIndex(f"{folder} is damaged: its table {FILES} is missing. Restore it from a copy")
+        raise DamagedIndex(f"{folder} has no records yet; run the index command that began it again")
+    return connect(folder).open_table(TABLE)
+
+
+def _manifest(folder: Path) -> Manifest:
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise FileNotFoundError(
+            f"{folder} holds no index (no {NAME}); make one with `bmretriever index SOURCE --to {folder}`"
+        )
+    return manifest
