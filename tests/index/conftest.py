@@ -1,17 +1,26 @@
-"""What tests of the index share."""
+"""What tests of the index share: a small index with every kind of record, made without embedding."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bmretriever_integrations.corpus.metadata import Metadata
 from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.index import SearchIndex
+from bmretriever_integrations.index.manifest import Manifest
+from bmretriever_integrations.index.schema import VectorType, table_of
+from bmretriever_integrations.index.table import create_table, optimize
+
+ROWS = 600
+WORDS = ["aspirin", "stroke", "insulin", "glucose", "tumour", "biopsy", "enzyme", "receptor", "placebo", "cohort"]
 
 HOSTILE = (
     "it's", 'say "x"', "back\\slash", "a\nb", "tab\there", "null\x00byte", "'; DROP TABLE records; --", "') OR ('1'='1", "%", "_",
@@ -115,3 +124,74 @@ def found(various_tables: list[Any]) -> Callable[[str | None], set[str]]:
         return answers[0]
 
     return find
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An index and what was put into it."""
+
+    folder: Path
+    records: list[Record]
+    vectors: NDArray[np.float32]
+    """As they are stored. *Shape:* (records, width) float32"""
+
+    def scores(self, question: NDArray[np.float32]) -> dict[str, float]:
+        """Inner product of each record, by id."""
+        products = self.vectors.astype(np.float64) @ question.astype(np.float64)
+        return {record.id: score for record, score in zip(self.records, products.tolist(), strict=True)}
+
+
+@pytest.fixture(scope="session")
+def write_index(encoder) -> Callable[..., Stored]:
+    """A function: folder, records, vectors -> an index of the session's engine that holds them."""
+
+    def write(
+        folder: Path, records: Sequence[Record], vectors: NDArray[np.float32], vector_type: VectorType = "float16"
+    ) -> Stored:
+        folder.mkdir(parents=True, exist_ok=True)
+        table = create_table(folder, vectors.shape[1], vector_type)
+        for start in range(0, len(records), 250):  # several files, as several portions leave
+            rows = slice(start, start + 250)
+            names = ["c.jsonl"] * len(records[rows])
+            table.add(table_of(records[rows], vectors[rows], names, vector_type))
+        optimize(table)
+        identity = {**encoder.identity(), "width": vectors.shape[1]}
+        Manifest(encoder=identity, batch_tokens=512, vector_type=vector_type, complete=True).write(folder)
+        return Stored(folder, list(records), vectors.astype(vector_type).astype(np.float32))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def some_records() -> list[Record]:
+    """Records with all that a source may say; each eleventh is retracted, and some are equal in words."""
+    rng = np.random.default_rng(5)
+    records = []
+    for i in range(ROWS):
+        words = [WORDS[j] for j in rng.integers(0, len(WORDS), 3 + i % 17)]
+        metadata = Metadata(
+            date=[str(1990 + i % 35), f"{1990 + i % 35}-0{1 + i % 9}", None][i % 3],
+            journal=["The Lancet", "BMJ", None][i % 3],
+            authors=("Doe, Jane", f"Roe, R{i % 5}"),
+            publication_types=("Journal Article", "Randomized Controlled Trial")[: 1 + i % 2],
+            mesh=("Humans", "Aspirin")[: i % 3],
+            languages=("eng",),
+            retracted=i % 11 == 0,
+            other={"arm": i % 7} if i % 2 else {},
+        )
+        records.append(Record(f"r{i}", f"Study {i % 50}", " ".join(words), metadata))
+    return records
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory, write_index, some_records, encoder) -> Stored:
+    """An index of :data:`ROWS` records with random vectors, of which some are equal; no test changes it."""
+    vectors = np.random.default_rng(7).standard_normal((ROWS, encoder.width), np.float32)
+    vectors[100:110] = vectors[90:100]
+    return write_index(tmp_path_factory.mktemp("stored") / "i", some_records, vectors)
+
+
+@pytest.fixture(scope="session")
+def index(stored: Stored) -> SearchIndex:
+    """The stored index, opened."""
+    return SearchIndex.open(stored.folder)

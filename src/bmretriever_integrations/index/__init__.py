@@ -6,6 +6,7 @@ from bmretriever_integrations.index.filters import Filters
 from bmretriever_integrations.index.hits import Hit, Hits
 from bmretriever_integrations.index.manifest import DamagedIndex, IndexMismatch
 from bmretriever_integrations.index.report import BuildReport
+from bmretriever_integrations.index.search import SearchIndex
 
 __all__ = [
     "BuildReport",
@@ -15,6 +16,7 @@ __all__ = [
     "Hit",
     "Hits",
     "IndexMismatch",
+    "SearchIndex",
     "build_index",
     "delete_records",
 ]

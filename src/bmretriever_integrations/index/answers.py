@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.index.asked import Mode
 from bmretriever_integrations.index.candidates import best_words, is_narrow, nearest
 from bmretriever_integrations.index.exact import best_rows, questions_at_once
 from bmretriever_integrations.index.hits import Hit, Hits
@@ -19,7 +19,6 @@ from bmretriever_integrations.index.ranking import Ranking, Wanted
 from bmretriever_integrations.index.schema import RECORD, record_of
 from bmretriever_integrations.index.snapshot import Snapshot
 
-Mode = Literal["hybrid", "vector", "text"]
 THREADS = 4
 """Questions that are looked up at the same time."""
 
@@ -51,7 +50,7 @@ def answer(snapshot: Snapshot, questions: Sequence[Question], mode: Mode, wanted
         found = _rankings(snapshot, questions[start : start + at_once], mode, wanted)
         hits = _hits(snapshot, found)
         for one in hits:
-            one.seconds = time.perf_counter() - begun
+            one.seconds = (time.perf_counter() - begun) / len(hits)
         yield from hits
 
 

@@ -33,7 +33,7 @@ def _fused(by_vector: Ranking, by_words: Ranking) -> Ranking:
     halves = np.concatenate([_scaled(by_vector.scores), _scaled(by_words.scores)]) / 2
     _, first, same = np.unique(rows.rows, return_index=True, return_inverse=True)
     once = rows.take(first)
-    return Ranking(once.ids, once.rows, np.bincount(same, halves, len(first)), once.retracted)
+    return Ranking(once.ids, once.rows, np.bincount(same, halves, len(first)).astype(np.float64), once.retracted)
 
 
 def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:

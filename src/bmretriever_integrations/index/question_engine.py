@@ -6,7 +6,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from bmretriever_integrations.encoder.forked import renew_after_fork
 from bmretriever_integrations.index.manifest import IndexMismatch, Manifest
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ class QuestionEngine:
         self._folder, self._made_by = folder, manifest.encoder
         self._model, self._device = model, device
         self._encoder: BMRetrieverEncoder | None = None
-        self.renew()
-        renew_after_fork(self)
-
-    def renew(self) -> None:
-        """Replace the lock, which another thread of the parent process may have held."""
         self._lock = Lock()
 
     def get(self) -> BMRetrieverEncoder:

@@ -123,8 +123,8 @@ def inner_products(vectors: Vectors, question: Vectors) -> NDArray[np.float64]:
     :param question: *Shape:* (width,) float32
     :returns: *Shape:* (rows,)
     """
-    products: NDArray[np.float64] = vectors.astype(np.float64) * question
-    return products.sum(axis=1)
+    products: NDArray[np.float64] = (vectors.astype(np.float64) * question).sum(axis=1)
+    return products
 
 
 def _copied(rows: Any) -> dict[str, bool]:

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.answers import Mode, Question, answer
-from bmretriever_integrations.index.filters import condition
+from bmretriever_integrations.index.answers import Question, answer
+from bmretriever_integrations.index.asked import Mode, check_kind, check_known, checked_vector, mode_of, wanted_of
+from bmretriever_integrations.index.checksums import check_files
 from bmretriever_integrations.index.hits import Hits
 from bmretriever_integrations.index.manifest import Manifest
 from bmretriever_integrations.index.question_engine import QuestionEngine
-from bmretriever_integrations.index.ranking import Wanted, vectors_of
+from bmretriever_integrations.index.ranking import vectors_of
 from bmretriever_integrations.index.schema import RECORD, record_of
 from bmretriever_integrations.index.snapshot import Snapshots
+from bmretriever_integrations.index.table import rows_of
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
-    from bmretriever_integrations.index.filters import AnyFilters
-
-MODES = ("hybrid", "vector", "text")
 
 
 class SearchIndex:
@@ -57,6 +53,7 @@ class SearchIndex:
         """
         path = Path(folder)
         snapshots = Snapshots(path)
+        check_files(path, snapshots.first, verify=verify)
         return cls(snapshots, QuestionEngine(path, snapshots.first, model, device), path)
 
     @property
@@ -78,7 +75,7 @@ class SearchIndex:
         top_k: int = 5,
         *,
         mode: Mode | None = None,
-        filters: AnyFilters = None,
+        filters: object = None,
         instruction: str | None = None,
         include_retracted: bool = False,
     ) -> Hits:
@@ -89,7 +86,8 @@ class SearchIndex:
         :param top_k: how many; if fewer records fulfil the filters, all of these.
         :param mode: "hybrid" compares vectors and words, "vector" vectors alone, "text" words alone, for which no model is
             needed. None takes "hybrid" for a question and "vector" for a vector.
-        :param filters: conditions that every hit fulfils; see :class:`~bmretriever_integrations.index.Filters`.
+        :param filters: what every hit fulfils: :class:`~bmretriever_integrations.index.Filters`, Haystack's filter dictionary,
+            LlamaIndex's ``MetadataFilters``, or a condition in SQL.
         :param instruction: the task of the question: a task key or a sentence; None takes the engine's own.
         :param include_retracted: show retracted papers, too; ``metadata["retracted"]`` marks them.
         :returns: the hits, best first; equal scores are sorted by id.
@@ -108,11 +106,11 @@ class SearchIndex:
 
     def search_many(
         self,
-        queries: Sequence[str] | Sequence[Vectors] | Vectors,
+        queries: Sequence[str | Vectors] | Vectors,
         top_k: int = 5,
         *,
         mode: Mode | None = None,
-        filters: AnyFilters = None,
+        filters: object = None,
         instruction: str | None = None,
         include_retracted: bool = False,
     ) -> list[Hits]:
@@ -127,23 +125,18 @@ class SearchIndex:
         :param include_retracted: see :meth:`search`.
         :returns: the hits of each question, in order.
         """
-        wanted = _wanted(top_k, filters, include_retracted)
+        wanted, snapshot = wanted_of(top_k, filters, include_retracted), self._snapshots.now()
         asked = list(queries)
-        are_words = [isinstance(query, str) for query in asked]
-        if any(are_words) and not all(are_words):
-            raise ValueError("all queries must be questions, or all must be vectors; got both")
-        chosen = _mode(mode, all(are_words))
-        vectors: Sequence[Any] = [None] * len(asked)
-        if all(are_words):
-            for number, query in enumerate(asked):
-                if not str(query).strip():
-                    raise ValueError("the question is empty" if len(asked) == 1 else f"question {number} is empty")
-            if chosen != "text" and asked:
-                vectors = self._engine.get().encode_queries(asked, instruction)
-            questions = [Question(str(words), vector) for words, vector in zip(asked, vectors, strict=True)]
+        are_words = check_kind(asked)
+        chosen = mode_of(mode, are_words)
+        if not are_words:
+            questions = [Question(vector=checked_vector(query, snapshot.manifest.width)) for query in asked]
+        elif chosen == "text":
+            questions = [Question(words) for words in asked]
         else:
-            questions = [Question(vector=self._checked(query)) for query in asked]
-        return list(answer(self._snapshots.now(), questions, chosen, wanted))
+            vectors = self._engine.get().encode_queries(asked, instruction) if asked else ()
+            questions = [Question(words, vector) for words, vector in zip(asked, vectors, strict=True)]
+        return list(answer(snapshot, questions, chosen, wanted))
 
     def more_like(
         self,
@@ -151,7 +144,7 @@ class SearchIndex:
         top_k: int = 5,
         *,
         mode: Mode | None = None,
-        filters: AnyFilters = None,
+        filters: object = None,
         include_retracted: bool = False,
     ) -> Hits:
         """
@@ -164,13 +157,11 @@ class SearchIndex:
         :param include_retracted: see :meth:`search`.
         :raises ValueError: if there is no such record.
         """
-        wanted, snapshot = _wanted(top_k, filters, include_retracted), self._snapshots.now()
-        rows = snapshot.table.search().where(_ids([record_id])).select(["title", "vector"]).to_arrow()
-        if rows.num_rows == 0:
-            raise ValueError(_unknown([record_id], self.folder))
-        title = rows.column("title")[0].as_py()
-        vector = vectors_of(rows, snapshot.manifest.width)[0]
-        return next(answer(snapshot, [Question(title, vector, record_id)], _mode(mode, True), wanted))
+        wanted, snapshot = wanted_of(top_k, filters, include_retracted), self._snapshots.now()
+        rows = rows_of(snapshot.table, [record_id], ["title", "vector"])
+        check_known([record_id], rows.column("id").to_pylist())
+        title, vector = rows.column("title")[0].as_py(), vectors_of(rows, snapshot.manifest.width)[0]
+        return next(answer(snapshot, [Question(title, vector, record_id)], mode_of(mode, True), wanted))
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """
@@ -180,15 +171,13 @@ class SearchIndex:
         :returns: the records, in the same order.
         :raises ValueError: if there is no record of an id.
         """
-        table, found = self._snapshots.now().table, dict[str, Record]()
-        for start in range(0, len(ids), 1000):
-            rows = table.search().where(_ids(ids[start : start + 1000])).select(list(RECORD)).to_arrow()
-            found |= {row["id"]: record_of(row) for row in rows.to_pylist()}
-        if missing := [one for one in ids if one not in found]:
-            raise ValueError(_unknown(missing, self.folder))
+        table, each_once = self._snapshots.now().table, list(dict.fromkeys(ids))
+        rows = rows_of(table, each_once, RECORD[1:]).to_pylist() if each_once else []
+        found = {row["id"]: record_of(row) for row in rows}
+        check_known(ids, found)
         return [found[one] for one in ids]
 
-    def entries(self) -> Iterator[tuple[Record, NDArray[np.float32]]]:
+    def entries(self) -> Iterator[tuple[Record, Vectors]]:
         """Give out every record with its vector (*Shape:* (width,) float32), to fill a store with."""
         snapshot = self._snapshots.now()
         for batch in snapshot.table.search().select([*RECORD, "vector"]).to_batches(1024):
@@ -215,36 +204,3 @@ class SearchIndex:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-    def _checked(self, query: Any) -> Vectors:
-        vector = np.ascontiguousarray(query, np.float32)
-        width = self.manifest.width
-        if vector.shape != (width,):
-            raise ValueError(f"a vector for this index has shape ({width},), got {vector.shape}")
-        if not np.isfinite(vector).all():
-            raise ValueError("the vector of the question has values that are not finite")
-        return vector
-
-
-def _wanted(top_k: int, filters: AnyFilters, include_retracted: bool) -> Wanted:
-    if top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}")
-    return Wanted(top_k, condition(filters), not include_retracted)
-
-
-def _mode(mode: Mode | None, are_words: bool) -> Mode:
-    if mode is not None and mode not in MODES:
-        raise ValueError(f"mode must be one of {', '.join(MODES)}; got {mode!r}")
-    if not are_words and mode in ("hybrid", "text"):
-        raise ValueError(f"a vector has no words to search by: use mode 'vector', or a question for mode {mode!r}")
-    return mode or ("hybrid" if are_words else "vector")
-
-
-def _ids(ids: Sequence[str]) -> str:
-    quoted = ", ".join("'" + one.replace("'", "''") + "'" for one in ids)
-    return f"id IN ({quoted})"
-
-
-def _unknown(ids: Sequence[str], folder: Path) -> str:
-    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-    return f"{folder} has no record {', '.join(map(repr, ids[:5]))}{more}"

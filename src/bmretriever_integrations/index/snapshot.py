@@ -8,9 +8,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from bmretriever_integrations.encoder.forked import renew_after_fork
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
-from bmretriever_integrations.index.table import FILES, TABLE, connect
+from bmretriever_integrations.index.table import FILES, TABLE, check_not_forked, connect, open_table
 
 
 @dataclass(frozen=True)
@@ -51,20 +50,19 @@ class Snapshots:
         :raises FileNotFoundError: if there is no index.
         :raises DamagedIndex: if the manifest or the table is unreadable, or nothing was committed yet.
         """
-        self._folder = folder
-        self.renew()
-        renew_after_fork(self)
-        self.first = self.now().manifest
-
-    def renew(self) -> None:
-        """Forget what is open: in a forked process, another thread of the parent may have held it."""
-        self._lock = Lock()
+        self._folder, self._lock = folder, Lock()
         self._latest: Any = None
         self._taken: tuple[int, int, int] | None = None
         self._snapshot: Snapshot | None = None
+        self.first = self.now().manifest
 
     def now(self) -> Snapshot:
-        """Return the last committed state."""
+        """
+        Return the last committed state.
+
+        :raises RuntimeError: if this process was forked after an index was used.
+        """
+        check_not_forked()
         with self._lock:
             if self._latest is None:
                 self._latest = _open(self._folder)
@@ -74,8 +72,9 @@ class Snapshots:
             return self._snapshot
 
     def close(self) -> None:
-        """Let go of the table."""
-        self.renew()
+        """Let go of the table; a later :meth:`now` opens it again."""
+        with self._lock:
+            self._latest = self._snapshot = self._taken = None
 
     def _state(self) -> tuple[int, int, int]:
         """Tell states apart: the table's version, and when the manifest was replaced."""
@@ -95,11 +94,12 @@ class Snapshots:
 
 def _open(folder: Path) -> Any:
     manifest = _manifest(folder)
-    if not (folder / FILES).is_dir():
-        if manifest.complete:
-            raise DamagedIndex(f"{folder} is damaged: its table {FILES} is missing. Restore it from a copy")
+    table = open_table(folder)
+    if table is None and manifest.complete:
+        raise DamagedIndex(f"{folder} is damaged: its table {FILES} is missing. Restore it from a copy")
+    if table is None:
         raise DamagedIndex(f"{folder} has no records yet; run the index command that began it again")
-    return connect(folder).open_table(TABLE)
+    return table
 
 
 def _manifest(folder: Path) -> Manifest:

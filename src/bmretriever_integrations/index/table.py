@@ -21,6 +21,22 @@ IDS_AT_ONCE = 4096
 """Ids in one condition."""
 
 
+_used_in: int | None = None  # process id
+
+
+def check_not_forked() -> None:
+    """
+    Refuse to go on in a process that was forked after LanceDB was used: it would crash or hang, not always but often.
+
+    :raises RuntimeError: if it was; says what to do.
+    """
+    if _used_in not in (None, os.getpid()):
+        raise RuntimeError(
+            "this process was forked after an index was used, and LanceDB does not survive that. Open the index after the fork, "
+            "e.g. in gunicorn's post_fork or celery's worker_process_init, or start processes by spawn; see docs/forking.md."
+        )
+
+
 def connect(folder: Path) -> Any:
     """
     Connect to the database of an index.
@@ -28,7 +44,10 @@ def connect(folder: Path) -> Any:
     :param folder: the index.
     :returns: a LanceDB connection whose tables always show the last committed state.
     :raises ImportError: if LanceDB is missing; the message says how to install it.
+    :raises RuntimeError: if this process was forked after LanceDB was used.
     """
+    global _used_in  # noqa: PLW0603  LanceDB's threads are those of the process
+    check_not_forked()
     os.environ.setdefault("LANCEDB_LOG", "error")  # read when lancedb is imported; else it warns of its own defaults
     try:
         import lancedb
@@ -37,6 +56,7 @@ def connect(folder: Path) -> Any:
             f"an index needs LanceDB ({error}): pip install 'bmretriever-integrations[index]'. There are wheels for Linux "
             "(x86-64, arm64), macOS (arm64) and Windows (x86-64)"
         ) from error
+    _used_in = os.getpid()
     return lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
 
 
