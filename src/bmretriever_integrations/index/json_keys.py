@@ -41,6 +41,9 @@ class JsonKey(Field):
     def missing(self) -> Condition:  # noqa: D102
         return Condition(f"coalesce({self._json}, 'null') = 'null'", total=True)
 
+    def empty(self) -> Condition:  # noqa: D102
+        return Condition(f"coalesce({self._json}, 'null') IN ('null', '\"\"', '[]')", total=True)
+
     def equal_to(self, values: Sequence[Scalar]) -> Condition:  # noqa: D102
         wanted = [_json(value) for value in only_texts(values)]
         numbers = [value for value in values if not isinstance(value, str)]
