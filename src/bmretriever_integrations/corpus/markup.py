@@ -16,7 +16,7 @@ INLINE = {"i": (OPEN, CLOSE), "b": (STRONG_OPEN, STRONG_CLOSE), "u": (STRONG_OPE
 INLINE |= {"sup": (RAISED, LEVEL), "sub": (LOWERED, LEVEL)}
 ALIASES = {"em": "i", "italic": "i", "strong": "b", "bold": "b"}
 
-INVISIBLE = str.maketrans("", "", "\u200b\u2060\ufeff\u00ad")
+INVISIBLE = "\u200b\u2060\ufeff\u00ad"
 """Zero-width space, word joiner, byte order mark, soft hyphen: left by typesetting, they split words for a tokenizer."""
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 TAG = re.compile(
@@ -53,7 +53,9 @@ def plain_text(element: Any) -> str:
     :param element: an lxml element, or None.
     :returns: the text, with one space for any white space; "" for None.
     """
-    return "" if element is None else clean("".join(_pieces(element)))
+    if element is None:
+        return ""
+    return clean("".join(_pieces(element)) if len(element) else element.text or "")
 
 
 def clean(text: str) -> str:
@@ -62,8 +64,12 @@ def clean(text: str) -> str:
 
     :param text: the text of an element or an attribute.
     """
-    text = ENTITY.sub(_character, text)
-    text = TAG.sub(_mark_of, text).translate(INVISIBLE)
+    if "&" in text:
+        text = ENTITY.sub(_character, text)
+    if "<" in text:
+        text = TAG.sub(_mark_of, text)
+    for mark in INVISIBLE if not text.isascii() else "":
+        text = text.replace(mark, "")
     if ANY_PLACE.search(text):
         text = _decide(EDGE.sub(_edge, text))
     return " ".join(text.split())
@@ -86,6 +92,8 @@ def _pieces(element: Any) -> Iterator[str]:
         name = etree.QName(child).localname if isinstance(child.tag, str) else ""  # an entity has no name
         if name == "math":
             yield _formula(child)
+        elif child.tag is etree.Entity:
+            yield child.text
         elif name:
             first, last = INLINE.get(name, ("", ""))
             yield first

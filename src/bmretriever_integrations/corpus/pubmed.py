@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from io import BufferedIOBase
 from typing import IO, Any
 
 from lxml import etree
 
-from bmretriever_integrations.corpus.citation_stream import CitationStream
+from bmretriever_integrations.corpus.citation_stream import DAMAGED, CitationStream, Piece
 from bmretriever_integrations.corpus.markup import clean, plain_text
-from bmretriever_integrations.corpus.records import TOO_LARGE, CorpusReport, DamagedSource, Record, fault
+from bmretriever_integrations.corpus.pubmed_metadata import child, metadata_of, revised
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
 
 ROOTS = ("PubmedArticleSet", "PubmedBookArticleSet")
-CITATIONS = ("PubmedArticle", "PubmedBookArticle")
 DELETED = "DeleteCitation"
 # The file may come from an unknown source: nothing outside it is fetched, and no entity is expanded.
 SAFE = {"resolve_entities": False, "no_network": True, "load_dtd": False, "remove_comments": True, "remove_pis": True}
@@ -36,9 +38,11 @@ def check_root(stream: IO[bytes], name: str) -> None:
         )
 
 
-def read_citations(stream: IO[bytes], name: str, report: CorpusReport, limit: int | None = None) -> Iterator[Record]:
+def read_citations(
+    stream: BufferedIOBase, name: str, report: CorpusReport, limit: int | None = None
+) -> Iterator[Record]:
     """
-    Read the citations of one file.
+    Read the citations of one file, each by itself: what is wrong with one does not reach the next.
 
     A title that was not translated ("[Not Available].") is the vernacular one, and a missing abstract is the English one of
     another provider, if there is one. The parts of a structured abstract keep their labels, as ``LABEL: text``, and are joined
@@ -48,52 +52,65 @@ def read_citations(stream: IO[bytes], name: str, report: CorpusReport, limit: in
     :param name: the name of the file, for the report.
     :param report: counts the records that are left out, and gets the withdrawn PMIDs at the end or at the damage.
     :param limit: most records that are returned; the rest of the file is only searched for withdrawn PMIDs.
-    :raises DamagedSource: if the XML is cut short or not well-formed.
+    :raises DamagedSource: if the file is cut short.
     """
-
-    def skip(pmid: str) -> None:
-        report.skip(
-            f"{name}: PMID {pmid}" if pmid else f"{name}: the citation after record {report.records}", TOO_LARGE
-        )
-
-    whole = CitationStream(stream, skip)
-    withdrawn, revised, returned = set[str](), "", 0
+    withdrawn, latest, returned = set[str](), "", 0
     try:
-        for _event, element in etree.iterparse(whole, tag=(*CITATIONS, DELETED), **SAFE):
-            if element.tag == DELETED:
-                withdrawn.update((pmid.text or "").strip() for pmid in element.iter("PMID"))
+        for piece in CitationStream(stream):
+            element = None if piece.fault is not None else _parsed(piece)
+            if element is None:
+                where = f"PMID {piece.pmid}" if piece.pmid else f"the citation after record {report.records}"
+                report.skip(f"{name}: {where}", piece.fault or DAMAGED)
+            elif element.tag == DELETED:
+                withdrawn.update(filter(None, map(plain_text, element.iter("PMID"))))
             else:
-                revised = max(revised, _revised(element))
-                record = _record(element, name, report) if limit is None or returned < limit else None
-                if record is not None:
-                    returned += 1
-                    yield record
-            element.clear()
-            while element.getprevious() is not None:  # else the root would keep all emptied elements in memory
-                del element.getparent()[0]
-    except etree.XMLSyntaxError as error:
-        raise DamagedSource(str(error)) from error
+                citation = next(element.iterchildren("MedlineCitation", "BookDocument"), None)
+                latest = max(latest, revised(citation) or "")
+                if limit is None or returned < limit:
+                    record = _record(element, citation, name, report)
+                    if record is not None:
+                        returned += 1
+                        yield record
     finally:
-        report.withdraw(withdrawn, revised)
+        report.withdraw(withdrawn, latest)
 
 
-def _revised(element: Any) -> str:
-    day = element.find("*/DateRevised")
-    return "" if day is None else "-".join((day.findtext(part) or "").strip() for part in ("Year", "Month", "Day"))
+def _parsed(piece: Piece) -> Any:
+    """Parse a piece; give None if it is not well-formed, or not one citation."""
+    encoding, opening, closing = piece.head
+    try:
+        root = etree.fromstring(b"%b%b%b" % (opening, piece.content, closing), _parser(encoding))
+    except etree.XMLSyntaxError:
+        return None
+    return root[0] if len(root) == 1 and _is_one(root[0]) else None
 
 
-def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
-    citation = element.find("MedlineCitation")
-    if citation is None:
-        citation = element.find("BookDocument")
-    pmid = "" if citation is None else plain_text(citation.find("PMID"))
+def _is_one(element: Any) -> bool:
+    """Tell that this is not what remains of two citations where the bytes between them are lost."""
+    citation = child(element, "MedlineCitation")
+    article = child(citation, "Article")
+    once = ((element, "MedlineCitation"), (citation, "PMID"), (citation, "Article"), (article, "ArticleTitle"))
+    return all(parent is None or len(list(parent.iterchildren(name))) < 2 for parent, name in once)
+
+
+@lru_cache(maxsize=4)
+def _parser(encoding: str) -> etree.XMLParser:
+    try:
+        return etree.XMLParser(encoding=encoding, **SAFE)
+    except LookupError as error:
+        raise DamagedSource(f"its encoding {encoding!r} is unknown") from error
+
+
+def _record(element: Any, citation: Any, name: str, report: CorpusReport) -> Record | None:
+    pmid = plain_text(child(citation, "PMID"))
     if not pmid:
         report.skip(f"{name}: the citation after record {report.records}", "no PMID")
         return None
-    article = citation.find("Article")
+    article = child(citation, "Article")
     if article is None:
         article = citation
-    record = Record(pmid, _title(article), _abstract(article, citation))
+    data = next(element.iterchildren("PubmedData", "PubmedBookData"), None)
+    record = Record(pmid, _title(article), _abstract(article, citation), metadata_of(citation, data))
     reason = fault(record)
     if reason is not None:
         report.skip(f"{name}: PMID {pmid}", reason)
@@ -102,17 +119,17 @@ def _record(element: Any, name: str, report: CorpusReport) -> Record | None:
 
 
 def _title(article: Any) -> str:
-    title = plain_text(article.find("ArticleTitle")) or plain_text(article.find("Book/BookTitle"))
+    title = plain_text(child(article, "ArticleTitle")) or plain_text(child(child(article, "Book"), "BookTitle"))
     if title.strip("[]. ").lower() in ("", "not available"):  # NLM writes this where a title was not translated
-        return plain_text(article.find("VernacularTitle"))
+        return plain_text(child(article, "VernacularTitle"))
     return title
 
 
 def _abstract(article: Any, citation: Any) -> str:
     """Give the abstract, or else the first English one of another provider."""
-    others = (other for other in citation.iterfind("OtherAbstract") if other.get("Language", "eng") == "eng")
-    for abstract in (*article.iterfind("Abstract"), *others):
-        text = " ".join(part for part in map(_labelled, abstract.iterfind("AbstractText")) if part)
+    others = (other for other in citation.iterchildren("OtherAbstract") if other.get("Language", "eng") == "eng")
+    for abstract in (*article.iterchildren("Abstract"), *others):
+        text = " ".join(part for part in map(_labelled, abstract.iterchildren("AbstractText")) if part)
         if text:
             return text
     return ""

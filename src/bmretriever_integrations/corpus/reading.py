@@ -5,9 +5,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 from bmretriever_integrations.corpus.json_lines import unpacked, verify
 from bmretriever_integrations.corpus.json_records import read_lines
@@ -79,7 +79,7 @@ def read_source(path: Path, report: CorpusReport, *, limit: int | None = None) -
     report.bytes_read = before + size
 
 
-def _parse(path: Path, stream: IO[bytes], report: CorpusReport, limit: int | None) -> Iterator[Record]:
+def _parse(path: Path, stream: BufferedReader, report: CorpusReport, limit: int | None) -> Iterator[Record]:
     if is_xml(path):
         from bmretriever_integrations.corpus.pubmed import read_citations
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from bmretriever_integrations.corpus import read_corpus
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
-from bmretriever_integrations.corpus.sources import is_xml
 from bmretriever_integrations.corpus.records import CorpusReport
+from bmretriever_integrations.corpus.sources import is_xml
 from bmretriever_integrations.training.pairs.columns import Columns, detect
 from bmretriever_integrations.training.pairs.current import Current
 from bmretriever_integrations.training.pairs.settings import Source
