@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from bmretriever_integrations.index.conditions import Condition, all_of, any_of, number, text, texts
+from bmretriever_integrations.index.conditions import FALSE, Condition, all_of, any_of, number, text, texts
 from bmretriever_integrations.index.fields import (
     ORDERS,
     Field,
@@ -18,6 +18,7 @@ from bmretriever_integrations.index.fields import (
     text_holds,
     time_ordered,
 )
+from bmretriever_integrations.index.labels import key_label
 
 
 class JsonKey(Field):
@@ -25,13 +26,15 @@ class JsonKey(Field):
     A key of the column ``other``.
 
     LanceDB's json_get_int and the like raise an error at the first row with a value of another type, so values are compared as
-    the JSON text that json_extract gives: ``3``, ``"3"``, ``true`` and ``[3]`` are four texts.
+    the JSON text that json_extract gives: ``3``, ``"3"``, ``true`` and ``[3]`` are four texts. That takes most of a second for a
+    million rows, so where a value is asked for, the index on labels first finds the few rows that may have it.
     """
 
     def __init__(self, path: Sequence[str]) -> None:
         """
         :param path: the key, and the keys of the objects inside it.
         """
+        self._path = list(path)
         stored = "other"
         for key in path:
             stored = f"json_get({stored}, {text(key)})"
@@ -49,7 +52,9 @@ class JsonKey(Field):
         numbers = [value for value in values if not isinstance(value, str)]
         either = [Condition(f"{self._json} IN ({texts(wanted)})")] if wanted else []
         either += [Condition(f"json_array_contains({self._stored}, '$', {text(value)})") for value in wanted]
-        return any_of([*either, *map(self._equal_to_number, numbers)])
+        equal = any_of([*either, *map(self._equal_to_number, numbers)])
+        labels = texts(sorted({key_label(self._path, value) for value in values})) if values else ""
+        return all_of([Condition(f"array_has_any(labels, [{labels}])", total=True), equal]) if values else FALSE
 
     def same_list(self, values: Sequence[Scalar]) -> Condition:  # noqa: D102
         return Condition(f"{self._json} = {text(_json(list(values)))}")
