@@ -33,9 +33,8 @@ def engines_for(arguments: argparse.Namespace, closing: ExitStack) -> EnginesOnD
     folder = Path(arguments.to)
     manifest = read_manifest(folder)
     settings = _settings(arguments, manifest)
-    return EnginesOnDemand(
-        lambda: _load(arguments, settings, closing), folder, manifest, manifest and _identity(settings, manifest)
-    )
+    identity = None if manifest is None else _identity(settings, manifest)
+    return EnginesOnDemand(lambda: _load(arguments, settings, closing), folder, manifest, identity)
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the system's errors for a full disk and a used-up quota."""
 
 
 def build_index(
@@ -60,18 +64,31 @@ def build_index(
     if limit is not None and limit < 1:
         raise ValueError(f"limit must be at least 1, got {limit}")
     paths = check_sources(sources, strict=strict)
-    # in this order, because the second check looks at attributes for which engines would be loaded
-    many = isinstance(encoder, EnginesOnDemand | PassageEngines)
-    engines = encoder if many else OneEngine(encoder)
+    # the first of the two checks comes first: the second looks at attributes for which engines on demand would be loaded
+    engines = encoder if isinstance(encoder, EnginesOnDemand | PassageEngines) else OneEngine(encoder)
     target = _ready_folder(Path(folder))
     with only_writer(target):
         manifest = _begin(target, engines)
         report = BuildReport(CorpusReport())
         reading = Sources(paths, manifest, report.corpus, limit=limit, strict=strict)
-        with closing(RecordBar(progress, limit)) as bar, closing(reading.chunks(manifest.portion)) as chunks:
-            Run(engines, Writer(target, manifest), report, bar).follow(chunks)
+        with closing(RecordBar(progress, limit)) as bar, _full_disk_told(target, report):
+            Run(engines, Writer(target, manifest), report, bar).follow(reading)
         report.not_read_again = reading.not_read_again
     return report
+
+
+@contextmanager
+def _full_disk_told(folder: Path, report: BuildReport) -> Iterator[None]:
+    """Say what a full disk means for an index."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # LanceDB raises RuntimeError
+        full = any(f"rrno {number}]" in str(error) or f"os error {number})" in str(error) for number in FULL)
+        if not full:
+            raise
+        raise OSError(
+            f"no space left for {folder}. The {report.records:,} records in it are safe; make room and run the same command again."
+        ) from error
 
 
 def _begin(folder: Path, engines: PassageEngines) -> Manifest:

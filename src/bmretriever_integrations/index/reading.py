@@ -64,6 +64,8 @@ class Sources:
         self._begun = manifest.begun
         self.not_read_again: list[str] = []
         """Names of the sources that were read whole before."""
+        self.seen: dict[str, str] = {}
+        """Maps the hashes of the sources that were looked at so far to their names."""
         corpus.bytes_total = sum(path.stat().st_size for path in paths)
 
     def chunks(self, size: int) -> Generator[Chunk | SourceEnd, None, None]:
@@ -77,6 +79,7 @@ class Sources:
             if self._left == 0:
                 return
             source = describe(path)
+            self.seen[source.sha256] = source.name
             if source.sha256 in self._read:
                 self.not_read_again.append(source.name)
                 self._corpus.bytes_total -= source.bytes

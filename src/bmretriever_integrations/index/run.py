@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,7 +15,7 @@ from bmretriever_integrations.index.engines import PassageEngines
 from bmretriever_integrations.index.one_by_one import OneByOne
 from bmretriever_integrations.index.portions import Portion
 from bmretriever_integrations.index.progress import RecordBar
-from bmretriever_integrations.index.reading import Chunk, SourceEnd, read_ahead
+from bmretriever_integrations.index.reading import Chunk, SourceEnd, Sources, read_ahead
 from bmretriever_integrations.index.report import BuildReport
 from bmretriever_integrations.index.writing import Writer
 
@@ -48,26 +48,28 @@ class Run:
         self._writing: deque[tuple[_Step, Future[None]]] = deque()
         self._thread = OneByOne()
 
-    def follow(self, chunks: Iterator[Chunk | SourceEnd]) -> None:
+    def follow(self, sources: Sources) -> None:
         """
         Bring the index up to date.
 
-        :param chunks: what the sources say.
+        :param sources: what the index follows.
         :raises DamagedSource: if a source is damaged; what came before is committed.
         :raises ValueError: if there is no record.
         """
         cut_before = self._engines.cut_texts
         changed = not self._writer.manifest.complete
         try:
-            for item in read_ahead(chunks):
-                changed = True
-                self._begin(item)
-                self._hand_over(self._engines.slots - 1)
+            with closing(sources.chunks(self._writer.manifest.portion)) as chunks:
+                for item in read_ahead(chunks):
+                    changed = True
+                    self._begin(item)
+                    self._hand_over(self._engines.slots - 1)
             self._hand_over(0)
             self._settle(0)
             if self._writer.table is None and not self._withdrawn:
                 self._refuse_nothing()
             if changed:
+                self._writer.forget_earlier(sources.seen)
                 self._thread.submit(self._writer.finish).result()
         except DamagedSource:
             self._hand_over(0)

@@ -88,6 +88,8 @@ class Writer:
         :returns: the number of rows that were removed.
         """
         known = self.manifest.withdrawn
+        if self.table is None and not (known or withdrawn):
+            return 0  # a source without any record is no beginning of an index
         known.update({key: max(day, known.get(key, "")) for key, day in withdrawn.items()})
         if withdrawn:
             self.save()  # before rows go, so that a stopped run does not forget it
@@ -123,6 +125,16 @@ class Writer:
         self.manifest.sources = [source for source in self.manifest.sources if source.name not in names]
         self.manifest.begun = None
         self.save()
+
+    def forget_earlier(self, seen: Mapping[str, str]) -> None:
+        """
+        Let earlier contents of files count as not read, for a file may get them back.
+
+        :param seen: maps the hashes of the files, as they are now, to their names.
+        """
+        names = set(seen.values())
+        marks = self.manifest.sources
+        self.manifest.sources = [mark for mark in marks if mark.name not in names or mark.sha256 in seen]
 
     def finish(self, *, complete: bool = True) -> None:
         """
