@@ -5,6 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +199,60 @@ def stored(tmp_path_factory, write_index, some_records, encoder) -> Stored:
 def index(stored: Stored) -> SearchIndex:
     """The stored index, opened."""
     return SearchIndex.open(stored.folder)
+
+
+class PortionEngines:
+    """Engines whose vectors show with which texts, and in which order, a text was embedded; up to ``slots`` portions at once."""
+
+    width, batch_tokens = 16, 64
+
+    def __init__(self, slots: int = 1) -> None:
+        self.slots, self.cut_texts = slots, 0
+        self.texts: list[str] = []
+        """Every text that was embedded."""
+        self._threads = ThreadPoolExecutor(slots)
+
+    def identity(self) -> dict[str, Any]:
+        plain = {"max_length": 512, "dtype": "float32", "width": self.width, "normalize": False}
+        return {"model": "portions", "revision": None, "files_sha256": "0" * 64, **plain}
+
+    def submit_passages(self, calls: Any, batch_tokens: int, done: Callable[[int], None]) -> Future[Any]:
+        assert batch_tokens == self.batch_tokens
+        return self._threads.submit(self._embed, calls, done)
+
+    def _embed(self, calls: Any, done: Callable[[int], None]) -> Any:
+        time.sleep(random.random() * 0.002 * (self.slots > 1))  # so that portions overtake each other
+        self.texts += [text for texts, _titles in calls for text in texts]
+        seed = int.from_bytes(blake2b(repr(calls).encode(), digest_size=8).digest())
+        rows = sum(len(texts) for texts, _titles in calls)
+        done(rows)
+        return np.random.default_rng(seed).standard_normal((rows, self.width)).astype(np.float32)
+
+
+@pytest.fixture
+def portion_engines() -> type[PortionEngines]:
+    """The class of engines that need no model."""
+    return PortionEngines
+
+
+@pytest.fixture
+def portion(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """A function: new indices read, embed and commit so many records at a time."""
+    return lambda size: monkeypatch.setattr(
+        "bmretriever_integrations.index.build.portion_size", lambda _width, _batch_tokens: size
+    )
+
+
+@pytest.fixture(scope="session")
+def rows_in() -> Callable[[Path], dict[str, tuple[Record, bytes, str]]]:
+    """A function: folder of an index -> id -> record, bytes of the vector, and source of each row, once each."""
+    from bmretriever_integrations.index.schema import record_of
+    from bmretriever_integrations.index.table import open_table
+
+    def rows(folder: Path) -> dict[str, tuple[Record, bytes, str]]:
+        table = open_table(folder)
+        found = [] if table is None else table.to_arrow().to_pylist()
+        assert len({row["id"] for row in found}) == len(found)
+        return {row["id"]: (record_of(row), np.asarray(row["vector"]).tobytes(), row["source"]) for row in found}
+
+    return rows

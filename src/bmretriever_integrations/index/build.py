@@ -87,7 +87,7 @@ def _full_disk_told(folder: Path, report: BuildReport) -> Iterator[None]:
         if not full:
             raise
         raise OSError(
-            f"no space left for {folder}. The {report.records:,} records in it are safe; make room and run the same command again."
+            f"no space left for {folder}. Its {report.records:,} records are safe; make room and run the same command again."
         ) from error
 
 

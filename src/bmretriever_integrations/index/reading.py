@@ -155,15 +155,19 @@ def _state(path: Path) -> tuple[int, ...]:
     return state.st_size, state.st_mtime_ns, state.st_ino
 
 
-def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
+def read_ahead(items: Iterator[Item]) -> Generator[Item, None, None]:
     """
     Give out items, of which :data:`AHEAD` are made in another thread while the caller works.
 
     :param items: what is given out.
+    :returns: a generator, whose ``close`` waits for the item that is being made.
     :raises Exception: the error of ``items``, after all that came before it.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="bmretriever-corpus") as reader:
+    reader = ThreadPoolExecutor(1, thread_name_prefix="bmretriever-corpus")
+    try:
         coming = deque(reader.submit(next, items, None) for _ in range(AHEAD))
         while (item := coming.popleft().result()) is not None:
             coming.append(reader.submit(next, items, None))
             yield item
+    finally:
+        reader.shutdown(cancel_futures=True)

@@ -59,8 +59,9 @@ class Run:
         cut_before = self._engines.cut_texts
         changed = not self._writer.manifest.complete
         try:
-            with closing(sources.chunks(self._writer.manifest.portion)) as chunks:
-                for item in read_ahead(chunks):
+            size = self._writer.manifest.portion
+            with closing(sources.chunks(size)) as chunks, closing(read_ahead(chunks)) as items:
+                for item in items:
                     changed = True
                     self._begin(item)
                     self._hand_over(self._engines.slots - 1)
