@@ -88,7 +88,9 @@ def create_table(folder: Path, width: int, vector_type: VectorType) -> Any:
     wanted |= {column: BTree() for column in ("id", "first_day", "last_day", "year")}
     wanted |= {column: Bitmap() for column in ("retracted", "journal")}
     wanted |= {column: LabelList() for column in (*LISTS, "labels")}
-    table = open_table(folder) or database.create_table(TABLE, schema=schema(width, vector_type))
+    table = open_table(folder)
+    if table is None:  # an empty table is false, too
+        table = database.create_table(TABLE, schema=schema(width, vector_type))
     there = {column for index in table.list_indices() for column in index.columns}
     for column, config in wanted.items():
         if column not in there:
