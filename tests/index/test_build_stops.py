@@ -80,7 +80,9 @@ def test_a_full_disk_is_told_and_what_is_committed_stays(
             if len(done) > commit:
                 if place == "manifest":
                     raise OSError(errno.ENOSPC, "No space left on device")
-                raise RuntimeError("lance error: LanceError(IO): No space left on device (os error 28), writer.rs:191:9")
+                raise RuntimeError(
+                    "lance error: LanceError(IO): No space left on device (os error 28), writer.rs:191:9"
+                )
             return work(*arguments, **named)
 
         return call

@@ -31,5 +31,5 @@ class OneByOne:
             raise
 
     def close(self) -> None:
-        """Wait for what the thread is doing, and drop the rest."""
-        self._thread.shutdown(cancel_futures=True)
+        """Wait for what was submitted."""
+        self._thread.shutdown()
