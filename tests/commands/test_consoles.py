@@ -116,7 +116,7 @@ def test_a_console_that_is_not_utf_8_shows_what_it_can(records: Path, tiny, writ
         done = run_in("cp1252", *words)
         is_error = words[:2] in (("build", "α-task"), ("index", "α.jsonl"))
         assert done.returncode == (2 if is_error else 0), (words, done.stderr)
-        assert expected.replace(b"2 records; 2 embedded now", b"2 of them embedded") in done.stdout + done.stderr, words
+        assert expected in done.stdout + done.stderr, words
         assert b"Traceback" not in done.stderr
         assert b"UnicodeEncodeError" not in done.stderr
 
