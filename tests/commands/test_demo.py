@@ -34,7 +34,7 @@ def test_demo_answers_through_both_frameworks_and_reuses_its_index(tmp_path: Pat
     lines = first.splitlines()
     assert lines[0] == f"c.jsonl: the first 30 records, embedded with {tiny('llama')}"
     assert lines[1] == f"{tmp_path / 'i'}: 30 records; 30 embedded now"
-    for question in (*QUESTIONS, "The first question again, by words and vectors, as the index itself answers:"):
+    for question in (*QUESTIONS, "The last question again, by words and vectors, as the index itself answers:"):
         place = lines.index(question)
         assert lines[place + 1].split()[:3] == ["rank", "score", "year"]
         assert [line.split()[0] for line in lines[place + 2 : place + 8 : 2]] == ["1", "2", "3"]

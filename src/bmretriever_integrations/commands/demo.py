@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _index(source, arguments) as index:
         by_haystack = ask_haystack(index, QUESTIONS, TOP_K)
         by_llama_index = ask_llama_index(index, QUESTIONS, TOP_K)
-        by_itself = index.search(QUESTIONS[0], TOP_K)
+        by_itself = index.search(QUESTIONS[-1], TOP_K)
     for question, hits in zip(QUESTIONS, by_haystack, strict=True):
         _print([question], question, hits)
     differing = [q for q, one, two in zip(QUESTIONS, by_haystack, by_llama_index, strict=True) if not agree(one, two)]
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_lines(["", f"Haystack (shown) and LlamaIndex disagree on: {'; '.join(differing)}"])
         return 1
     write_lines(["", f"Haystack and LlamaIndex agree: the same {TOP_K} records, order and scores for each question."])
-    _print(["The first question again, by words and vectors, as the index itself answers:"], QUESTIONS[0], by_itself)
+    _print(["The last question again, by words and vectors, as the index itself answers:"], QUESTIONS[-1], by_itself)
     write_lines(["", f'Ask your own question: {this_program()} search {shlex.quote(arguments.to)} "..."'])
     return 0
 
