@@ -157,10 +157,12 @@ def test_a_question_needs_no_quotation_marks_and_options_stand_anywhere(search) 
 def test_a_file_of_questions_is_answered_question_by_question(search, home: Path, monkeypatch) -> None:
     single = json.loads(search(QUESTION, "--json")[0])
     first, second = json.loads(search("--questions", "questions.txt", "--json")[0])
-    assert (first["question_id"], first["question"], first["hits"]) == ("1", QUESTION, single)
+    assert (first["question_id"], first["question"], first["retracted_left_out"]) == ("1", QUESTION, 1)
+    assert [hit["id"] for hit in first["hits"]] == [hit["id"] for hit in single]
+    assert first["hits"][0].keys() == single[0].keys()
     assert (second["question_id"], second["question"]) == ("3", "asthma")
     out, err = search("--questions", "questions.txt", "--top-k", "1")
-    assert [line for line in out.splitlines() if line[:1].isdigit()] == [f"1: {QUESTION}", "3: asthma"]
+    assert [line for line in out.splitlines() if ": " in line[:3]] == [f"1: {QUESTION}", "3: asthma"]
     assert out.count("rank") == 2
     assert search("--questions", "questions.txt", "--format", "jsonl")[1].startswith("note: question 1: 1 retracted")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((home / "questions.txt").read_bytes())))
@@ -175,10 +177,7 @@ def test_a_file_of_questions_is_answered_question_by_question(search, home: Path
 
 def test_a_record_can_be_the_question(search, found) -> None:
     assert set(found("--like", "11")) == {"12", "13", "14", "16"}
-    assert found("--like", "11", "--mode", "text") == ["13", "14"] or found("--like", "11", "--mode", "text") == [
-        "14",
-        "13",
-    ]
+    assert set(found("--like", "11", "--mode", "text")) == {"13", "14"}
     assert search("--like", "11", "--top-k", "1")[0].splitlines()[0] == "11: Aspirin and stroke"
 
 
@@ -352,7 +351,17 @@ def test_an_unfinished_index_is_searched_and_said_to_be_so(home: Path, tmp_path:
 
 
 def test_a_reader_that_leaves_early_is_no_error(home: Path) -> None:
-    command = [sys.executable, "-m", "bmretriever_integrations", "search", str(home / "i"), "q", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "bmretriever_integrations",
+        "search",
+        str(home / "i"),
+        "stroke",
+        "--mode",
+        "text",
+        "--json",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         assert "Error" not in process.stderr.read()
