@@ -1,4 +1,4 @@
-"""`bmretriever search` and `delete` on a real index: what each option changes, prompts, files of questions, no model for words."""
+"""`bmretriever search` and `delete` on a real index: what the options change, prompts, questions of files, no model for words."""
 
 from __future__ import annotations
 

@@ -34,9 +34,9 @@ def print_table(console: Console, answer: Answer) -> None:
     table.add_column("title, journal, text", overflow="fold")
     for hit in hits:
         address = address_of(hit)
-        name = Text(printable(hit.id), style=Style(link=address) if address else "")
+        shown = Text(printable(hit.id), style=Style(link=address) if address else "")
         table.add_row(
-            str(hit.rank), f"{hit.score:.2f}", date_of(hit)[:4], name, _description(hit, answer.question.text)
+            str(hit.rank), f"{hit.score:.2f}", date_of(hit)[:4], shown, _description(hit, answer.question.text)
         )
     console.print(table)
 
