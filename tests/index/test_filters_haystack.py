@@ -29,8 +29,11 @@ ORDERS = (">", ">=", "<", "<=")
 @pytest.fixture(scope="module")
 def documents(various_records: list[Record]) -> list[Document]:
     return [
-        Document(id=one.id, content=one.text, meta={"title": one.title, "retracted": False, **one.metadata.facts()})
+        Document(
+            id=one.id, content=one.text, meta={"title": one.title, "retracted": False, **year, **one.metadata.facts()}
+        )
         for one in various_records
+        for year in [{"year": int(one.metadata.date[:4])} if one.metadata.date else {}]
     ]
 
 
@@ -71,7 +74,7 @@ def own_answer(asked: dict[str, Any], document: Document) -> bool:
 
 def some_comparison(draw: random.Random, documents: list[Document]) -> dict[str, Any]:
     example = draw.choice(documents)
-    named = ["id", "content", "meta.absent", "meta.k.a", "meta.journal.x", "meta.day"]
+    named = ["meta.year", "id", "content", "meta.absent", "meta.k.a", "meta.journal.x", "meta.day"]
     field = draw.choice([*named, *(f"meta.{key}" for key in example.meta if "." not in key)])
     operator = draw.choice(("==", "!=", *ORDERS, "in", "not in"))
     if operator in ORDERS:
@@ -83,10 +86,17 @@ def some_comparison(draw: random.Random, documents: list[Document]) -> dict[str,
             "2019-05-06T08:00:00+00:00",
             datetime(2019, 5, 6, 9, 30),
         )
-        return {"field": field, "operator": operator, "value": draw.choice((*days, 0, 1, 3, 3.5, -2.5, True, None))}
+        return {
+            "field": field,
+            "operator": operator,
+            "value": draw.choice((*days, 0, 1, 3, 3.5, -2.5, True, None, 2015, 2014.5, 2**31, 2**60)),
+        }
     own = value_of(field, example)
     entries = own if isinstance(own, list) and own and draw.random() < 0.7 else [own]
-    entries = [*entries, *draw.choices((1, 0, 3.0, "3", True, None, "A", "2019-05-06T08:00:00Z", 2019), k=2)]
+    entries = [
+        *entries,
+        *draw.choices((1, 0, 3.0, "3", True, None, "A", "2019-05-06T08:00:00Z", 2019, 2015.5, 2**40), k=2),
+    ]
     entries = [one for one in entries if not isinstance(one, dict)]
     value = draw.sample(entries, 2) if operator.endswith("in") else draw.choice(entries)
     return {"field": field, "operator": operator, "value": value}

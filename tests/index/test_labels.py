@@ -69,6 +69,8 @@ def test_a_million_values_have_few_labels() -> None:
         {"field": "meta.mesh", "operator": "==", "value": "Humans"},
         {"field": "meta.mesh", "operator": "not in", "value": ["Humans", "Aged"]},
         {"field": "meta.date", "operator": ">=", "value": "2015"},
+        {"field": "meta.year", "operator": ">=", "value": 2016},
+        {"field": "meta.year", "operator": "in", "value": [2015, 2016]},
         {"field": "meta.k", "operator": "==", "value": 3},
         {"field": "meta.retracted", "operator": "==", "value": False},
     ],

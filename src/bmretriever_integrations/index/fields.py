@@ -134,13 +134,17 @@ class NumberColumn(Field):
         return Condition(f"{self._column} IS NULL", total=True)
 
     def equal_to(self, values: Sequence[Scalar]) -> Condition:  # noqa: D102
-        wanted = [number(value) for value in values if not isinstance(value, str)]
-        return Condition(f"cast({self._column} as double) IN ({', '.join(wanted)})") if wanted else FALSE
+        wanted = [value for value in values if not isinstance(value, str)]
+        either = ", ".join(map(number, wanted))
+        return Condition(f"{self._beside(wanted)} IN ({either})") if wanted else FALSE
 
     def ordered(self, order: Order, value: float | str) -> Condition:  # noqa: D102
-        if isinstance(value, str):
-            return FALSE
-        return Condition(f"cast({self._column} as double) {order} {number(value)}")
+        return FALSE if isinstance(value, str) else Condition(f"{self._beside([value])} {order} {number(value)}")
+
+    def _beside(self, values: Sequence[float]) -> str:
+        """The column for a comparison: as it is, and so with its index, where the values are of its type."""
+        fit = all(isinstance(value, int) and abs(value) < 1 << 31 for value in values)
+        return self._column if fit else f"cast({self._column} as double)"
 
 
 class BoolColumn(Field):
@@ -167,10 +171,12 @@ def column_of(name: str) -> Field | None:
     """
     Return the field of a fact that has a column of its own, or None.
 
-    :param name: one of :data:`~.schema.RECORD` but ``other``.
+    :param name: one of :data:`~.schema.RECORD` but ``other``, or ``year``, which is that of the date.
     """
     if name in ("id", "title", "text"):
         return TextColumn(name, total=True)
+    if name == "year":
+        return NumberColumn(name)
     if name not in NAMED:
         return None
     if name in LISTS:
