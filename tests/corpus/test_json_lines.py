@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bmretriever_integrations.corpus import CorpusReport, DamagedSource, Record, read_corpus
+from bmretriever_integrations.corpus import CorpusReport, DamagedSource, Metadata, Record, read_corpus
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
+
+PMID = Metadata(other={"PMID": 0})
 
 
 def test_reads_plain_and_gzipped_in_order_and_byte_exact(tmp_path: Path) -> None:
@@ -33,7 +35,10 @@ def test_reads_plain_and_gzipped_in_order_and_byte_exact(tmp_path: Path) -> None
     [
         ({"_id": 7, "title": "T", "text": "a"}, Record("7", "T", "a")),
         ({"id": 0, "text": "a"}, Record("0", "", "a")),  # R2MED
-        ({"id": "c_0", "title": "T", "content": "a", "contents": "T. a", "PMID": 0}, Record("c_0", "T", "a")),  # MedRAG
+        (
+            {"id": "c_0", "title": "T", "content": "a", "contents": "T. a", "PMID": 0},
+            Record("c_0", "T", "a", PMID),
+        ),  # MedRAG
         ({"id": "d1", "contents": "T. a"}, Record("d1", "", "T. a")),  # Anserini
         ({"docid": "9", "title": "T", "text": "a"}, Record("9", "T", "a")),  # Tevatron
         ({"_id": "b", "id": "other", "text": "a", "contents": "other"}, Record("b", "", "a")),

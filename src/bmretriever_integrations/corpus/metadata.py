@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+DOI = re.compile(r"10\.[0-9]{4,9}/\S+")
+"""A DOI, wherever in a text it stands."""
+PMCID = re.compile(r"(?:PMC)?([0-9]{1,12})")
+"""An id of PubMed Central, with or without its letters."""
 
 
 @dataclass(frozen=True, slots=True)

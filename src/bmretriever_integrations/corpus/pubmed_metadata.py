@@ -8,14 +8,12 @@ from typing import Any
 
 from bmretriever_integrations.corpus.dates import first_date, iso_date
 from bmretriever_integrations.corpus.markup import plain_text
-from bmretriever_integrations.corpus.metadata import Metadata
+from bmretriever_integrations.corpus.metadata import DOI, PMCID, Metadata
 
 RETRACTED = "Retracted Publication"
 """NLM's publication type of a paper that was retracted. The notice has another: "Retraction of Publication"."""
 RETRACTED_BY = ("RetractionIn", "RetractedandRepublishedIn")
 """Types of a reference from a retracted paper. ``PartialRetractionIn`` is none: the rest of the paper stands."""
-DOI = re.compile(r"10\.[0-9]{4,9}/\S+")
-PMCID = re.compile(r"(?:PMC)?([0-9]{1,12})")
 NUMBER = re.compile(r"[0-9]{1,6}")
 
 

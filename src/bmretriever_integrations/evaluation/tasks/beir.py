@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
+from bmretriever_integrations.corpus.json_records import named_values
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.prompts import is_missing, lone_surrogate
+from bmretriever_integrations.prompts import lone_surrogate
 
 
 def read_records(path: Path) -> Iterator[Record]:
     """
     Stream the records of a .jsonl or .jsonl.gz file.
 
-    :param path: the file. Each line is a JSON object with ``_id`` (or ``id``) and ``text``, and perhaps ``title``. Blank lines
-        are skipped.
+    :param path: the file. Each line is a JSON object with ``_id`` and ``text``, and perhaps ``title``, or with the names of
+        another known layout (:data:`~bmretriever_integrations.corpus.json_records.NAMES`). Blank lines are skipped.
     :raises ValueError: at the first line that is not such an object, with file and line; or if the compressed file is damaged.
     """
     try:
@@ -32,11 +33,8 @@ def _record(fields: Any, where: str) -> Record:
         raise ValueError(f"{where}: no JSON object in UTF-8 ({fields.error})") from fields
     if not isinstance(fields, dict):
         raise ValueError(f"{where}: expected a JSON object with _id and text, got {type(fields).__name__}")
-    record_id = fields.get("_id", fields.get("id"))  # R2MED and MedRAG have id
-    if isinstance(record_id, int) and not isinstance(record_id, bool):
-        record_id = str(record_id)
-    title = fields.get("title")
-    record = Record(record_id, "" if is_missing(title) else title, fields.get("text"))  # type: ignore[arg-type]
+    values = named_values(fields)
+    record = Record(values["_id"], values["title"], values["text"])
     for name, value in (("_id", record.id), ("title", record.title), ("text", record.text)):
         if not isinstance(value, str):
             raise ValueError(f"{where}: {name} must be a string, got {_short(value)}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bmretriever_integrations.corpus.json_records import id_text
 from bmretriever_integrations.prompts import is_missing, lone_surrogate
 
 
@@ -46,10 +47,8 @@ def text_of(value: Any, name: str, is_id: bool = False) -> str:
         text = inner.get("text")
         if isinstance(text, str) and not is_missing(title):
             text = f"{title} {text}".strip() if isinstance(title, str) else None
-    elif is_id and isinstance(inner, int) and not isinstance(inner, bool):
-        text = str(inner)
     else:
-        text = inner
+        text = id_text(inner) if is_id else inner
     if not isinstance(text, str):
         raise ValueError(f"{name} must be text, got {type(value).__name__}")
     if lone_surrogate(text) is not None:
