@@ -33,7 +33,10 @@ def fuse(
     """
     parts = np.concatenate([share * scaled(vector_scores), (1 - share) * scaled(word_scores)])
     _, first, row = np.unique(np.concatenate([by_vector, by_words]), return_index=True, return_inverse=True)
-    return first, np.bincount(row, parts, len(first))
+    scores: NDArray[np.float64] = np.bincount(row, parts, len(first)).astype(
+        np.float64
+    )  # it gives integers if there is no row
+    return first.astype(np.int64), scores
 
 
 def scaled(scores: NDArray[Any]) -> NDArray[np.float64]:
@@ -42,7 +45,8 @@ def scaled(scores: NDArray[Any]) -> NDArray[np.float64]:
 
     :param scores: any number of finite scores. *Shape:* (n,)
     """
-    numbers = np.asarray(scores, np.float64)
+    numbers: NDArray[np.float64] = np.asarray(scores, np.float64)
     if len(numbers) == 0 or numbers.min() == numbers.max():
         return np.ones(len(numbers))
-    return (numbers - numbers.min()) / (numbers.max() - numbers.min())
+    between: NDArray[np.float64] = (numbers - numbers.min()) / (numbers.max() - numbers.min())
+    return between

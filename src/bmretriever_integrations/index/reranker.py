@@ -17,8 +17,8 @@ class MinMaxReranker(Reranker):  # type: ignore[misc]  # LanceDB has no types he
     Fuses the two sides of LanceDB's hybrid search as :meth:`~bmretriever_integrations.index.SearchIndex.search` does.
 
     LanceDB takes as many candidates of each side as ``limit`` says: ask for :data:`~.fusion.CANDIDATES` and keep the first ones.
-    It brings the scores to 0 to 1 before it calls a reranker, but a side whose scores are all equal to 0. Here this is done again,
-    so that such a side gets 1, and tables with plain distances and scores give the same.
+    It brings the scores to 0 to 1 before it calls a reranker, but a side whose scores are all equal to 0. Here this is done
+    again, so that such a side gets 1, and tables with plain distances and scores give the same.
     """
 
     def __init__(self, share: float = SHARE, return_score: Literal["relevance", "all"] = "relevance") -> None:
