@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bmretriever_integrations.corpus.metadata import Metadata
+from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index import Filters
 from bmretriever_integrations.index.filters import condition
 from bmretriever_integrations.index.labels import key_label, labels_of
@@ -83,3 +88,45 @@ def test_an_index_is_looked_up(asked: Any, various_tables: list[Any]) -> None:
 def test_what_has_no_index_is_scanned(various_tables: list[Any]) -> None:
     asked = condition({"field": "meta.k", "operator": ">", "value": 3})
     assert "ScalarIndexQuery" not in various_tables[1].search().where(asked).explain_plan()
+
+
+def test_rows_that_are_rewritten_and_deleted_are_found_by_what_they_now_say(
+    various_records: list[Record], tmp_path: Path
+) -> None:
+    pytest.importorskip("lancedb")
+    from bmretriever_integrations.index.schema import table_of
+    from bmretriever_integrations.index.table import create_table, optimize
+
+    draw, now = random.Random(13), {record.id: record for record in various_records}
+    table = create_table(tmp_path, 8, "float16")
+
+    def write(records: list[Record]) -> None:
+        vectors = np.zeros((len(records), 8), np.float32)
+        merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+        merge.execute(table_of(records, vectors, ["made.jsonl"] * len(records), "float16"))
+
+    def check() -> None:
+        for word in ("Humans", "Aged", "it's"):
+            for asked in (Filters(mesh=word), {"field": "meta.mesh", "operator": "==", "value": word}):
+                rows = table.search().where(condition(asked)).select(["id"]).limit(1000).to_list()
+                assert {row["id"] for row in rows} == {one.id for one in now.values() if word in one.metadata.mesh}
+        rows = table.search().where(condition(Filters(other={"k": ["A", 3]}))).select(["id"]).limit(1000).to_list()
+        held = {one.id: one.metadata.other.get("k") for one in now.values()}
+        assert {row["id"] for row in rows} == {
+            key
+            for key, value in held.items()
+            if any(part in ("A", 3) for part in (value if isinstance(value, list) else [value]))
+        }
+
+    write(various_records)
+    for _ in range(4):
+        optimize(table)
+        check()
+        ids = draw.sample(sorted(now), 60)
+        changed = {key: replace(now[key], metadata=draw.choice(various_records).metadata) for key in ids}
+        write(list(changed.values()))
+        now.update(changed)
+        gone = draw.sample(sorted(now), 10)
+        table.delete(condition(Filters(ids=gone)))
+        now = {key: record for key, record in now.items() if key not in gone}
+        check()
