@@ -8,7 +8,7 @@ from typing import Any
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index.report import BuildReport
-from bmretriever_integrations.index.schema import record_hash, text_hash
+from bmretriever_integrations.index.schema import hashes_of
 from bmretriever_integrations.index.table import rows_of
 
 COMPARED = ("version", "revised", "text_hash", "record_hash")
@@ -46,7 +46,7 @@ def known_of(record: Record) -> Known:
     :param record: the record.
     """
     facts = record.metadata
-    return Known(facts.version, facts.revised, text_hash(record), record_hash(record))
+    return Known(facts.version, facts.revised, *hashes_of(record))
 
 
 def look_up(table: Any | None, ids: Sequence[str]) -> dict[str, Known]:

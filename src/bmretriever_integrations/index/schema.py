@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +62,13 @@ def vector_type_of(table: Any) -> VectorType:
     return "float16" if table.schema.field("vector").type.value_type.bit_width == 16 else "float32"
 
 
-def table_of(records: Sequence[Record], vectors: Vectors, sources: Sequence[str], vector_type: VectorType) -> Any:
+def table_of(
+    records: Sequence[Record],
+    vectors: Vectors,
+    sources: Sequence[str],
+    vector_type: VectorType,
+    hashes: Sequence[tuple[int, int]] | None = None,
+) -> Any:
     """
     Make the rows of records.
 
@@ -69,6 +76,7 @@ def table_of(records: Sequence[Record], vectors: Vectors, sources: Sequence[str]
     :param vectors: their vectors. *Shape:* (records, width) float32, or already in the stored type
     :param sources: the name of the source of each record.
     :param vector_type: the number type of the stored vectors.
+    :param hashes: :func:`hashes_of` each record; None computes them.
     :returns: a pyarrow table with the columns of :func:`schema`.
     """
     import pyarrow as pa
@@ -80,14 +88,14 @@ def table_of(records: Sequence[Record], vectors: Vectors, sources: Sequence[str]
     filled |= {name: [getattr(record, name) for record in records] for name in ("id", "title", "text")}
     filled["words"] = [words_of(record.title, record.text) for record in records]
     filled |= {name: [getattr(record.metadata, name) for record in records] for name in NAMED}
-    filled["other"] = [_json(record.metadata.other) if record.metadata.other else None for record in records]
+    filled["other"] = [_json(dict(record.metadata.other)) if record.metadata.other else None for record in records]
     filled["labels"] = [labels_of(record.metadata) for record in records]
     periods = [period_of(record.metadata.date) for record in records]
     filled["year"] = [None if period is None else period[0].year for period in periods]
     filled["first_day"] = [None if period is None else period[0] for period in periods]
     filled["last_day"] = [None if period is None else period[1] for period in periods]
-    filled["text_hash"] = [text_hash(record) for record in records]
-    filled["record_hash"] = [record_hash(record) for record in records]
+    known = list(map(hashes_of, records)) if hashes is None else hashes
+    filled["text_hash"], filled["record_hash"] = ([one[place] for one in known] for place in (0, 1))
     arrays = [
         filled[one.name]
         if one.name == "vector"
@@ -129,29 +137,19 @@ def period_of(day: str | None) -> tuple[date, date] | None:
     return first, date(year, last_month, calendar.monthrange(year, last_month)[1])
 
 
-def text_hash(record: Record) -> int:
+def hashes_of(record: Record) -> tuple[int, int]:
     """
-    Hash what is embedded of a record.
+    Hash what is embedded of a record, and all of it but its id.
 
     :param record: the record.
-    :returns: 64 bits.
+    :returns: two numbers of 64 bits.
     """
-    return _hash(_json([record.title, record.text]))
+    embedded = blake2b(f"{len(record.title)} {record.title}{record.text}".encode(), digest_size=8)
+    whole = blake2b(embedded.digest(), digest_size=8)
+    whole.update(_json([_FACTS(record.metadata), dict(record.metadata.other)]).encode())
+    of_text, of_all = (int.from_bytes(one.digest(), "little", signed=True) for one in (embedded, whole))
+    return of_text, of_all
 
 
-def record_hash(record: Record) -> int:
-    """
-    Hash all of a record but its id.
-
-    :param record: the record.
-    :returns: 64 bits.
-    """
-    return _hash(_json([record.title, record.text, record.metadata.facts()]))
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode("utf-8"), digest_size=8).digest(), "little", signed=True)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(dict(value) if isinstance(value, Mapping) else value, ensure_ascii=False, sort_keys=True)
+_FACTS = attrgetter(*NAMED)
+_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode  # json.dumps would make an encoder for each record

@@ -66,7 +66,10 @@ class Writer:
             table = self._table_for(vectors)
             if choice.rewrite:
                 parts.append(_stored(table, [record.id for record in choice.rewrite]))
-            rows = table_of(records, np.concatenate(parts), [begun.name] * len(records), self.manifest.vector_type)
+            known = [choice.known[record.id] for record in records]
+            hashes = [(one.text_hash, one.record_hash) for one in known]
+            names = [begun.name] * len(records)
+            rows = table_of(records, np.concatenate(parts), names, self.manifest.vector_type, hashes)
             if choice.replaces:
                 table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
             else:
