@@ -43,6 +43,8 @@ def test_a_retracted_paper_is_marked_above_its_title() -> None:
     assert lines[1].endswith("RETRACTED (notice: 77)")
     assert lines[2:4] == ["EXPRESSION OF CONCERN", "A title"]
     assert "RETRACTED" not in shown(Hit(1, 0.9, "5", "A title", "", PAPER))
+    notice = {**PAPER, "publication_types": ["Letter", "Retraction of Publication"]}
+    assert shown(Hit(1, 0.9, "6", "A title", "", notice)).splitlines()[1].strip().endswith("RETRACTION NOTICE")
 
 
 def test_a_pmid_is_a_link_where_the_terminal_has_links() -> None:

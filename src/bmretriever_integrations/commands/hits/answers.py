@@ -10,6 +10,12 @@ from bmretriever_integrations.index import Hit, Hits
 PUBMED = "https://pubmed.ncbi.nlm.nih.gov"
 OF_PUBMED = ("version", "revised", "publication_types", "mesh")
 """Facts that PubMed states of its citations. A record with one of them and a number as id has a PMID as id."""
+NOTICES = {
+    "Retraction of Publication": "RETRACTION NOTICE",
+    "Retraction Notice": "RETRACTION NOTICE",
+    "Expression of Concern": "NOTICE OF CONCERN",
+}
+"""Maps PubMed's types of notices about other papers, which bear the titles of these, to their marks."""
 _PMID = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
@@ -94,9 +100,10 @@ def marks_of(hit: Hit) -> list[str]:
     Say what a reader must know before trusting a hit.
 
     :param hit: the hit.
-    :returns: that it was retracted, and that there is an expression of concern, each with what is known of the notice.
+    :returns: that it was retracted, or that there is an expression of concern, each with what is known of the notice; or that it
+        is such a notice.
     """
-    marks = []
+    marks = [(mark, "") for mark in dict.fromkeys(map(NOTICES.get, facts(hit, "publication_types"))) if mark]
     if hit.metadata.get("retracted") is True:
         marks.append(("RETRACTED", fact(hit, "retraction_notice")))
     if isinstance(concern := hit.metadata.get("expression_of_concern"), str):
