@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -125,6 +127,39 @@ def test_every_report_names_what_was_scored(tmp_path, capsys, toy):
 
     run(toy, "--model", "mini", "--markdown", page, "--device", "cpu")
     assert "| toy (4 documents, 2 queries) | mini |" in page.read_text()
+
+
+def test_hybrid_is_measured_beside_each_model(tmp_path, capsys, monkeypatch, toy, scifact):
+    pytest.importorskip("lancedb")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    report, page = tmp_path / "report.json", tmp_path / "page.md"
+    run(toy, scifact, "--model", "mini", "--hybrid", "--max-length", 64, "--json", report, "--markdown", page)
+    written = json.loads(report.read_text())
+    assert list(written["means"]) == ["BM25", "mini", "mini hybrid"]
+    assert written["systems"]["mini hybrid"] == {"label": "mini hybrid (max-length=64)", "changed": {"max_length": 64}}
+    dense, hybrid = (written["results"][place]["settings"] for place in (2, 4))
+    assert hybrid.pop("hybrid")["candidates"] == 100
+    assert dense == hybrid
+    printed = capsys.readouterr()
+    assert f"mini hybrid: fingerprint {dense['files_sha256'][:12]}" in printed.out
+    assert "| mini hybrid (max-length=64) |" in page.read_text()
+    assert not list((tmp_path / "temporary").iterdir())
+
+    run(toy, scifact, "--model", "mini", "--hybrid", "--max-length", 64, "--json", report)
+    assert capsys.readouterr().err.count("taken from") == 6
+
+
+def test_hybrid_has_no_stored_form_of_its_own(toy):
+    with pytest.raises(ValueError, match="leave out --precision and --rescore"):
+        run(toy, "--hybrid", "--precision", "int8")
+
+
+def test_hybrid_without_lancedb_says_how_to_install_it(monkeypatch, toy):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(evaluate, "find_spec", lambda name, *rest: None if name == "lancedb" else found(name, *rest))
+    with pytest.raises(ImportError, match=r"pip install 'bmretriever-integrations\[evaluation,index\]'"):
+        run(toy, "--hybrid")
 
 
 def test_a_rerun_takes_what_is_measured_and_a_failed_run_loses_nothing(tmp_path, capsys, tiny, toy):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="M",
         help=f"short name, hub id or folder; repeatable (default: {DEFAULT_MODEL})",
+    )
+    add(
+        "--hybrid",
+        action="store_true",
+        help="measure each --model in the index's hybrid search, too: its vectors and full text together",
     )
     add(
         "--baseline",
@@ -137,6 +143,8 @@ def run(arguments: argparse.Namespace) -> int:
     resolve_instruction(arguments.instruction)
     models, baselines = named_models(arguments)
     choice = _vector_choice(arguments)
+    if arguments.hybrid:
+        _check_hybrid(choice)
     for path in filter(None, (arguments.json, arguments.markdown, arguments.chart)):
         if not path.absolute().parent.is_dir():
             raise FileNotFoundError(f"{path.parent} is no folder; make it first")
@@ -159,7 +167,7 @@ def run(arguments: argparse.Namespace) -> int:
     silence_libraries()
     keep_freed_memory()  # allowed here, because a command owns its process
     tasks = open_tasks(arguments.tasks, arguments.split, arguments.queries_are_documents)
-    systems = open_systems(models, baselines, arguments.instruction, arguments.device, choice)
+    systems = open_systems(models, baselines, arguments.instruction, arguments.device, choice, hybrid=arguments.hybrid)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CutTextWarning)  # the notes have the numbers of cut texts
         results = _measure(tasks, systems, earlier, arguments.json)
@@ -171,6 +179,13 @@ def _vector_choice(arguments: argparse.Namespace) -> VectorChoice:
     from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice
 
     return VectorChoice(precision=arguments.precision, rescore=arguments.rescore)
+
+
+def _check_hybrid(choice: VectorChoice) -> None:
+    if choice.settings:
+        raise ValueError("--hybrid searches the vectors as an index stores them; leave out --precision and --rescore")
+    if find_spec("lancedb") is None:
+        raise ImportError("--hybrid needs LanceDB: pip install 'bmretriever-integrations[evaluation,index]'")
 
 
 def _show_tasks() -> int:

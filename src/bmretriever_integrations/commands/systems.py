@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from bmretriever_integrations.checkpoints.instructions import OF_QUERIES, stored
 from bmretriever_integrations.settings import EncoderSettings
 
 if TYPE_CHECKING:
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.evaluation.systems.comparison import System
     from bmretriever_integrations.evaluation.systems.stored_vectors import VectorChoice
 
@@ -73,8 +75,12 @@ def _names(models: Sequence[str]) -> list[str]:
     short = [
         Path(model).expanduser().resolve().name if Path(model).expanduser().is_dir() else model for model in models
     ]
-    taken = ["BM25", *short]
+    taken = ["BM25", *short, *(_hybrid(name) for name in short)]
     return [name if taken.count(name) == 1 else model for name, model in zip(short, models, strict=True)]
+
+
+def _hybrid(name: str) -> str:
+    return f"{name} hybrid"
 
 
 def open_systems(
@@ -83,6 +89,8 @@ def open_systems(
     instruction: str | None,
     device: str | None,
     choice: VectorChoice,
+    *,
+    hybrid: bool = False,
 ) -> Iterator[System]:
     """
     Open BM25, then each model, then each baseline. A model is closed before the next one is loaded.
@@ -93,6 +101,7 @@ def open_systems(
         instruction that the folder of the model stores as its default, else the general one.
     :param device: the device of the baselines.
     :param choice: the form in which the models' document vectors are stored.
+    :param hybrid: after each model, open the index's hybrid search with its vectors, too.
     """
     from bmretriever_integrations.encoder import BMRetrieverEncoder
     from bmretriever_integrations.evaluation.systems.bm25 import Bm25
@@ -103,7 +112,10 @@ def open_systems(
     for name, settings in models.items():
         own = stored_instructions(settings.model).get(OF_QUERIES)
         with BMRetrieverEncoder(**asdict(settings), instruction=own, progress=progress) as encoder:
-            yield DenseRetriever(name, encoder, instruction, choice)
+            if hybrid:
+                yield from _with_hybrid(name, encoder, instruction)
+            else:
+                yield DenseRetriever(name, encoder, instruction, choice)
     for name, baseline in baselines.items():
         from bmretriever_integrations.evaluation.systems.baseline import SentenceTransformerBaseline
 
@@ -115,3 +127,15 @@ def open_systems(
             device=device,
             progress=progress,
         )
+
+
+def _with_hybrid(name: str, encoder: BMRetrieverEncoder, instruction: str | None) -> Iterator[System]:
+    from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
+    from bmretriever_integrations.evaluation.systems.hybrid import HybridRetriever, TaskIndices
+
+    # Windows removes no file that is still open
+    with tempfile.TemporaryDirectory(prefix="bmretriever-", ignore_cleanup_errors=True) as folder:
+        indices = TaskIndices(Path(folder), encoder)
+        dense = DenseRetriever(name, encoder, instruction, indices=indices)
+        yield dense
+        yield HybridRetriever(_hybrid(name), dense, indices)

@@ -74,6 +74,8 @@ def _published_name(result: Result) -> str | None:
     """Return "BM25" or the short name of the released checkpoint that was loaded, or None."""
     if result.system == "BM25":
         return "BM25"
+    if "hybrid" in result.settings:
+        return None
     checkpoint = find_checkpoint(str(result.settings.get("model", "")))
     if checkpoint is None or checkpoint.revision is None or result.settings.get("revision") != checkpoint.revision:
         return None

@@ -36,6 +36,7 @@ def changed(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
             continue
         own = dict(result.settings)
         instruction = own.pop("instruction", None)
+        own.pop("hybrid", None)  # the system's name says it, and the JSON file has the rest
         own.pop("dtype")  # the notes have it; here it is named where the user chose it
         found[result.system].update(changed_settings(own))
         if instruction not in (None, TASK_INSTRUCTIONS.get(result.task, DEFAULT_INSTRUCTION)):

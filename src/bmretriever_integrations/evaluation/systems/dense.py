@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from bmretriever_integrations.evaluation.tasks.retrieval import Task
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask, SimilarityTask
 from bmretriever_integrations.prompts import TASK_INSTRUCTIONS, resolve_instruction
 
+if TYPE_CHECKING:
+    from bmretriever_integrations.evaluation.systems.hybrid import TaskIndices
+
 PASSAGES_AT_ONCE = 32_768
 """The number of passages that are in memory with their vectors: half a gigabyte at width 4096. Most tasks have one chunk and so
 one progress bar."""
@@ -31,6 +34,8 @@ def rank_in_chunks(
     embed: Callable[[list[Record]], Vectors],
     depth: int,
     choice: VectorChoice | None = None,
+    *,
+    keep: Callable[[list[Record], Vectors], None] | None = None,
 ) -> Ranked:
     """
     Embed a task's documents chunk by chunk and rank each chunk before the next.
@@ -40,6 +45,7 @@ def rank_in_chunks(
     :param embed: a function that embeds documents. *Shape:* (documents, width) float32
     :param depth: the number of documents to keep for each query.
     :param choice: the form in which the documents' vectors are stored; None means float32.
+    :param keep: called with the documents and vectors of each chunk; its time does not count.
     """
     seconds = 0.0
 
@@ -50,6 +56,8 @@ def rank_in_chunks(
             started = time.perf_counter()
             vectors = embed(chunk)
             seconds += time.perf_counter() - started
+            if keep is not None:
+                keep(chunk, vectors)
             yield vectors
 
     limits = depth, task.own_documents, task.candidates
@@ -61,7 +69,7 @@ def rank_in_chunks(
 
 
 class DenseRetriever:
-    """Exact search over one engine's vectors. The vectors are not kept after they are scored."""
+    """Exact search over one engine's vectors. The vectors are not kept in memory after they are scored."""
 
     def __init__(
         self,
@@ -69,6 +77,7 @@ class DenseRetriever:
         encoder: BMRetrieverEncoder,
         instruction: str | None = None,
         choice: VectorChoice | None = None,
+        indices: TaskIndices | None = None,
     ) -> None:
         """
         :param name: the name of the system in the report.
@@ -76,6 +85,8 @@ class DenseRetriever:
         :param instruction: a task key or a sentence for all tasks. None takes the instruction whose key is the task's name, else
             the engine's own instruction.
         :param choice: the form in which the documents' vectors are stored; None means float32.
+        :param indices: where documents and vectors are written, for a
+            :class:`~bmretriever_integrations.evaluation.systems.hybrid.HybridRetriever`.
         :raises ValueError: if the instruction is neither a key nor a sentence.
         """
         self.name = name
@@ -83,6 +94,7 @@ class DenseRetriever:
         self._instruction = None if instruction is None else resolve_instruction(instruction)
         self._identity = encoder.identity()
         self._choice = choice or VectorChoice()
+        self._indices = indices
 
     def instruction(self, task: AnyTask) -> str:
         """Return the instruction for this task's queries, a sentence."""
@@ -106,13 +118,26 @@ class DenseRetriever:
         :param depth: the number of documents to keep for each query.
         """
         before = self._encoder.cut_texts
-        queries = self._encoder.encode_queries(list(task.queries.values()), self.instruction(task))
+        queries = self.embed_queries(task)
+        index = None if self._indices is None else self._indices.begin(task)
 
         def embed(documents: list[Record]) -> Vectors:
             return self._encoder.encode_passages([d.text for d in documents], [d.title for d in documents])
 
-        ranked = rank_in_chunks(task, queries, embed, depth, self._choice)
-        return replace(ranked, cut_texts=self._encoder.cut_texts - before)
+        ranked = rank_in_chunks(task, queries, embed, depth, self._choice, keep=None if index is None else index.add)
+        ranked = replace(ranked, cut_texts=self._encoder.cut_texts - before)
+        if index is not None:
+            index.finish(ranked)
+        return ranked
+
+    def embed_queries(self, task: Task) -> Vectors:
+        """
+        Embed the task's queries with its instruction.
+
+        :param task: the task.
+        :returns: *Shape:* (queries, width) float32
+        """
+        return self._encoder.encode_queries(list(task.queries.values()), self.instruction(task))
 
     def similarities(self, task: SimilarityTask) -> Vectors:
         """
