@@ -1,14 +1,9 @@
-"""The two rankings of a question, by vectors and by words, made one."""
+"""Fuses what a question found by vectors and by words, and counts what is hidden."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from bmretriever_integrations.index.fusion import fuse
 from bmretriever_integrations.index.ranking import Ranking, Wanted
-
-CANDIDATES = 100
-"""Rows of each side, or as many as are asked for if that is more."""
 
 
 def fused(by_vector: Ranking, by_words: Ranking, wanted: Wanted) -> tuple[Ranking, int]:
@@ -29,15 +24,6 @@ def fused(by_vector: Ranking, by_words: Ranking, wanted: Wanted) -> tuple[Rankin
 
 
 def _fused(by_vector: Ranking, by_words: Ranking) -> Ranking:
-    rows = Ranking.joined([by_vector, by_words])
-    halves = np.concatenate([_scaled(by_vector.scores), _scaled(by_words.scores)]) / 2
-    _, first, same = np.unique(rows.rows, return_index=True, return_inverse=True)
-    once = rows.take(first)
-    return Ranking(once.ids, once.rows, np.bincount(same, halves, len(first)).astype(np.float64), once.retracted)
-
-
-def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(scores) == 0 or scores.max() == scores.min():
-        return np.ones(len(scores))
-    scaled: NDArray[np.float64] = (scores - scores.min()) / (scores.max() - scores.min())
-    return scaled
+    first, scores = fuse(by_vector.rows, by_vector.scores, by_words.rows, by_words.scores)
+    once = Ranking.joined([by_vector, by_words]).take(first)
+    return Ranking(once.ids, once.rows, scores, once.retracted)
