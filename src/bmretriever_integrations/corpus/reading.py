@@ -60,8 +60,9 @@ def read_source(path: Path, report: CorpusReport, *, limit: int | None = None) -
     :returns: a generator, whose ``close`` closes the file.
     :raises DamagedSource: where the file is damaged, after the records before that place; the report names it.
     """
-    before, size, from_here = report.bytes_read, path.stat().st_size, report.records
+    before, size, from_here = report.bytes_read, 0, report.records
     try:
+        size = path.stat().st_size
         check_content(path)
         with path.open("rb") as raw:
             verify(path, raw)
