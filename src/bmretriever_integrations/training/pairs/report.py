@@ -28,7 +28,7 @@ class BuildReport:
     rows: int = 0
     """Number of documents and labelled rows that were read."""
     skipped: int = 0
-    """Number of PubMed citations without PMID, or with neither title nor abstract."""
+    """Number of PubMed citations that are damaged, or have no PMID, or neither title nor abstract."""
     superseded: int = 0
     """Number of PubMed citations that were left out because they were withdrawn or have a later version."""
     rows_without_pair: int = 0

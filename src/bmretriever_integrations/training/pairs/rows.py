@@ -24,7 +24,7 @@ class Reading:
     share: float = 0.0
     """Share of the source that has been read, 0 to 1; 0 where the size is unknown."""
     skipped: int = 0
-    """Number of PubMed citations without PMID or text."""
+    """Number of PubMed citations that are damaged, or have no PMID or text."""
     superseded: int = 0
     """Number of PubMed citations that were withdrawn, or of which there is a later version."""
 
