@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -99,3 +101,37 @@ def gone() -> Callable[[list[int]], bool]:
         return True
 
     return wait
+
+
+@pytest.fixture
+def portion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New indices read, embed and commit 25 records at a time."""
+    monkeypatch.setattr("bmretriever_integrations.index.build.portion_size", lambda _width, _batch_tokens: 25)
+
+
+@pytest.fixture(scope="session")
+def rows_in() -> Callable[[Path], dict[str, tuple[object, ...]]]:
+    """A function: folder of an index -> id -> title, text and bytes of the vector of each row."""
+    from bmretriever_integrations.index.table import open_table
+
+    def rows(folder: Path) -> dict[str, tuple[object, ...]]:
+        table = open_table(folder)
+        found = [] if table is None else table.to_arrow().to_pylist()
+        return {row["id"]: (row["title"], row["text"], np.asarray(row["vector"]).tobytes()) for row in found}
+
+    return rows
+
+
+@pytest.fixture
+def when_committed() -> Callable[[Path, int, Callable[[], None]], None]:
+    """A function: folder, commits, act -> ``act()`` is called in a thread as soon as the table has so many commits of rows."""
+
+    def watch(folder: Path, commits: int, act: Callable[[], None]) -> None:
+        def wait() -> None:
+            while len(list((folder / "records.lance" / "data").glob("*"))) < commits:
+                time.sleep(0.001)
+            act()
+
+        threading.Thread(target=wait, daemon=True).start()
+
+    return watch

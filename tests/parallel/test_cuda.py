@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,19 +42,15 @@ def test_no_device_named_is_every_gpu(tiny) -> None:
         assert np.isfinite(pool.encode_queries(["metformin"])).all()
 
 
-def test_an_index_has_one_gpus_bytes_though_a_worker_is_killed(tiny, tmp_path, workers) -> None:
+def test_an_index_has_one_gpus_rows_though_a_worker_is_killed(tiny, tmp_path, workers, portion, rows_in) -> None:
     source = tmp_path / "c.jsonl"
     source.write_text("\n".join(json.dumps({"_id": str(i), "text": text}) for i, text in enumerate(TEXTS)))
     settings = {"dtype": "bfloat16", "max_batch_tokens": 4096}
     with BMRetrieverEncoder(tiny("mistral"), device="cuda:0", **settings) as encoder:
-        build_index(encoder, [source], tmp_path / "one", shard_size=20)
+        build_index(encoder, [source], tmp_path / "one")
     with EncoderPool(tiny("mistral"), devices=devices(), **settings) as pool:
-        build_index(pool, [source], tmp_path / "many", shard_size=20, limit=200)
+        build_index(pool, [source], tmp_path / "many", limit=200)
         os.kill(workers[0].pid, signal.SIGKILL)
         with pytest.warns(WorkerLostWarning):
-            build_index(pool, [source], tmp_path / "many", shard_size=20)
-    assert contents(tmp_path / "many") == contents(tmp_path / "one")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+            build_index(pool, [source], tmp_path / "many")
+    assert rows_in(tmp_path / "many") == rows_in(tmp_path / "one")

@@ -7,10 +7,7 @@ import os
 import pickle
 import signal
 import sys
-import threading
-import time
 from inspect import signature
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -29,7 +26,7 @@ from bmretriever_integrations.settings import EncoderSettings
 from bmretriever_integrations.testing import reference_encode
 from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
-RECORDS, SHARD_SIZE = 600, 25
+RECORDS = 600
 TEXTS = ["aspirin prevents stroke", "", "insulin " * 30, "a cohort of 12"]
 
 
@@ -66,23 +63,18 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, checkpoint, one_thread):
-    """A corpus, and the files of an index that one engine made of it."""
-    home = tmp_path_factory.mktemp("ray")
-    source = home / "c.jsonl"
+@pytest.fixture
+def undisturbed(tmp_path, checkpoint, portion, rows_in):
+    """A corpus, and the rows of an index that one engine made of it."""
+    source = tmp_path / "c.jsonl"
     words = ["aspirin", "stroke", "insulin", "glucose", "tumour", "biopsy", "enzyme", "receptor", "placebo", "cohort"]
     texts = (" ".join(words[(i * 7 + j * j) % 10] for j in range(3 + i % 37)) for i in range(RECORDS))
     source.write_text(
         "\n".join(json.dumps({"_id": f"r{i}", "title": f"T {i}", "text": text}) for i, text in enumerate(texts))
     )
     with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder:
-        build_index(encoder, [source], home / "i", shard_size=SHARD_SIZE)
-    return source, contents(home / "i")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+        build_index(encoder, [source], tmp_path / "undisturbed")
+    return source, rows_in(tmp_path / "undisturbed")
 
 
 @pytest.fixture
@@ -93,49 +85,40 @@ def facts(monkeypatch):
     return said
 
 
-def kill_at(path: Path, pid: int) -> None:
-    def kill() -> None:
-        while not path.exists():
-            time.sleep(0.001)
-        os.kill(pid, signal.SIGKILL)
-
-    threading.Thread(target=kill, daemon=True).start()
-
-
 def test_an_index_begun_here_is_ended_there_though_an_actor_is_killed(
-    cluster, checkpoint, undisturbed, tmp_path, facts
+    cluster, checkpoint, undisturbed, tmp_path, facts, rows_in, when_committed
 ) -> None:
     source, expected = undisturbed
     folder = tmp_path / "i"
     with BMRetrieverEncoder(checkpoint, dtype="float32", device="cpu") as encoder:
-        build_index(encoder, [source], folder, shard_size=SHARD_SIZE, limit=60)
+        build_index(encoder, [source], folder, limit=50)
         identity = encoder.identity()
     with RayEngines(EncoderSettings(model=str(checkpoint), dtype="float32", device="cpu"), workers=2) as engines:
         assert engines.identity() == identity
         assert engines.at_work == "2 of 2"
         pids = {of_one.pid for of_one in facts}
         assert len(pids | {os.getpid()}) == 3
-        kill_at(folder / "shard-000005.vectors.npy", min(pids))
+        when_committed(folder, 3, lambda: os.kill(min(pids), signal.SIGKILL))
         with pytest.warns(WorkerLostWarning, match=r"Ray worker \d ended: .*; the others do its part"):
-            report = build_index(engines, [source], folder, shard_size=SHARD_SIZE)
-        assert report.embedded == RECORDS - 50  # what stood stays; the part-filled shard is made anew
-        assert contents(folder) == expected
+            report = build_index(engines, [source], folder)
+        assert report.embedded == RECORDS - 50
+        assert rows_in(folder) == expected
         with pytest.raises(FloatingPointError, match="NaN or infinity") as caught:
             engines.submit_passages(((["bell \x07"], [""]),), 64, lambda _: None).result(timeout=60)
         assert "Raised in Ray worker" in caught.value.__notes__[-1]
     assert cluster.is_initialized()  # the caller's connection is the caller's
 
 
-def test_the_command_on_a_cluster(cluster, checkpoint, undisturbed, tmp_path, capfd) -> None:
+def test_the_command_on_a_cluster(cluster, checkpoint, undisturbed, tmp_path, capfd, rows_in) -> None:
     source, expected = undisturbed
-    flags = ["--model", str(checkpoint), "--dtype", "float32", "--device", "cpu", "--shard-size", str(SHARD_SIZE)]
+    flags = ["--model", str(checkpoint), "--dtype", "float32", "--device", "cpu"]
     command = ["index", str(source), "--to", str(tmp_path / "i"), *flags, "--engine", "ray"]
     assert main([*command, "--workers", "3"]) == 2
     assert "3 workers need a core each, and the cluster has 2: ask for fewer" in capfd.readouterr().err
     assert main(command) == 0  # one worker, for there is one machine
     out, err = capfd.readouterr()
-    assert (out, err) == (f"{tmp_path / 'i'}: {RECORDS} records, {RECORDS} of them embedded now\n", "")
-    assert contents(tmp_path / "i") == expected
+    assert (out, err) == (f"{tmp_path / 'i'}: {RECORDS} records; {RECORDS} embedded now\n", "")
+    assert rows_in(tmp_path / "i") == expected
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")

@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.corpus.sources import check_sources
@@ -66,9 +66,12 @@ def build_index(
     paths = check_sources(sources, strict=strict)
     # the first of the two checks comes first: the second looks at attributes for which engines on demand would be loaded
     engines = encoder if isinstance(encoder, EnginesOnDemand | PassageEngines) else OneEngine(encoder)
-    target = _ready_folder(Path(folder))
+    target = Path(folder)
+    _check_folder(target)
+    identity = engines.identity()
+    target.mkdir(parents=True, exist_ok=True)
     with only_writer(target):
-        manifest = _begin(target, engines)
+        manifest = _begin(target, engines, identity)
         report = BuildReport(CorpusReport())
         reading = Sources(paths, manifest, report.corpus, limit=limit, strict=strict)
         with closing(RecordBar(progress, limit)) as bar, _full_disk_told(target, report):
@@ -91,8 +94,7 @@ def _full_disk_told(folder: Path, report: BuildReport) -> Iterator[None]:
         ) from error
 
 
-def _begin(folder: Path, engines: PassageEngines) -> Manifest:
-    identity = engines.identity()
+def _begin(folder: Path, engines: PassageEngines, identity: dict[str, Any]) -> Manifest:
     found = read_manifest(folder)
     if found is None:
         portion, versions = portion_size(engines.width, engines.batch_tokens), (PACKAGE, "numpy", *OF_VECTORS)
@@ -105,12 +107,11 @@ def _begin(folder: Path, engines: PassageEngines) -> Manifest:
     return found
 
 
-def _ready_folder(folder: Path) -> Path:
-    """Make a folder, and refuse one that holds other files."""
+def _check_folder(folder: Path) -> None:
+    """Refuse a file, and a folder that holds other files."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; name a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / NAME).exists():
+    if folder.is_dir() and not (folder / NAME).exists():
         ours = (LOCK, f".{NAME}.tmp")
         others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
         if others:
@@ -118,4 +119,3 @@ def _ready_folder(folder: Path) -> Path:
                 f"{folder} holds other files ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}) and no {NAME}; name a "
                 "new or empty folder"
             )
-    return folder
