@@ -18,7 +18,6 @@ CLASSES = [
     ("llama-index", "bmretriever_integrations.llama_index", "BMRetrieverEmbedding"),
     ("many-devices", "bmretriever_integrations.parallel", "EncoderPool"),
     ("many-devices", "bmretriever_integrations.ray_data", "BMRetrieverBatchEmbedder"),
-    ("stores", "bmretriever_integrations.rescoring", "SmallVectors"),
 ]
 
 
