@@ -13,7 +13,7 @@ import pytest
 
 from bmretriever_integrations.corpus.metadata import Metadata
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.index import DamagedIndex, build_index, checksums, delete_records
+from bmretriever_integrations.index import DamagedIndex, SearchIndex, build_index, checksums, delete_records
 from bmretriever_integrations.index.checksums import check_files, find_damage, update_checksums
 from bmretriever_integrations.index.manifest import NAME, FileChecksum, Manifest, SourceRead, read_manifest
 from bmretriever_integrations.index.schema import table_of
@@ -104,6 +104,22 @@ def test_the_damaged_file_is_named(folder: Path, kind: str, damage: str) -> None
             check_files(folder, manifest)
         path.write_bytes(before)
     assert find_damage(folder, manifest) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_index_is_not_opened(folder: Path, kind: str, damage: str) -> None:
+    path = _files(folder, kind)[0]
+    DAMAGES[damage][0](path)
+    with pytest.raises(DamagedIndex, match=f"is damaged: {path.relative_to(folder).as_posix()} "):
+        SearchIndex.open(folder)
+
+
+def test_a_table_that_is_missing_is_damage(folder: Path) -> None:
+    SearchIndex.open(folder).close()
+    shutil.rmtree(folder / "records.lance")
+    with pytest.raises(DamagedIndex, match=r"is missing, .* and \d+ more files"):
+        SearchIndex.open(folder)
 
 
 def test_swapped_files_are_both_named(folder: Path) -> None:

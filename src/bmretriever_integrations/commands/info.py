@@ -48,10 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
     :returns: exit status: 1 if ``--verify`` found damage, else 0.
     """
     from bmretriever_integrations.index.checksums import find_damage
-    from bmretriever_integrations.index.info import contents_of, opened_manifest
+    from bmretriever_integrations.index.info import contents_of
+    from bmretriever_integrations.index.manifest import manifest_of
 
     folder = Path(arguments.index)
-    manifest = opened_manifest(folder)
+    manifest = manifest_of(folder)
     damaged = find_damage(folder, manifest, progress=True) if arguments.verify else None
     contents = None if damaged else contents_of(folder)  # the counts of a damaged table are worth nothing
     if arguments.format == "json":

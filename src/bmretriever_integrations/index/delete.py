@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.checksums import check_files
-from bmretriever_integrations.index.manifest import DamagedIndex, read_manifest
+from bmretriever_integrations.index.manifest import manifest_of
 from bmretriever_integrations.index.writing import Writer
 
 
@@ -43,13 +43,10 @@ def delete_records(folder: str | Path, ids: Sequence[str]) -> DeleteReport:
     if not wanted:
         raise ValueError("ids names no record to delete")
     target = Path(folder)
-    if read_manifest(target) is None:
-        raise FileNotFoundError(f"{target} holds no index; make one with `bmretriever index SOURCE --to {target}`")
+    manifest_of(target)  # before a lock is made in a folder that is no index
     report = DeleteReport()
     with only_writer(target):
-        manifest = read_manifest(target)
-        if manifest is None:
-            raise DamagedIndex(f"{target} lost its manifest a moment ago; restore it from a copy")
+        manifest = manifest_of(target)
         check_files(target, manifest)
         complete = manifest.complete
         writer = Writer(target, manifest)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
+from bmretriever_integrations.index.manifest import DamagedIndex
 from bmretriever_integrations.index.table import open_table
 
 
@@ -25,21 +25,6 @@ class Contents:
     """Size of the folder."""
     old_bytes: int
     """What of it belongs to older versions of the table, which a later run deletes."""
-
-
-def opened_manifest(folder: Path) -> Manifest:
-    """
-    Read the manifest of an index that must exist.
-
-    :param folder: the index.
-    :raises FileNotFoundError: if there is no index.
-    :raises DamagedIndex: if the manifest is damaged or of an earlier form.
-    """
-    manifest = read_manifest(folder)
-    if manifest is None:
-        made = f"make one with `bmretriever index SOURCE --to {folder}`"
-        raise FileNotFoundError(f"{folder} holds no index (no {NAME}); {made}")
-    return manifest
 
 
 def contents_of(folder: Path) -> Contents:

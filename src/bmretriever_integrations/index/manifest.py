@@ -173,6 +173,21 @@ def read_manifest(folder: Path) -> Manifest | None:
         ) from error
 
 
+def manifest_of(folder: Path) -> Manifest:
+    """
+    Read the manifest of an index that must be there.
+
+    :param folder: the index.
+    :raises FileNotFoundError: if there is no index.
+    :raises DamagedIndex: if the manifest is unreadable, was changed, or is of another format.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        made = f"make one with `bmretriever index SOURCE --to {folder}`"
+        raise FileNotFoundError(f"{folder} holds no index (no {NAME}); {made}")
+    return manifest
+
+
 def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
 

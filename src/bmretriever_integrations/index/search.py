@@ -12,7 +12,7 @@ from bmretriever_integrations.index.answers import Question, answer
 from bmretriever_integrations.index.asked import Mode, check_kind, check_known, checked_vector, mode_of, wanted_of
 from bmretriever_integrations.index.checksums import check_files
 from bmretriever_integrations.index.hits import Hits
-from bmretriever_integrations.index.manifest import Manifest
+from bmretriever_integrations.index.manifest import Manifest, manifest_of
 from bmretriever_integrations.index.question_engine import QuestionEngine
 from bmretriever_integrations.index.ranking import vectors_of
 from bmretriever_integrations.index.schema import RECORD, record_of
@@ -52,8 +52,8 @@ class SearchIndex:
         :raises ImportError: if LanceDB is missing.
         """
         path = Path(folder)
+        check_files(path, manifest_of(path), verify=verify)  # before LanceDB stumbles over what is damaged
         snapshots = Snapshots(path)
-        check_files(path, snapshots.first, verify=verify)
         return cls(snapshots, QuestionEngine(path, snapshots.first, model, device), path)
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
+from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, manifest_of
 from bmretriever_integrations.index.table import FILES, TABLE, check_not_forked, connect, open_table
 
 
@@ -82,7 +82,7 @@ class Snapshots:
         return self._latest.version, found.st_mtime_ns, found.st_ino
 
     def _take(self, version: int) -> Snapshot:
-        manifest = _manifest(self._folder)
+        manifest = manifest_of(self._folder)
         if self._snapshot is not None:
             manifest.check_same(self._snapshot.manifest, self._folder)
         table = connect(self._folder).open_table(TABLE)
@@ -93,19 +93,10 @@ class Snapshots:
 
 
 def _open(folder: Path) -> Any:
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     table = open_table(folder)
     if table is None and manifest.complete:
         raise DamagedIndex(f"{folder} is damaged: its table {FILES} is missing. Restore it from a copy")
     if table is None:
         raise DamagedIndex(f"{folder} has no records yet; run the index command that began it again")
     return table
-
-
-def _manifest(folder: Path) -> Manifest:
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise FileNotFoundError(
-            f"{folder} holds no index (no {NAME}); make one with `bmretriever index SOURCE --to {folder}`"
-        )
-    return manifest
