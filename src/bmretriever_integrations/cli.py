@@ -129,6 +129,10 @@ COMMANDS = {
     ),
     "delete": _Command("remove records from an index", "bmretriever delete my-index --id 31452104 31452105"),
     "info": _Command("say what an index holds and whether its files are whole", "bmretriever info my-index --verify"),
+    "tune": _Command(
+        "make searches of a large index fast, and measure what they miss",
+        "bmretriever tune my-index --recall 0.95",
+    ),
     "evaluate": _Command(
         "score retrieval on the paper's data sets or BEIR folders, beside BM25",
         "bmretriever evaluate scifact my-task --model mini",

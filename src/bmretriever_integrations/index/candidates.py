@@ -16,6 +16,8 @@ NARROW = 20_000
 """A filter that leaves so few rows is answered exactly: an approximate index would miss most of them."""
 MOST_APPROXIMATE = 1_000
 """Longest list that the approximate index is asked for; its partitions may hold too few rows for a longer one."""
+MOST_EQUAL = 4_000
+"""Of more rows that fit the words equally well, as those that have a word of every title in common, LanceDB chooses."""
 ROUNDING = 1e-6
 """Error of LanceDB's scores, relative to the lengths of both vectors, beside that of rounding the question to float16."""
 Asked = Callable[[int], tuple[Ranking, float]]
@@ -69,7 +71,10 @@ def best_words(snapshot: Snapshot, question: str, wanted: Wanted, without: str |
         query = snapshot.table.search(full_text_query(question), query_type="fts")
         rows = _restricted(query, wanted, limit, "_score")
         scores = rows.column("_score").to_numpy()
-        return Ranking.of(rows, scores), float(scores[-1]) if rows.num_rows == limit else -np.inf
+        found = Ranking.of(rows, scores)
+        if rows.num_rows < limit:
+            return found, -np.inf
+        return found, float(scores[-1] if limit < MOST_EQUAL else np.nextafter(scores[-1], -np.inf))
 
     return _settled(ask, wanted, without)
 

@@ -1,0 +1,96 @@
+"""Measures how many of the exact hits an approximate index finds, and how fast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.index.candidates import nearest
+from bmretriever_integrations.index.exact import best_rows, questions_at_once
+from bmretriever_integrations.index.manifest import Manifest
+from bmretriever_integrations.index.ranking import Wanted, vectors_of
+from bmretriever_integrations.index.snapshot import Snapshot, Tuned
+
+TOP = Wanted(10, hide_retracted=False)
+"""Recall is that of the ten best hits, as is usual."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Questions with their exact answers."""
+
+    vectors: Vectors
+    """*Shape:* (questions, width) float32"""
+    own: Sequence[str | None]
+    """The id of the row that a question was made of, which is no answer to it."""
+    answers: Sequence[frozenset[str]]
+    """The ids of the ten best rows of each."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one way to search gave."""
+
+    recall: float
+    """Mean share of the ten best rows that were found."""
+    doubt: float
+    """Standard error of ``recall``: how far another sample of questions may be off."""
+    milliseconds: float
+    """Median time of a question."""
+
+
+def rows_as_questions(table: Any, width: int, count: int) -> tuple[Vectors, list[str | None]]:
+    """
+    Take a sample of rows as questions; the same rows of the same table give the same sample.
+
+    :param table: the LanceDB table.
+    :param width: the length of a vector.
+    :param count: how many, or all of a smaller table.
+    :returns: their vectors (*Shape:* (questions, width) float32) and ids.
+    """
+    rows = table.count_rows()
+    places = np.sort(np.random.default_rng(0).choice(rows, min(count, rows), replace=False)).tolist()
+    found = table.take_offsets(places).select(["id", "vector"]).to_arrow()
+    return vectors_of(found, width), found.column("id").to_pylist()
+
+
+def exactly_answered(table: Any, vectors: Vectors, own: Sequence[str | None]) -> Probe:
+    """
+    Find the exact answers to questions.
+
+    :param table: the LanceDB table.
+    :param vectors: the questions. *Shape:* (questions, width) float32
+    :param own: for each question, the id of a row that is no answer to it.
+    """
+    answers: list[frozenset[str]] = []
+    at_once = questions_at_once(TOP.count)
+    for start in range(0, len(vectors), at_once):
+        block = slice(start, start + at_once)
+        answers += [frozenset(one.ids) for one in best_rows(table, vectors[block], TOP, own[block])]
+    return Probe(vectors, own, answers)
+
+
+def measure(table: Any, manifest: Manifest, tuned: Tuned | None, probe: Probe) -> Measured:
+    """
+    Answer questions and compare the hits with the exact ones.
+
+    :param table: the LanceDB table.
+    :param manifest: its manifest.
+    :param tuned: how the approximate index is searched; None for exactly.
+    :param probe: the questions.
+    """
+    snapshot = Snapshot(table, manifest, tuned)
+    shares, seconds = [], []
+    for vector, own, right in zip(probe.vectors, probe.own, probe.answers, strict=True):
+        begun = time.perf_counter()
+        found = nearest(snapshot, vector, TOP, own)
+        seconds.append(time.perf_counter() - begun)
+        shares.append(len(right.intersection(found.ids)) / max(len(right), 1))
+    doubt = float(np.std(shares) / np.sqrt(len(shares)))
+    return Measured(float(np.mean(shares)), doubt, 1000 * median(seconds))

@@ -1,0 +1,195 @@
+"""Builds the approximate index and finds how little of it must be read for the recall that a user wants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmretriever_integrations.files import only_writer
+from bmretriever_integrations.index.checksums import check_files, update_checksums
+from bmretriever_integrations.index.manifest import Manifest
+from bmretriever_integrations.index.recall import Measured, Probe, exactly_answered, measure, rows_as_questions
+from bmretriever_integrations.index.search import SearchIndex
+from bmretriever_integrations.index.snapshot import Snapshots, Tuned
+from bmretriever_integrations.index.table import open_table
+
+FEWEST_ROWS = 20_000
+"""A smaller table is searched exactly in some tens of milliseconds."""
+SAMPLE = 500
+"""Rows that serve as questions."""
+SAMPLE_AFTER_UPDATE = 100
+REFINE = (10, 20, 40)
+PROBES = (5, 10, 20, 40, 80, 160, 320, 640)
+LEAST_GAIN = 0.002
+"""If twice the probes give no more, only a larger refinement can."""
+SPREAD_OF_LENGTHS = 0.1
+"""Standard deviation of the vectors' lengths, divided by their mean, above which the approximate index misses too much."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to search, and what it gave."""
+
+    nprobes: int
+    """Partitions that are looked through; 0 for the exact search."""
+    refine_factor: int
+    measured: Measured
+    """Of the group of questions with the lower recall."""
+
+
+@dataclass(frozen=True)
+class TuneReport:
+    """What :func:`tune_index` tried and chose."""
+
+    chosen: Tuned
+    trials: tuple[Trial, ...]
+    """The exact search first, then in the order in which they were tried."""
+
+
+def tune_index(
+    folder: str | Path,
+    recall: float = 0.95,
+    *,
+    questions: Sequence[str] = (),
+    model: str | Path | None = None,
+    device: str | None = None,
+    say: Say = lambda _line: None,
+) -> TuneReport:
+    """
+    Build an approximate index for large tables. Later searches use it, and multiply the best rows with their stored vectors.
+
+    A sample of the rows serves as questions, each without itself as an answer. Searches in between are exact, also after a stop.
+
+    :param folder: an index.
+    :param recall: the share of the ten best records that a search shall find, 0.5 to below 1.
+    :param questions: questions of the user, of which the same recall is asked.
+    :param model: where the model is now, if there are questions; None takes the name in the manifest.
+    :param device: the device for the model.
+    :param say: is told what is going on.
+    :raises ValueError: if the recall is out of its range, if the table is too small to gain anything, if the lengths of the vectors
+        vary too much, or if the recall was not reached; then searches stay exact.
+    :raises BlockingIOError: if another process writes to the index.
+    """
+    if not 0.5 <= recall < 1:
+        raise ValueError(f"recall must be from 0.5 to below 1, got {recall}; a search of an index that is not tuned finds all")
+    path = Path(folder)
+    Snapshots(path)  # refuses what is no index
+    with only_writer(path):
+        manifest = Snapshots(path).first
+        table = open_table(path)
+        check_files(path, manifest)
+        _refuse_unfit(table, manifest)
+        probes = _probes(path, table, manifest, questions, model, device, say)
+        _build(path, table, manifest, say)
+        report = _choose(table, manifest, probes, recall, say)
+        if report is None:
+            table.drop_index(_index_name(table))
+        else:
+            manifest.tuned = asdict(report.chosen)
+        update_checksums(path, manifest)
+        manifest.write(path)
+    if report is None:
+        raise ValueError(
+            f"no setting reached a recall of {recall:.1%}. Searches stay exact; ask for less with --recall (recall=)"
+        )
+    return report
+
+
+def after_update(folder: Path, table: Any, manifest: Manifest, say: Say = lambda _line: None) -> None:
+    """
+    Measure the recall of a tuned index again after rows came or went, and train it anew if it fell below what was wanted.
+
+    :param folder: the index; the caller is its only writer.
+    :param table: the LanceDB table, already optimized.
+    :param manifest: its manifest; ``tuned`` is changed. The caller writes it.
+    :param say: is told what is going on.
+    """
+    if manifest.tuned is None:
+        return
+    tuned = Tuned(**manifest.tuned)
+    probe = exactly_answered(table, *rows_as_questions(table, manifest.width, SAMPLE_AFTER_UPDATE))
+    found = measure(table, manifest, tuned, probe)
+    if found.recall + 2 * found.doubt >= tuned.wanted:
+        manifest.tuned = asdict(replace(tuned, recall=found.recall, questions=len(probe.own), rows=table.count_rows()))
+        return
+    say(f"the recall fell to {found.recall:.1%}: training the approximate index anew")
+    _build(folder, table, manifest, say)
+    probe = exactly_answered(table, *rows_as_questions(table, manifest.width, SAMPLE))
+    report = _choose(table, manifest, [probe], tuned.wanted, say)
+    manifest.tuned = None if report is None else asdict(report.chosen)
+
+
+def _refuse_unfit(table: Any, manifest: Manifest) -> None:
+    rows = table.count_rows()
+    if rows < FEWEST_ROWS:
+        raise ValueError(
+            f"the index has {rows:,} records: below {FEWEST_ROWS:,} the exact search is fast, and there is nothing to gain"
+        )
+    lengths = np.linalg.norm(rows_as_questions(table, manifest.width, 5000)[0], axis=1)
+    if (spread := float(lengths.std() / lengths.mean())) > SPREAD_OF_LENGTHS:
+        raise ValueError(
+            f"the lengths of the vectors vary by {spread:.0%}, and an approximate index for inner products misses too much where "
+            f"they vary by more than {SPREAD_OF_LENGTHS:.0%}. Searches stay exact"
+        )
+
+
+def _probes(
+    path: Path,
+    table: Any,
+    manifest: Manifest,
+    questions: Sequence[str],
+    model: str | Path | None,
+    device: str | None,
+    say: Say,
+) -> list[Probe]:
+    """Return the questions with their exact answers: rows of the table, and those of the user."""
+    asked = [rows_as_questions(table, manifest.width, SAMPLE)]
+    if questions:
+        with SearchIndex.open(path, model=model, device=device).open_encoder() as encoder:
+            asked.append((encoder.encode_queries(list(questions)), [None] * len(questions)))
+    say(f"finding the exact answers to {sum(len(own) for _, own in asked):,} questions")
+    return [exactly_answered(table, vectors, own) for vectors, own in asked]
+
+
+def _build(path: Path, table: Any, manifest: Manifest, say: Say) -> None:
+    from lancedb.index import IvfRq
+
+    manifest.tuned = None  # first, so that no search reads the new index with the old choice
+    manifest.write(path)
+    say(f"training the approximate index over {table.count_rows():,} vectors")
+    table.create_index("vector", config=IvfRq(distance_type="dot"), replace=True)
+
+
+def _index_name(table: Any) -> str:
+    return next(index.name for index in table.list_indices() if "vector" in index.columns)
+
+
+def _choose(table: Any, manifest: Manifest, probes: Sequence[Probe], wanted: float, say: Say) -> TuneReport | None:
+    """Return the fastest setting that reaches the wanted recall, or None."""
+    few = replace(probes[0], vectors=probes[0].vectors[:9], own=probes[0].own[:9], answers=probes[0].answers[:9])
+    trials = [Trial(0, 0, measure(table, manifest, None, few))]
+    reached: list[tuple[float, Tuned]] = []
+    questions, rows = sum(len(probe.own) for probe in probes), table.count_rows()
+    for refine_factor in REFINE:
+        before = 0.0
+        for nprobes in PROBES:
+            say(f"measuring {nprobes} probes, refinement {refine_factor}")
+            tuned = Tuned(nprobes, refine_factor, wanted, 0.0, questions, rows)
+            found = [measure(table, manifest, tuned, probe) for probe in probes]
+            worst = min(found, key=lambda one: one.recall)
+            trials.append(Trial(nprobes, refine_factor, worst))
+            # the sample stands for all rows, so its own doubt counts; the user's questions are what they are
+            if min(worst.recall, found[0].recall - found[0].doubt) >= wanted:
+                reached.append((worst.milliseconds, replace(tuned, recall=worst.recall)))
+                break
+            if worst.recall < before + LEAST_GAIN:
+                break
+            before = worst.recall
+    if not reached:
+        return None
+    return TuneReport(min(reached, key=lambda one: one[0])[1], tuple(trials))
