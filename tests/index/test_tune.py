@@ -18,12 +18,12 @@ from bmretriever_integrations.cli import main
 from bmretriever_integrations.corpus.metadata import Metadata
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.files import only_writer
-from bmretriever_integrations.index import SearchIndex
+from bmretriever_integrations.index import SearchIndex, build_index, delete_records
 from bmretriever_integrations.index.checksums import find_damage
 from bmretriever_integrations.index.manifest import read_manifest
 from bmretriever_integrations.index.schema import table_of
 from bmretriever_integrations.index.table import open_table, optimize
-from bmretriever_integrations.index.tune import after_update, tune_index
+from bmretriever_integrations.index.tune import after_update, drop_approximate_index, tune_index
 
 ROWS, WIDTH = 6_000, 64
 SMALLER = {"tune.FEWEST_ROWS": 3_000, "tune.SAMPLE": 100, "tune.REFINE": (10, 20), "candidates.NARROW": 2_000}
@@ -248,3 +248,33 @@ def test_the_command_prints_what_it_tried_and_chose(copy: Path, tmp_path: Path, 
     assert manifest.tuned is None
     assert main(["tune", str(tmp_path)]) == 2
     assert "holds no index" in capsys.readouterr().err
+
+
+def test_a_run_of_index_and_a_delete_measure_the_recall_of_a_tuned_index(encoder, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("bmretriever_integrations.index.tune.FEWEST_ROWS", 300)
+
+    def write(name: str, first: int, last: int) -> Path:
+        lines = [json.dumps({"_id": str(number), "text": f"study {number}"}) for number in range(first, last)]
+        (tmp_path / name).write_text("\n".join(lines))
+        return tmp_path / name
+
+    folder = tmp_path / "i"
+    build_index(encoder, [write("1.jsonl", 0, 400)], folder)
+    tune_index(folder, 0.8)
+    build_index(encoder, [write("2.jsonl", 400, 500)], folder)
+    assert read_manifest(folder).tuned["rows"] == 500
+    delete_records(folder, ["3", "4"])
+    manifest = read_manifest(folder)
+    assert manifest.tuned["rows"] == 498
+    assert find_damage(folder, manifest) == []
+    with SearchIndex.open(folder) as index:
+        assert index.tuned
+
+
+def test_vectors_that_need_another_type_let_searches_be_exact_again(copy: Path) -> None:
+    tune_index(copy, 0.8)
+    manifest = read_manifest(copy)
+    drop_approximate_index(copy, open_table(copy), manifest)
+    with SearchIndex.open(copy) as index:
+        assert not index.tuned
+    assert all("vector" not in index.columns for index in open_table(copy).list_indices())

@@ -88,7 +88,7 @@ def tune_index(
         _build(path, table, manifest, say)
         report = _choose(table, manifest, probes, recall, say)
         if report is None:
-            table.drop_index(_index_name(table))
+            drop_approximate_index(path, table, manifest)
         else:
             manifest.tuned = asdict(report.chosen)
         update_checksums(path, manifest)
@@ -121,7 +121,25 @@ def after_update(folder: Path, table: Any, manifest: Manifest, say: Say = lambda
     _build(folder, table, manifest, say)
     probe = exactly_answered(table, *rows_as_questions(table, manifest.width, SAMPLE))
     report = _choose(table, manifest, [probe], tuned.wanted, say)
-    manifest.tuned = None if report is None else asdict(report.chosen)
+    if report is None:
+        drop_approximate_index(folder, table, manifest)
+    else:
+        manifest.tuned = asdict(report.chosen)
+
+
+def drop_approximate_index(folder: Path, table: Any, manifest: Manifest) -> None:
+    """
+    Let searches be exact again.
+
+    :param folder: the index; the caller is its only writer.
+    :param table: the LanceDB table.
+    :param manifest: its manifest, which is written if it is changed.
+    """
+    if manifest.tuned is not None:
+        manifest.tuned = None
+        manifest.write(folder)
+    for name in [index.name for index in table.list_indices() if "vector" in index.columns]:
+        table.drop_index(name)
 
 
 def _refuse_unfit(table: Any, manifest: Manifest) -> None:
@@ -163,10 +181,6 @@ def _build(path: Path, table: Any, manifest: Manifest, say: Say) -> None:
     manifest.write(path)
     say(f"training the approximate index over {table.count_rows():,} vectors")
     table.create_index("vector", config=IvfRq(distance_type="dot"), replace=True)
-
-
-def _index_name(table: Any) -> str:
-    return next(index.name for index in table.list_indices() if "vector" in index.columns)
 
 
 def _choose(table: Any, manifest: Manifest, probes: Sequence[Probe], wanted: float, say: Say) -> TuneReport | None:

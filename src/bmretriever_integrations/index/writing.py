@@ -14,6 +14,7 @@ from bmretriever_integrations.index.comparing import Choice
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
 from bmretriever_integrations.index.schema import VectorType, schema, table_of, vector_type_of
 from bmretriever_integrations.index.table import create_table, ids_condition, in_parts, open_table, optimize, rows_of
+from bmretriever_integrations.index.tune import after_update, drop_approximate_index
 
 LARGEST_ERROR = 1e-3
 """Vectors are stored in float16, which is off by half a thousandth at most, unless they lose more in it."""
@@ -148,6 +149,7 @@ class Writer:
         if self.table is not None:
             self._open()  # before old files go
             optimize(self.table)
+            after_update(self._folder, self.table, self.manifest)
             update_checksums(self._folder, self.manifest)
         self.save(complete=complete)
 
@@ -159,6 +161,7 @@ class Writer:
             if error > LARGEST_ERROR:
                 manifest.vector_type, error = "float32", 0.0
                 if self.table is not None:
+                    drop_approximate_index(self._folder, self.table, manifest)  # which cannot be of another type
                     column = schema(manifest.width, "float32").field("vector").type
                     self.table.alter_columns({"path": "vector", "data_type": column})
             manifest.vector_error = max(manifest.vector_error, error)
