@@ -98,7 +98,7 @@ def test_the_choice_is_kept_with_what_was_measured(tuned) -> None:
     stored, report = tuned
     manifest = read_manifest(stored.folder)
     assert manifest.tuned == asdict(report.chosen)
-    assert (report.chosen.wanted, report.chosen.rows, report.chosen.questions) == (0.9, ROWS, 100)
+    assert (report.chosen.wanted, report.chosen.rows, report.chosen.questions) == (0.9, ROWS, 200)
     assert find_damage(stored.folder, manifest) == []
     on_disk = {path.name for path in (stored.folder / "records.lance" / "_indices").iterdir()}
     listed = {name.split("/")[2] for name in manifest.checksums if "/_indices/" in name}
@@ -242,9 +242,9 @@ def test_the_command_prints_what_it_tried_and_chose(copy: Path, tmp_path: Path, 
     assert lines[0].split() == ["probes", "refinement", "recall@10", "median", "ms"]
     assert lines[1].split()[:3] == ["exact", "search", "100.0%"]
     assert sum("<- chosen" in line for line in lines) == 1
-    assert "measured with 104 questions over 6,000 records" in lines[-1]
+    assert "measured with 204 questions over 6,000 records" in lines[-1]
     assert "training the approximate index over 6,000 vectors" in err
-    assert read_manifest(copy).tuned["questions"] == 104
+    assert read_manifest(copy).tuned["questions"] == 204
     assert manifest.tuned is None
     assert main(["tune", str(tmp_path)]) == 2
     assert "holds no index" in capsys.readouterr().err

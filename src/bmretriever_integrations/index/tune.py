@@ -12,20 +12,30 @@ import numpy as np
 from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.checksums import check_files, update_checksums
 from bmretriever_integrations.index.manifest import Manifest
-from bmretriever_integrations.index.recall import Measured, Probe, exactly_answered, measure, rows_as_questions
+from bmretriever_integrations.index.recall import (
+    Measured,
+    Probe,
+    exactly_answered,
+    measure,
+    sampled_questions,
+    sampled_rows,
+    worst_of,
+)
 from bmretriever_integrations.index.search import SearchIndex
 from bmretriever_integrations.index.snapshot import Snapshots, Tuned
 from bmretriever_integrations.index.table import open_table
 
 FEWEST_ROWS = 20_000
 """A smaller table is searched exactly in some tens of milliseconds."""
-SAMPLE = 500
-"""Rows that serve as questions."""
+SAMPLE = 300
+"""Rows that serve as questions, and as many middles between two of them."""
 SAMPLE_AFTER_UPDATE = 100
 REFINE = (10, 20, 40)
 PROBES = (5, 10, 20, 40, 80, 160, 320, 640)
 LEAST_GAIN = 0.002
 """If twice the probes give no more, only a larger refinement can."""
+ITERATIONS = 10
+"""Of k-means; LanceDB takes 50 unless it is told."""
 SPREAD_OF_LENGTHS = 0.1
 """Standard deviation of the vectors' lengths, divided by their mean, above which the approximate index misses too much."""
 Say = Callable[[str], None]
@@ -63,7 +73,8 @@ def tune_index(
     """
     Build an approximate index for large tables. Later searches use it, and multiply the best rows with their stored vectors.
 
-    A sample of the rows serves as questions, each without itself as an answer. Searches in between are exact, also after a stop.
+    A sample of the rows serves as questions, each without itself as an answer, and so do the middles between two of them, which
+    are as hard as people's questions. Searches in between are exact, also after a stop.
 
     :param folder: an index.
     :param recall: the share of the ten best records that a search shall find, 0.5 to below 1.
@@ -112,15 +123,16 @@ def after_update(folder: Path, table: Any, manifest: Manifest, say: Say = lambda
     if manifest.tuned is None:
         return
     tuned = Tuned(**manifest.tuned)
-    probe = exactly_answered(table, *rows_as_questions(table, manifest.width, SAMPLE_AFTER_UPDATE))
-    found = measure(table, manifest, tuned, probe)
+    probes = sampled_questions(table, manifest.width, SAMPLE_AFTER_UPDATE)
+    found = worst_of([measure(table, manifest, tuned, probe) for probe in probes])
     if found.recall + 2 * found.doubt >= tuned.wanted:
-        manifest.tuned = asdict(replace(tuned, recall=found.recall, questions=len(probe.own), rows=table.count_rows()))
+        questions, rows = sum(len(probe.own) for probe in probes), table.count_rows()
+        manifest.tuned = asdict(replace(tuned, recall=found.recall, questions=questions, rows=rows))
         return
     say(f"the recall fell to {found.recall:.1%}: training the approximate index anew")
     _build(folder, table, manifest, say)
-    probe = exactly_answered(table, *rows_as_questions(table, manifest.width, SAMPLE))
-    report = _choose(table, manifest, [probe], tuned.wanted, say)
+    probes = sampled_questions(table, manifest.width, SAMPLE)
+    report = _choose(table, manifest, probes, tuned.wanted, say)
     if report is None:
         drop_approximate_index(folder, table, manifest)
     else:
@@ -148,7 +160,7 @@ def _refuse_unfit(table: Any, manifest: Manifest) -> None:
         raise ValueError(
             f"the index has {rows:,} records: below {FEWEST_ROWS:,} the exact search is fast, and there is nothing to gain"
         )
-    lengths = np.linalg.norm(rows_as_questions(table, manifest.width, 5000)[0], axis=1)
+    lengths = np.linalg.norm(sampled_rows(table, manifest.width, 5000)[0], axis=1)
     if (spread := float(lengths.std() / lengths.mean())) > SPREAD_OF_LENGTHS:
         raise ValueError(
             f"the lengths of the vectors vary by {spread:.0%}, and an approximate index for inner products misses too much where "
@@ -165,13 +177,14 @@ def _probes(
     device: str | None,
     say: Say,
 ) -> list[Probe]:
-    """Return the questions with their exact answers: rows of the table, and those of the user."""
-    asked = [rows_as_questions(table, manifest.width, SAMPLE)]
+    """Return the questions with their exact answers: those made of rows, and those of the user."""
+    of_user = None
     if questions:
         with SearchIndex.open(path, model=model, device=device).open_encoder() as encoder:
-            asked.append((encoder.encode_queries(list(questions)), [None] * len(questions)))
-    say(f"finding the exact answers to {sum(len(own) for _, own in asked):,} questions")
-    return [exactly_answered(table, vectors, own) for vectors, own in asked]
+            of_user = encoder.encode_queries(list(questions))
+    say(f"finding the exact answers to {2 * SAMPLE + len(questions):,} questions")
+    probes = sampled_questions(table, manifest.width, SAMPLE)
+    return probes if of_user is None else [*probes, exactly_answered(table, of_user, [None] * len(questions))]
 
 
 def _build(path: Path, table: Any, manifest: Manifest, say: Say) -> None:
@@ -180,7 +193,7 @@ def _build(path: Path, table: Any, manifest: Manifest, say: Say) -> None:
     manifest.tuned = None  # first, so that no search reads the new index with the old choice
     manifest.write(path)
     say(f"training the approximate index over {table.count_rows():,} vectors")
-    table.create_index("vector", config=IvfRq(distance_type="dot"), replace=True)
+    table.create_index("vector", config=IvfRq(distance_type="dot", max_iterations=ITERATIONS), replace=True)
 
 
 def _choose(table: Any, manifest: Manifest, probes: Sequence[Probe], wanted: float, say: Say) -> TuneReport | None:
@@ -195,10 +208,10 @@ def _choose(table: Any, manifest: Manifest, probes: Sequence[Probe], wanted: flo
             say(f"measuring {nprobes} probes, refinement {refine_factor}")
             tuned = Tuned(nprobes, refine_factor, wanted, 0.0, questions, rows)
             found = [measure(table, manifest, tuned, probe) for probe in probes]
-            worst = min(found, key=lambda one: one.recall)
+            worst = worst_of(found)
             trials.append(Trial(nprobes, refine_factor, worst))
-            # the sample stands for all rows, so its own doubt counts; the user's questions are what they are
-            if min(worst.recall, found[0].recall - found[0].doubt) >= wanted:
+            # the samples stand for all questions, so their own doubt counts; the user's questions are what they are
+            if min(worst.recall, *(one.recall - one.doubt for one in found[:2])) >= wanted:
                 reached.append((worst.milliseconds, replace(tuned, recall=worst.recall)))
                 break
             if worst.recall < before + LEAST_GAIN:
