@@ -49,9 +49,9 @@ def sampled_questions(table: Any, width: int, count: int) -> list[Probe]:
     """
     Make questions of a sample of rows and answer them exactly; the same rows of the same table give the same sample.
 
-    A row is an easy question, because records that are almost like it lie beside it: over a million passages, five partitions held
-    99.6 % of the answers to rows, and 85 % of those to people's questions. The middle between two rows is as hard as a question
-    of people's (76 %), so both kinds are asked.
+    A row is an easy question, because records that are almost like it lie beside it: over a million passages, five partitions
+    held 99.6 % of the answers to rows, and 85 % of those to people's questions. The middle between two rows is as hard as a
+    question of people's (76 %), so both kinds are asked.
 
     :param table: the LanceDB table.
     :param width: the length of a vector.
@@ -59,7 +59,7 @@ def sampled_questions(table: Any, width: int, count: int) -> list[Probe]:
     :returns: the rows, and the middles between two of them.
     """
     vectors, own = sampled_rows(table, width, count)
-    middles = (vectors + np.roll(vectors, 1, axis=0)) / 2
+    middles = (vectors + np.roll(vectors, 1, axis=0)) * np.float32(0.5)
     return [exactly_answered(table, vectors, own), exactly_answered(table, middles, [None] * len(middles))]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.checksums import check_files, update_checksums
 from bmretriever_integrations.index.manifest import Manifest
@@ -82,32 +83,45 @@ def tune_index(
     :param model: where the model is now, if there are questions; None takes the name in the manifest.
     :param device: the device for the model.
     :param say: is told what is going on.
-    :raises ValueError: if the recall is out of its range, if the table is too small to gain anything, if the lengths of the vectors
-        vary too much, or if the recall was not reached; then searches stay exact.
+    :raises ValueError: if the recall is out of its range, if the table is too small to gain anything, if the lengths of the
+        vectors vary too much, or if the recall was not reached; then searches stay exact.
     :raises BlockingIOError: if another process writes to the index.
     """
     if not 0.5 <= recall < 1:
-        raise ValueError(f"recall must be from 0.5 to below 1, got {recall}; a search of an index that is not tuned finds all")
+        raise ValueError(
+            f"recall must be from 0.5 to below 1, got {recall}; a search of an index that is not tuned finds all"
+        )
     path = Path(folder)
-    Snapshots(path)  # refuses what is no index
+    with SearchIndex.open(path, model=model, device=device) as index:  # refuses what is no index, or is damaged
+        vectors = None
+        if questions:
+            with index.open_encoder() as encoder:
+                vectors = encoder.encode_queries(list(questions))
     with only_writer(path):
-        manifest = Snapshots(path).first
-        table = open_table(path)
-        check_files(path, manifest)
-        _refuse_unfit(table, manifest)
-        probes = _probes(path, table, manifest, questions, model, device, say)
-        _build(path, table, manifest, say)
-        report = _choose(table, manifest, probes, recall, say)
-        if report is None:
-            drop_approximate_index(path, table, manifest)
-        else:
-            manifest.tuned = asdict(report.chosen)
-        update_checksums(path, manifest)
-        manifest.write(path)
+        report = _tune(path, recall, vectors, say)
     if report is None:
         raise ValueError(
             f"no setting reached a recall of {recall:.1%}. Searches stay exact; ask for less with --recall (recall=)"
         )
+    return report
+
+
+def _tune(path: Path, recall: float, own: Vectors | None, say: Say) -> TuneReport | None:
+    manifest, table = Snapshots(path).first, open_table(path)
+    check_files(path, manifest)  # again, now that nobody writes
+    _refuse_unfit(table, manifest)
+    say(f"finding the exact answers to {2 * SAMPLE + (0 if own is None else len(own)):,} questions")
+    probes = sampled_questions(table, manifest.width, SAMPLE)
+    if own is not None:
+        probes.append(exactly_answered(table, own, [None] * len(own)))
+    _build(path, table, manifest, say)
+    report = _choose(table, manifest, probes, recall, say)
+    if report is None:
+        drop_approximate_index(path, table, manifest)
+    else:
+        manifest.tuned = asdict(report.chosen)
+    update_checksums(path, manifest)
+    manifest.write(path)
     return report
 
 
@@ -166,25 +180,6 @@ def _refuse_unfit(table: Any, manifest: Manifest) -> None:
             f"the lengths of the vectors vary by {spread:.0%}, and an approximate index for inner products misses too much where "
             f"they vary by more than {SPREAD_OF_LENGTHS:.0%}. Searches stay exact"
         )
-
-
-def _probes(
-    path: Path,
-    table: Any,
-    manifest: Manifest,
-    questions: Sequence[str],
-    model: str | Path | None,
-    device: str | None,
-    say: Say,
-) -> list[Probe]:
-    """Return the questions with their exact answers: those made of rows, and those of the user."""
-    of_user = None
-    if questions:
-        with SearchIndex.open(path, model=model, device=device).open_encoder() as encoder:
-            of_user = encoder.encode_queries(list(questions))
-    say(f"finding the exact answers to {2 * SAMPLE + len(questions):,} questions")
-    probes = sampled_questions(table, manifest.width, SAMPLE)
-    return probes if of_user is None else [*probes, exactly_answered(table, of_user, [None] * len(questions))]
 
 
 def _build(path: Path, table: Any, manifest: Manifest, say: Say) -> None:
