@@ -7,6 +7,7 @@ from bmretriever_integrations.index.hits import Hit, Hits
 from bmretriever_integrations.index.manifest import DamagedIndex, IndexMismatch
 from bmretriever_integrations.index.report import BuildReport
 from bmretriever_integrations.index.search import SearchIndex
+from bmretriever_integrations.index.tune import TuneReport, tune_index
 
 __all__ = [
     "BuildReport",
@@ -17,6 +18,8 @@ __all__ = [
     "Hits",
     "IndexMismatch",
     "SearchIndex",
+    "TuneReport",
     "build_index",
     "delete_records",
+    "tune_index",
 ]
