@@ -132,9 +132,11 @@ def test_a_number_is_a_pmid_only_if_the_record_is_pubmeds() -> None:
 
     assert pmid_of(PAPER) == "27602157"
     assert pmid_of(hit("123", title="x")) is None
-    assert pmid_of(hit("123", version=1)) == "123"
-    assert pmid_of(hit("٣", version=1)) is None
-    assert pmid_of(hit("0123", version=1)) is None
+    of_pubmed = {"version": 1, "publication_types": ["Letter"]}
+    assert pmid_of(hit("123", **of_pubmed)) == "123"
+    assert pmid_of(hit("123", version=1)) is None  # as a row of other data may have
+    assert pmid_of(hit("٣", **of_pubmed)) is None
+    assert pmid_of(hit("0123", **of_pubmed)) is None
     assert pmid_of(hit("pubmed23n0001_0", PMID=21)) == "21"
     assert address_of(hit("pubmed23n0001_0", PMID="21/../x")) is None
 

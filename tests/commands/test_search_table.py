@@ -15,7 +15,7 @@ from bmretriever_integrations.terminal.console import DataConsole
 
 QUESTION = Question("1", "does miR-429 promote proliferation")
 TEXT = "Nothing here. " * 40 + "MiR-429 promotes the proliferation of cells. " + "Nothing there. " * 40
-PAPER = {"date": "2015-03-14", "journal": "Made-up Journal", "version": 1}
+PAPER = {"date": "2015-03-14", "journal": "Made-up Journal", "version": 1, "publication_types": ["Letter"]}
 RETRACTED = {**PAPER, "retracted": True, "retraction_notice": "77", "expression_of_concern": ""}
 
 

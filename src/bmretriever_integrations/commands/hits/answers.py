@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bmretriever_integrations.index import Hit, Hits
 
 PUBMED = "https://pubmed.ncbi.nlm.nih.gov"
-OF_PUBMED = ("version", "revised", "publication_types", "mesh")
-"""Facts that PubMed states of its citations. A record with one of them and a number as id has a PMID as id."""
+OF_PUBMED = ("version", "publication_types")
+"""Facts that PubMed states of each of its citations. A record with both and a number as id has a PMID as id."""
 NOTICES = {
     "Retraction of Publication": "RETRACTION NOTICE",
     "Retraction Notice": "RETRACTION NOTICE",
@@ -44,7 +44,7 @@ def pmid_of(hit: Hit) -> str | None:
     :returns: its id, if that is a number and the record says what PubMed says of its citations; else its key ``PMID`` or
         ``pmid``, as MedRAG's rows have it; None if it is no citation of PubMed as far as is known.
     """
-    if _PMID.fullmatch(hit.id) and any(name in hit.metadata for name in OF_PUBMED):
+    if _PMID.fullmatch(hit.id) and all(name in hit.metadata for name in OF_PUBMED):
         return hit.id
     stated = str(hit.metadata.get("PMID") or hit.metadata.get("pmid") or "")
     return stated if _PMID.fullmatch(stated) else None
