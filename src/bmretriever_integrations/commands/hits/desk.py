@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS = 1.0
 """Seconds of one search above which the command names ``tune``."""
+LARGE = 20_000
+"""Records of the smallest index that ``tune`` takes. A smaller one is slow for other reasons, such as a busy machine."""
 
 
 class Desk:
@@ -82,8 +84,9 @@ class Desk:
 
     def _name_tune(self, seconds: float) -> None:
         """Say once how a slow search becomes a fast one."""
-        by_vectors = self._arguments.mode != "text" and not self._index.tuned
-        if seconds > SLOW_SECONDS and by_vectors and not self._named_tune:
+        if seconds <= SLOW_SECONDS or self._arguments.mode == "text" or self._named_tune:
+            return
+        if not self._index.tuned and len(self._index) >= LARGE:
             advice = f"{this_program()} tune {shlex.quote(self._arguments.index)} makes it faster"
             write_lines([f"note: the search took {seconds:.1f} s; {advice}"], sys.stderr)
             self._named_tune = True
