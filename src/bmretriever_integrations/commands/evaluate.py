@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,7 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
     keep_freed_memory()  # allowed here, because a command owns its process
     tasks = open_tasks(arguments.tasks, arguments.split, arguments.queries_are_documents)
     systems = open_systems(models, baselines, arguments.instruction, arguments.device, choice, hybrid=arguments.hybrid)
-    with warnings.catch_warnings():
+    with closing(systems), warnings.catch_warnings():  # an error closes the model and removes its index, too
         warnings.simplefilter("ignore", CutTextWarning)  # the notes have the numbers of cut texts
         results = _measure(tasks, systems, earlier, arguments.json)
     _show(tasks, results, arguments.markdown, arguments.chart)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,7 @@ def open_systems(
     choice: VectorChoice,
     *,
     hybrid: bool = False,
-) -> Iterator[System]:
+) -> Generator[System, None, None]:
     """
     Open BM25, then each model, then each baseline. A model is closed before the next one is loaded.
 

@@ -18,7 +18,7 @@ from bmretriever_integrations.evaluation.systems.ranking import Positions
 from bmretriever_integrations.evaluation.tasks.retrieval import NO_DOCUMENT, Task
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 from bmretriever_integrations.index.answers import Question, answer
-from bmretriever_integrations.index.comparing import Choice
+from bmretriever_integrations.index.comparing import Choice, known_of
 from bmretriever_integrations.index.engines import OneEngine
 from bmretriever_integrations.index.fusion import CANDIDATES, SHARE
 from bmretriever_integrations.index.hits import Hits
@@ -58,7 +58,8 @@ class TaskIndex:
         :param vectors: their vectors. *Shape:* (documents, width) float32
         """
         started = time.perf_counter()
-        self._writer.commit(Choice(embed=list(documents)), vectors, SourceBegun("task", "", VERSION, 0))
+        choice = Choice(embed=list(documents), known={document.id: known_of(document) for document in documents})
+        self._writer.commit(choice, vectors, SourceBegun("task", "", VERSION, 0))
         self._seconds += time.perf_counter() - started
 
     def finish(self, ranked: Ranked) -> None:
