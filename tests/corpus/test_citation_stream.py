@@ -59,6 +59,10 @@ DAMAGES = {
     "another citation's end": citation(2)[:80] + citation(4).replace("<PubmedArticle><MedlineCitation>", ""),
     "another citation's second half": citation(2).replace("</PubmedArticle>\n", citation(4)[15:]),
     "another citation's title": citation(2).replace("</Article>", "<ArticleTitle>Other</ArticleTitle></Article>"),
+    "the id of another citation": citation(2).replace(
+        "</MedlineCitation>",
+        '</MedlineCitation><PubmedData><ArticleIdList><ArticleId IdType="pubmed">4</ArticleId></ArticleIdList></PubmedData>',
+    ),
     "a second root's end inside": citation(2, "a</PubmedArticleSet>b"),
 }
 
@@ -145,6 +149,12 @@ def test_what_is_commented_out_is_not_read_and_not_counted(tmp_path: Path) -> No
     records, report = read(tmp_path / "a.xml", document(citation(1), comment, citation(4, "Tit<!-- not -->le 4")))
     assert records == whole(1, 4)
     assert report.skipped.total() == 0
+
+
+def test_a_comment_without_an_end_is_damage(tmp_path: Path) -> None:
+    content = document(citation(1), "<!-- ", citation(2), gone(9)) + document(citation(3))
+    with pytest.raises(DamagedSource, match="after its first 1 records: a comment in it has no end"):
+        read(tmp_path / "a.xml", content)
 
 
 CUTS = {

@@ -93,6 +93,8 @@ class CitationStream:
             for piece in self._citation(name):
                 if not self._commented_out:
                     yield piece
+        if self._commented_out:
+            raise DamagedSource("a comment in it has no end")
         if self._open:
             raise DamagedSource("it breaks off before the end of its root element")
 
@@ -170,7 +172,9 @@ class CitationStream:
 
     def _between(self, text: bytes) -> Iterator[Piece]:
         """Look at what stands between two citations: white space, or the end of a document and the head of another one."""
-        if b"-->" in text or b"<!--" in text:
+        if self._commented_out:
+            text = b"<!--" + text
+        if b"<!--" in text:
             self._commented_out = text.rfind(b"<!--") > text.rfind(b"-->")
             text = COMMENT.sub(b"", text)
         lost = NO_START.search(text)

@@ -90,7 +90,11 @@ def _is_one(element: Any) -> bool:
     citation = child(element, "MedlineCitation")
     article = child(citation, "Article")
     once = ((element, "MedlineCitation"), (citation, "PMID"), (citation, "Article"), (article, "ArticleTitle"))
-    return all(parent is None or len(list(parent.iterchildren(name))) < 2 for parent, name in once)
+    if any(parent is not None and len(list(parent.iterchildren(name))) > 1 for parent, name in once):
+        return False
+    first, listed = plain_text(child(citation, "PMID")), child(child(element, "PubmedData"), "ArticleIdList")
+    ids = () if listed is None else listed.iterchildren("ArticleId")
+    return not first or all(plain_text(one) in ("", first) for one in ids if one.get("IdType") == "pubmed")
 
 
 @lru_cache(maxsize=4)
