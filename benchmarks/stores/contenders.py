@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.stores.data import TOP, Data, Question
-from benchmarks.stores.ours import OurHybrid, OurIndex
+from benchmarks.stores.ours import OurHybrid, OurIndex, OurTunedIndex
 
 LINKS, BREADTH = 32, 200
 """Of HNSW graphs: links of a node, and nodes that are looked at while one is built or searched."""
@@ -191,6 +191,7 @@ class Contender:
 OURS = ("bmretriever_integrations.index.build", "bmretriever_integrations.index.search", "lancedb", "torch")
 CONTENDERS = {
     "ours": Contender("our index, exact", OurIndex(), OURS),
+    "ours-tuned": Contender("our index after `tune`", OurTunedIndex(), OURS),
     "ours-hybrid": Contender(
         "our index, hybrid (with embedding the question)", OurHybrid(), OURS, like="ours", same_question=False
     ),

@@ -68,6 +68,18 @@ class OurIndex:
         return [hit.id for hit in self._index.search(question.vector, TOP)]
 
 
+class OurTunedIndex(OurIndex):
+    """Approximate search, with the default recall."""
+
+    def build(self, data: Data, folder: Path) -> None:
+        """See :class:`~benchmarks.stores.contenders.Store`. A table that is too small to be tuned stays exact."""
+        from bmretriever_integrations.index.tune import FEWEST_ROWS, tune_index
+
+        super().build(data, folder)
+        if len(data.records) >= FEWEST_ROWS:
+            tune_index(folder)
+
+
 class OurHybrid(OurIndex):
     """Search by vectors and words; the question is embedded in the same call."""
 

@@ -71,6 +71,18 @@ def test_the_table_says_what_the_index_holds(made: Path, capsys) -> None:
     assert "made with lancedb 0.40.0" in lines
 
 
+def test_the_choice_of_tune_is_shown(folder: Path, capsys) -> None:
+    manifest = read_manifest(folder)
+    tuned = {"nprobes": 20, "refine_factor": 10, "wanted": 0.95, "recall": 0.9531, "questions": 600, "rows": 50_000}
+    manifest.tuned = tuned
+    manifest.write(folder)
+    assert main(["info", str(folder)]) == 0
+    said = "recall@10 0.953 on 600 questions (wanted: 0.95); 20 probes, 10 candidates a hit; measured at 50,000 records"
+    assert said in " ".join(_lines(capsys))
+    assert main(["info", str(folder), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tuned"] == tuned
+
+
 def test_json_names_all(made: Path, capsys) -> None:
     assert main(["info", str(made), "--format", "json", "--verify"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -156,11 +156,11 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def _tuned(manifest: Manifest) -> str:
-    if manifest.tuned is None:
+    if (tuned := manifest.tuned) is None:
         return "no: a search reads every vector"
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in manifest.tuned.items()
-    )
+    found = f"recall@10 {tuned['recall']:.3f} on {tuned['questions']:,} questions (wanted: {tuned['wanted']:g})"
+    how = f"{tuned['nprobes']:,} probes, {tuned['refine_factor']} candidates a hit"
+    return f"{found}; {how}; measured at {tuned['rows']:,} records"
 
 
 def _megabytes(count: int) -> str:
