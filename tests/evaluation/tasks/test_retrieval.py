@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 import shutil
 
 import numpy as np
 import pytest
 
+from bmretriever_integrations.corpus import Record
 from bmretriever_integrations.evaluation.reports.table import notes
 from bmretriever_integrations.evaluation.systems.metrics import score
 from bmretriever_integrations.evaluation.systems.ranking import rank_by_dot_product
+from bmretriever_integrations.evaluation.tasks.beir import read_records
 from bmretriever_integrations.evaluation.tasks.retrieval import load_task
 
 DOCUMENTS = {"d1": ("Aspirin", "lowers fever"), "d2": "insulin lowers glucose", "d3": "statins lower cholesterol"}
@@ -169,3 +172,16 @@ def test_a_task_with_nothing_to_measure_is_refused(write_task):
         load_task(write_task("strange", DOCUMENTS, QUERIES, [("someone", "d1", 1)]))
     with pytest.raises(ValueError, match="holds no document"):
         load_task(write_task("empty", {}, QUERIES, [("q1", "d1", 1)]))
+
+
+@pytest.mark.parametrize(
+    ("row", "record"),
+    [
+        ({"id": "c_0", "title": "T", "content": "a", "contents": "T. a", "PMID": 7}, Record("c_0", "T", "a")),  # MedRAG
+        ({"id": 7, "contents": "T. a"}, Record("7", "", "T. a")),  # Anserini
+        ({"docid": 0, "title": None, "text": "a"}, Record("0", "", "a")),  # Tevatron
+    ],
+)
+def test_documents_of_other_layouts_are_read_as_an_index_reads_them(tmp_path, row, record):
+    (tmp_path / "corpus.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    assert list(read_records(tmp_path / "corpus.jsonl")) == [record]
