@@ -17,6 +17,8 @@ FILES = f"{TABLE}.lance"
 OLD_VERSIONS = timedelta(hours=1)
 """Versions that are older than this are deleted. A search that began on one of them would fail."""
 
+INDEXED_LISTS = tuple(column for column in LISTS if column not in ("authors", "keywords"))
+"""Columns of lists with an index. It is written anew in each run; with 100,000 different words, that takes many seconds."""
 IDS_AT_ONCE = 4096
 """Ids in one condition."""
 
@@ -87,7 +89,7 @@ def create_table(folder: Path, width: int, vector_type: VectorType) -> Any:
     wanted = {"words": full_text_index()}
     wanted |= {column: BTree() for column in ("id", "first_day", "last_day", "year")}
     wanted |= {column: Bitmap() for column in ("retracted", "journal")}
-    wanted |= {column: LabelList() for column in (*LISTS, "labels")}
+    wanted |= {column: LabelList() for column in (*INDEXED_LISTS, "labels")}
     table = open_table(folder)
     if table is None:  # an empty table is false, too
         table = database.create_table(TABLE, schema=schema(width, vector_type))
