@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS = 1.0
 """Seconds of one search above which the command names ``tune``."""
-LARGE = 20_000
-"""Records of the smallest index that ``tune`` takes. A smaller one is slow for other reasons, such as a busy machine."""
 
 
 class Desk:
@@ -86,7 +84,10 @@ class Desk:
         """Say once how a slow search becomes a fast one."""
         if seconds <= SLOW_SECONDS or self._arguments.mode == "text" or self._named_tune:
             return
-        if not self._index.tuned and len(self._index) >= LARGE:
+        from bmretriever_integrations.index.tune import FEWEST_ROWS
+
+        # a smaller index is slow for other reasons, such as a busy machine
+        if not self._index.tuned and len(self._index) >= FEWEST_ROWS:
             advice = f"{this_program()} tune {shlex.quote(self._arguments.index)} makes it faster"
             write_lines([f"note: the search took {seconds:.1f} s; {advice}"], sys.stderr)
             self._named_tune = True
