@@ -220,6 +220,8 @@ def test_a_folder_or_commit_of_the_checkpoint_s_name_has_no_published_number_bes
         with BMRetrieverEncoder(released.hub_id, revision=commit, local_files_only=True) as encoder:
             results = list(compare([DenseRetriever("x", encoder)], [task], {}))
         assert [difference.of for difference in differences([task], results)] == beside
+        both = [replace(result, settings={**result.settings, "hybrid": {"candidates": 100}}) for result in results]
+        assert differences([task], both) == []  # words are in it, too
 
 
 def test_another_size_than_the_published_set_s_has_no_number_beside_it(scifact, capsys, tiny, tmp_path):
