@@ -206,7 +206,7 @@ def _choose(table: Any, manifest: Manifest, probes: Sequence[Probe], wanted: flo
             worst = worst_of(found)
             trials.append(Trial(nprobes, refine_factor, worst))
             # the samples stand for all questions, so their own doubt counts; the user's questions are what they are
-            if min(worst.recall, *(one.recall - one.doubt for one in found[:2])) >= wanted:
+            if min(worst.recall, *(one.recall - 2 * one.doubt for one in found[:2])) >= wanted:
                 reached.append((worst.milliseconds, replace(tuned, recall=worst.recall)))
                 break
             if worst.recall < before + LEAST_GAIN:
