@@ -23,13 +23,13 @@ import numpy as np
 from bmretriever_integrations.corpus.metadata import Metadata
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index import SearchIndex, tune_index
-from bmretriever_integrations.index.answers import Question, answer
 from bmretriever_integrations.index.checksums import update_checksums
 from bmretriever_integrations.index.manifest import Manifest
-from bmretriever_integrations.index.ranking import Wanted
 from bmretriever_integrations.index.recall import exactly_answered, sampled_rows
 from bmretriever_integrations.index.schema import table_of
-from bmretriever_integrations.index.snapshot import Snapshots
+from bmretriever_integrations.index.search.answers import Question, answer
+from bmretriever_integrations.index.search.ranking import Wanted
+from bmretriever_integrations.index.search.snapshot import Snapshots
 from bmretriever_integrations.index.table import create_table, open_table, optimize
 
 WIDTH = 576

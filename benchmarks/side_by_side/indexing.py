@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
-from bmretriever_integrations.index.build import build_index
+from bmretriever_integrations.index.ingest.build import build_index
 from side_by_side.contenders import Contender, Ours
 from side_by_side.machine import peak_of_device, peak_of_process
 from side_by_side.room import KINDS

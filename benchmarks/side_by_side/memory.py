@@ -17,7 +17,11 @@ from side_by_side.shapes import thin_config
 from side_by_side.weights import write_checkpoint, write_for_peers
 
 INDEXERS = ("ours", "st-default")
-PRELOADED = ("bmretriever_integrations.encoder", "bmretriever_integrations.index.build", "transformers.modeling_utils")
+PRELOADED = (
+    "bmretriever_integrations.encoder",
+    "bmretriever_integrations.index",
+    "transformers.modeling_utils",
+)
 
 
 def measure_memory(room: Room, sizes: tuple[int, int], benchmark: Any) -> dict[str, Any]:

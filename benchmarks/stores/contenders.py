@@ -188,7 +188,7 @@ class Contender:
     """Whether it is asked for the largest inner products, so that its recall can be told."""
 
 
-OURS = ("bmretriever_integrations.index.build", "bmretriever_integrations.index.search", "lancedb", "torch")
+OURS = ("bmretriever_integrations.index", "lancedb", "torch")
 CONTENDERS = {
     "ours": Contender("our index, exact", OurIndex(), OURS),
     "ours-tuned": Contender("our index after `tune`", OurTunedIndex(), OURS),

@@ -112,7 +112,7 @@ def various_tables(various_records: list[Record], tmp_path_factory: pytest.TempP
 @pytest.fixture(scope="session")
 def found(various_tables: list[Any]) -> Callable[[str | None], set[str]]:
     """A function: condition -> ids of the rows that meet it, which a scan, a search by vector and a full-text search agree on."""
-    from bmretriever_integrations.index.full_text import full_text_query
+    from bmretriever_integrations.index.search.full_text import full_text_query
 
     def ids(query: Any, condition: str | None) -> set[str]:
         if condition is not None:
@@ -241,7 +241,7 @@ def portion_engines() -> type[PortionEngines]:
 def portion(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """A function: new indices read, embed and commit so many records at a time."""
     return lambda size: monkeypatch.setattr(
-        "bmretriever_integrations.index.build.portion_size", lambda _width, _batch_tokens: size
+        "bmretriever_integrations.index.ingest.build.portion_size", lambda _width, _batch_tokens: size
     )
 
 

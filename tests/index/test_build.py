@@ -59,7 +59,9 @@ def test_the_same_sources_again_are_not_read_and_change_nothing(
     build_index(engines, [one, two], folder)
     before = contents(folder)
     read = []
-    monkeypatch.setattr("bmretriever_integrations.index.reading.read_source", lambda path, *_, **__: read.append(path))
+    monkeypatch.setattr(
+        "bmretriever_integrations.index.ingest.reading.read_source", lambda path, *_, **__: read.append(path)
+    )
     renamed = one.rename(tmp_path / "renamed.jsonl")
     report = build_index(engines, [two, renamed], folder)
     assert (report.records, report.embedded, report.not_read_again) == (37, 0, ["2.jsonl", "renamed.jsonl"])
@@ -81,7 +83,7 @@ def test_a_source_is_read_again_where_its_content_or_the_reader_changed(
     report = build_index(engines, [source], folder)
     assert (report.embedded, report.unchanged, report.not_read_again) == (1, 4, [])
     assert {key: row[0] for key, row in rows_in(folder).items()} == {key: row[0] for key, row in first.items()}
-    monkeypatch.setattr("bmretriever_integrations.index.reading.VERSION", "another")
+    monkeypatch.setattr("bmretriever_integrations.index.ingest.reading.VERSION", "another")
     report = build_index(engines, [source], folder)
     assert (report.embedded, report.unchanged) == (0, 5)
 

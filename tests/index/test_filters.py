@@ -12,7 +12,7 @@ import pytest
 from bmretriever_integrations.corpus.metadata import Metadata
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index import Filters
-from bmretriever_integrations.index.filters import condition
+from bmretriever_integrations.index.filters.filters import condition
 from bmretriever_integrations.index.schema import period_of
 
 Found = Callable[[str | None], set[str]]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.index.filters import condition
+from bmretriever_integrations.index.filters.filters import condition
 from bmretriever_integrations.index.schema import period_of
 
 pytest.importorskip("haystack")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.index.filters import condition
+from bmretriever_integrations.index.filters.filters import condition
 
 pytest.importorskip("llama_index.core")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.index.full_text import words_of
+from bmretriever_integrations.index.search.full_text import words_of
 
 pytest.importorskip("lancedb")
 
@@ -34,8 +34,8 @@ FILLER = (
 @pytest.fixture
 def search(tmp_path):
     """A function: texts, optimized or not -> a function: question -> places of the texts that it finds, best first."""
-    from bmretriever_integrations.index.full_text import full_text_query
     from bmretriever_integrations.index.schema import table_of
+    from bmretriever_integrations.index.search.full_text import full_text_query
     from bmretriever_integrations.index.table import create_table, optimize
 
     def fill(texts, whole=True):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.index.fusion import CANDIDATES, fuse, scaled
+from bmretriever_integrations.index.search.fusion import CANDIDATES, fuse, scaled
 
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("lancedb")
@@ -51,7 +51,7 @@ def table(tmp_path_factory):
 
 
 def of_both_sides(table, vector, question):
-    from bmretriever_integrations.index.full_text import full_text_query
+    from bmretriever_integrations.index.search.full_text import full_text_query
 
     by_vector = table.search(vector).distance_type("dot").select(["id", "_distance"])
     by_words = table.search(full_text_query(question), query_type="fts").select(["id", "_score"])
@@ -79,7 +79,7 @@ def test_fuse_is_a_plain_loop(share):
 
 @pytest.mark.parametrize("share", [0.3, 0.5])
 def test_the_reranker_fuses_plain_scores_best_first(share):
-    from bmretriever_integrations.index.reranker import MinMaxReranker
+    from bmretriever_integrations.index.search.reranker import MinMaxReranker
 
     by_vector, by_words = {7: 0.9, 3: 0.5, 4: 0.1}, {3: 12.0, 9: 2.0, 7: 3.0}
     found = MinMaxReranker(share).rerank_hybrid("", *sides(by_vector, by_words))
@@ -90,7 +90,7 @@ def test_the_reranker_fuses_plain_scores_best_first(share):
 
 
 def test_one_hit_is_a_full_score_and_a_missing_side_none():
-    from bmretriever_integrations.index.reranker import MinMaxReranker
+    from bmretriever_integrations.index.search.reranker import MinMaxReranker
 
     alone = MinMaxReranker().rerank_hybrid("", *sides({}, {5: 3.0}))
     assert (alone["_rowid"].to_pylist(), alone["_relevance_score"].to_pylist()) == ([5], [0.5])
@@ -99,7 +99,7 @@ def test_one_hit_is_a_full_score_and_a_missing_side_none():
 
 
 def test_equal_scores_by_id():
-    from bmretriever_integrations.index.reranker import MinMaxReranker
+    from bmretriever_integrations.index.search.reranker import MinMaxReranker
 
     found = MinMaxReranker().rerank_hybrid("", *sides({9: 0.5, 3: 0.5, 20: 0.5}, {}))
     assert found["id"].to_pylist() == ["r20", "r3", "r9"]
@@ -107,8 +107,8 @@ def test_equal_scores_by_id():
 
 @pytest.mark.parametrize("question", [QUESTION, "statin", "nothing that is there", "the"])
 def test_lancedb_s_own_hybrid_search_gives_the_same(table, question):
-    from bmretriever_integrations.index.full_text import full_text_query
-    from bmretriever_integrations.index.reranker import MinMaxReranker
+    from bmretriever_integrations.index.search.full_text import full_text_query
+    from bmretriever_integrations.index.search.reranker import MinMaxReranker
 
     vector = np.linspace(-1, 1, 8, dtype=np.float32)
     reranker = MinMaxReranker(return_score="all")
@@ -124,8 +124,8 @@ def test_lancedb_s_own_hybrid_search_gives_the_same(table, question):
 
 def test_one_record_with_the_word_is_not_worth_nothing(table):
     """LanceDB's normalisation turns a single score into 0, so that its own rerankers ignore the only record with the word."""
-    from bmretriever_integrations.index.full_text import full_text_query
-    from bmretriever_integrations.index.reranker import MinMaxReranker
+    from bmretriever_integrations.index.search.full_text import full_text_query
+    from bmretriever_integrations.index.search.reranker import MinMaxReranker
 
     vector = np.linspace(-1, 1, 8, dtype=np.float32)
     last = table.search(vector).distance_type("dot").select(["id", "_distance"]).limit(300).to_arrow()["id"][-1].as_py()
@@ -136,7 +136,7 @@ def test_one_record_with_the_word_is_not_worth_nothing(table):
 
 
 def test_a_share_out_of_range_is_refused():
-    from bmretriever_integrations.index.reranker import MinMaxReranker
+    from bmretriever_integrations.index.search.reranker import MinMaxReranker
 
     with pytest.raises(ValueError, match=r"between 0 and 1, got 1\.5"):
         MinMaxReranker(1.5)
@@ -147,8 +147,8 @@ def test_the_index_and_its_fusion_are_imported_without_lancedb():
         "import sys\n"
         "for name in ('lancedb', 'pyarrow'): sys.modules[name] = None\n"
         "import bmretriever_integrations.index\n"
-        "from bmretriever_integrations.index.fusion import scaled\n"
-        "from bmretriever_integrations.index.full_text import words_of\n"
+        "from bmretriever_integrations.index.search.fusion import scaled\n"
+        "from bmretriever_integrations.index.search.full_text import words_of\n"
         "print(scaled([2, 4]).tolist(), words_of('IL-6', ''))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

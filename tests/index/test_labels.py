@@ -13,8 +13,8 @@ import pytest
 from bmretriever_integrations.corpus.metadata import Metadata
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index import Filters
-from bmretriever_integrations.index.filters import condition
-from bmretriever_integrations.index.labels import key_label, labels_of
+from bmretriever_integrations.index.filters.filters import condition
+from bmretriever_integrations.index.filters.labels import key_label, labels_of
 
 
 def test_case_and_white_space_make_no_other_label() -> None:

@@ -80,7 +80,7 @@ def test_the_instruction_changes_the_question(index, encoder) -> None:
 
 
 def test_text_scores_are_those_of_the_full_text_index(stored, index) -> None:
-    from bmretriever_integrations.index.full_text import full_text_query
+    from bmretriever_integrations.index.search.full_text import full_text_query
     from bmretriever_integrations.index.table import open_table
 
     query = open_table(stored.folder).search(full_text_query("insulin biopsy"), query_type="fts").limit(600)

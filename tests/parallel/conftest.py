@@ -106,7 +106,7 @@ def gone() -> Callable[[list[int]], bool]:
 @pytest.fixture
 def portion(monkeypatch: pytest.MonkeyPatch) -> None:
     """New indices read, embed and commit 25 records at a time."""
-    monkeypatch.setattr("bmretriever_integrations.index.build.portion_size", lambda _width, _batch_tokens: 25)
+    monkeypatch.setattr("bmretriever_integrations.index.ingest.build.portion_size", lambda _width, _batch_tokens: 25)
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,12 @@ from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.commands.arguments import absolute
 from bmretriever_integrations.commands.screen import silence_libraries
-from bmretriever_integrations.index.engines import EnginesOnDemand
+from bmretriever_integrations.index.ingest.engines import EnginesOnDemand
 from bmretriever_integrations.index.manifest import Manifest, read_manifest
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
 if TYPE_CHECKING:
-    from bmretriever_integrations.index.engines import PassageEngines
+    from bmretriever_integrations.index.ingest.engines import PassageEngines
 
 
 def engines_for(arguments: argparse.Namespace, closing: ExitStack) -> EnginesOnDemand:
@@ -111,7 +111,7 @@ def _load(arguments: argparse.Namespace, settings: EncoderSettings, closing: Exi
         return closing.enter_context(pool)
     from bmretriever_integrations.device import keep_freed_memory
     from bmretriever_integrations.encoder import BMRetrieverEncoder
-    from bmretriever_integrations.index.engines import OneEngine
+    from bmretriever_integrations.index.ingest.engines import OneEngine
 
     keep_freed_memory()  # allowed here, because a command owns its process
     return OneEngine(closing.enter_context(BMRetrieverEncoder.from_settings(settings)))

@@ -1,12 +1,12 @@
 """Records -> a LanceDB table -> hits: an index that follows its sources."""
 
-from bmretriever_integrations.index.build import build_index
-from bmretriever_integrations.index.delete import DeleteReport, delete_records
-from bmretriever_integrations.index.filters import Filters
+from bmretriever_integrations.index.filters.filters import Filters
 from bmretriever_integrations.index.hits import Hit, Hits
+from bmretriever_integrations.index.ingest.build import build_index
+from bmretriever_integrations.index.ingest.delete import DeleteReport, delete_records
+from bmretriever_integrations.index.ingest.report import BuildReport
 from bmretriever_integrations.index.manifest import DamagedIndex, IndexMismatch
-from bmretriever_integrations.index.report import BuildReport
-from bmretriever_integrations.index.search import SearchIndex
+from bmretriever_integrations.index.search.search_index import SearchIndex
 from bmretriever_integrations.index.tune import TuneReport, tune_index
 
 __all__ = [

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.candidates import nearest
-from bmretriever_integrations.index.exact import best_rows, questions_at_once
 from bmretriever_integrations.index.manifest import Manifest
-from bmretriever_integrations.index.ranking import Wanted, vectors_of
-from bmretriever_integrations.index.snapshot import Snapshot, Tuned
+from bmretriever_integrations.index.search.candidates import nearest
+from bmretriever_integrations.index.search.exact import best_rows, questions_at_once
+from bmretriever_integrations.index.search.ranking import Wanted, vectors_of
+from bmretriever_integrations.index.search.snapshot import Snapshot, Tuned
 
 TOP = Wanted(10, hide_retracted=False)
 """Recall is that of the ten best hits, as is usual."""

@@ -15,8 +15,8 @@ import numpy as np
 from bmretriever_integrations.corpus.metadata import NAMED, Metadata
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.full_text import words_of
-from bmretriever_integrations.index.labels import labels_of
+from bmretriever_integrations.index.filters.labels import labels_of
+from bmretriever_integrations.index.search.full_text import words_of
 
 VectorType = Literal["float16", "float32"]
 
@@ -34,7 +34,7 @@ def schema(width: int, vector_type: VectorType) -> Any:
     """
     Return the Arrow schema of the table.
 
-    ``words`` holds what the full text is searched in (:mod:`.full_text`). ``text_hash`` and ``record_hash`` tell whether the
+    ``words`` holds what the full text is searched in (:mod:`.search.full_text`). ``text_hash`` and ``record_hash`` tell whether the
     embedded text or anything of a record has changed. ``source`` is the name of the file from which the record was read.
 
     :param width: the length of a vector.

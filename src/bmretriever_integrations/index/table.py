@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.index.full_text import full_text_index
 from bmretriever_integrations.index.schema import LISTS, VectorType, schema
+from bmretriever_integrations.index.search.full_text import full_text_index
 
 TABLE = "records"
 FILES = f"{TABLE}.lance"

@@ -22,8 +22,8 @@ from bmretriever_integrations.index.recall import (
     sampled_rows,
     worst_of,
 )
-from bmretriever_integrations.index.search import SearchIndex
-from bmretriever_integrations.index.snapshot import Snapshots, Tuned
+from bmretriever_integrations.index.search.search_index import SearchIndex
+from bmretriever_integrations.index.search.snapshot import Snapshots, Tuned
 from bmretriever_integrations.index.table import open_table
 
 FEWEST_ROWS = 20_000

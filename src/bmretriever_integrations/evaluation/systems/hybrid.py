@@ -17,16 +17,16 @@ from bmretriever_integrations.evaluation.systems.dense import DenseRetriever
 from bmretriever_integrations.evaluation.systems.ranking import Positions
 from bmretriever_integrations.evaluation.tasks.retrieval import NO_DOCUMENT, Task
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
-from bmretriever_integrations.index.answers import Question, answer
-from bmretriever_integrations.index.comparing import Choice, known_of
-from bmretriever_integrations.index.engines import OneEngine
-from bmretriever_integrations.index.fusion import CANDIDATES, SHARE
 from bmretriever_integrations.index.hits import Hits
+from bmretriever_integrations.index.ingest.comparing import Choice, known_of
+from bmretriever_integrations.index.ingest.engines import OneEngine
+from bmretriever_integrations.index.ingest.writing import Writer
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun
-from bmretriever_integrations.index.ranking import Wanted
-from bmretriever_integrations.index.snapshot import Snapshot, Snapshots
+from bmretriever_integrations.index.search.answers import Question, answer
+from bmretriever_integrations.index.search.fusion import CANDIDATES, SHARE
+from bmretriever_integrations.index.search.ranking import Wanted
+from bmretriever_integrations.index.search.snapshot import Snapshot, Snapshots
 from bmretriever_integrations.index.table import ids_condition
-from bmretriever_integrations.index.writing import Writer
 from bmretriever_integrations.versions import VERSION, versions_of
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.filters import condition
-from bmretriever_integrations.index.ranking import Wanted
+from bmretriever_integrations.index.filters.filters import condition
+from bmretriever_integrations.index.search.ranking import Wanted
 
 Mode = Literal["hybrid", "vector", "text"]
 

@@ -10,14 +10,14 @@ from functools import partial
 
 from bmretriever_integrations.corpus.records import DamagedSource
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.comparing import Choice, Known, choose, look_up
-from bmretriever_integrations.index.engines import PassageEngines
-from bmretriever_integrations.index.one_by_one import OneByOne
-from bmretriever_integrations.index.portions import Portion
-from bmretriever_integrations.index.progress import RecordBar
-from bmretriever_integrations.index.reading import Chunk, SourceEnd, Sources, read_ahead
-from bmretriever_integrations.index.report import BuildReport
-from bmretriever_integrations.index.writing import Writer
+from bmretriever_integrations.index.ingest.comparing import Choice, Known, choose, look_up
+from bmretriever_integrations.index.ingest.engines import PassageEngines
+from bmretriever_integrations.index.ingest.one_by_one import OneByOne
+from bmretriever_integrations.index.ingest.portions import Portion
+from bmretriever_integrations.index.ingest.progress import RecordBar
+from bmretriever_integrations.index.ingest.reading import Chunk, SourceEnd, Sources, read_ahead
+from bmretriever_integrations.index.ingest.report import BuildReport
+from bmretriever_integrations.index.ingest.writing import Writer
 
 WAITING_TO_BE_WRITTEN = 2
 """Most chunks that are embedded and not yet committed."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 from typing import Literal
 
 from bmretriever_integrations.corpus.metadata import NAMED
-from bmretriever_integrations.index.conditions import FALSE, Condition, all_of, any_of, day, number, text, texts
+from bmretriever_integrations.index.filters.conditions import FALSE, Condition, all_of, any_of, day, number, text, texts
 from bmretriever_integrations.index.schema import LISTS
 
 Order = Literal["<", "<=", ">", ">="]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.ranking import COLUMNS, Ranking, Wanted, inner_products, vectors_of
+from bmretriever_integrations.index.search.ranking import COLUMNS, Ranking, Wanted, inner_products, vectors_of
 
 ROWS_AT_ONCE = 4096
 ROUNDING = 2e-6

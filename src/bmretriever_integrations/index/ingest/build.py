@@ -12,14 +12,14 @@ from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.corpus.sources import check_sources
 from bmretriever_integrations.files import LOCK, only_writer
 from bmretriever_integrations.index.checksums import check_files
-from bmretriever_integrations.index.engines import EnginesOnDemand, OneEngine, PassageEngines
+from bmretriever_integrations.index.ingest.engines import EnginesOnDemand, OneEngine, PassageEngines
+from bmretriever_integrations.index.ingest.portions import portion_size
+from bmretriever_integrations.index.ingest.progress import RecordBar
+from bmretriever_integrations.index.ingest.reading import Sources
+from bmretriever_integrations.index.ingest.report import BuildReport
+from bmretriever_integrations.index.ingest.run import Run
+from bmretriever_integrations.index.ingest.writing import Writer
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
-from bmretriever_integrations.index.portions import portion_size
-from bmretriever_integrations.index.progress import RecordBar
-from bmretriever_integrations.index.reading import Sources
-from bmretriever_integrations.index.report import BuildReport
-from bmretriever_integrations.index.run import Run
-from bmretriever_integrations.index.writing import Writer
 from bmretriever_integrations.versions import NAME as PACKAGE
 from bmretriever_integrations.versions import OF_VECTORS, versions_of
 

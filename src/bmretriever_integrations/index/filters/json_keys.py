@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from bmretriever_integrations.index.conditions import FALSE, Condition, all_of, any_of, number, text, texts
-from bmretriever_integrations.index.fields import (
+from bmretriever_integrations.index.filters.conditions import FALSE, Condition, all_of, any_of, number, text, texts
+from bmretriever_integrations.index.filters.fields import (
     ORDERS,
     Field,
     Order,
@@ -18,7 +18,7 @@ from bmretriever_integrations.index.fields import (
     text_holds,
     time_ordered,
 )
-from bmretriever_integrations.index.labels import key_label
+from bmretriever_integrations.index.filters.labels import key_label
 
 
 class JsonKey(Field):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.checksums import check_files
+from bmretriever_integrations.index.ingest.writing import Writer
 from bmretriever_integrations.index.manifest import manifest_of
-from bmretriever_integrations.index.writing import Writer
 
 
 @dataclass

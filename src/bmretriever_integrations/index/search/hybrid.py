@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bmretriever_integrations.index.fusion import fuse
-from bmretriever_integrations.index.ranking import Ranking, Wanted
+from bmretriever_integrations.index.search.fusion import fuse
+from bmretriever_integrations.index.search.ranking import Ranking, Wanted
 
 
 def fused(by_vector: Ranking, by_words: Ranking, wanted: Wanted) -> tuple[Ranking, int]:

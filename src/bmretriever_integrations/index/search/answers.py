@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.asked import Mode
-from bmretriever_integrations.index.candidates import best_words, is_narrow, nearest
-from bmretriever_integrations.index.exact import best_rows, questions_at_once
-from bmretriever_integrations.index.fusion import CANDIDATES
 from bmretriever_integrations.index.hits import Hit, Hits
-from bmretriever_integrations.index.hybrid import fused
-from bmretriever_integrations.index.ranking import Ranking, Wanted
 from bmretriever_integrations.index.schema import RECORD, record_of
-from bmretriever_integrations.index.snapshot import Snapshot
+from bmretriever_integrations.index.search.asked import Mode
+from bmretriever_integrations.index.search.candidates import best_words, is_narrow, nearest
+from bmretriever_integrations.index.search.exact import best_rows, questions_at_once
+from bmretriever_integrations.index.search.fusion import CANDIDATES
+from bmretriever_integrations.index.search.hybrid import fused
+from bmretriever_integrations.index.search.ranking import Ranking, Wanted
+from bmretriever_integrations.index.search.snapshot import Snapshot
 
 THREADS = 4
 """Questions that are looked up at the same time."""

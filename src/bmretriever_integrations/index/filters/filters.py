@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any
 
-from bmretriever_integrations.index.conditions import Condition, all_of, any_of, checked, day, texts
-from bmretriever_integrations.index.fields import Scalar, column_of
-from bmretriever_integrations.index.haystack_filters import from_haystack
-from bmretriever_integrations.index.json_keys import JsonKey
-from bmretriever_integrations.index.labels import LABELLED, label
-from bmretriever_integrations.index.llama_index_filters import from_llama_index, is_llama_index
+from bmretriever_integrations.index.filters.conditions import Condition, all_of, any_of, checked, day, texts
+from bmretriever_integrations.index.filters.fields import Scalar, column_of
+from bmretriever_integrations.index.filters.haystack import from_haystack
+from bmretriever_integrations.index.filters.json_keys import JsonKey
+from bmretriever_integrations.index.filters.labels import LABELLED, label
+from bmretriever_integrations.index.filters.llama_index import from_llama_index, is_llama_index
 from bmretriever_integrations.index.schema import period_of
 
 Texts = str | Sequence[str]

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from bmretriever_integrations.corpus.reading import read_source
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
-from bmretriever_integrations.index.comparing import Known, known_of
+from bmretriever_integrations.index.ingest.comparing import Known, known_of
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
 from bmretriever_integrations.versions import VERSION
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index.checksums import update_checksums
-from bmretriever_integrations.index.comparing import Choice
+from bmretriever_integrations.index.ingest.comparing import Choice
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
 from bmretriever_integrations.index.schema import VectorType, schema, table_of, vector_type_of
 from bmretriever_integrations.index.table import create_table, ids_condition, in_parts, open_table, optimize, rows_of

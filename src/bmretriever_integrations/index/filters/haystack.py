@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from bmretriever_integrations.index.conditions import FALSE, Condition, all_of, any_of
-from bmretriever_integrations.index.fields import ORDERS, Field, Order, Scalar, column_of
-from bmretriever_integrations.index.json_keys import JsonKey
+from bmretriever_integrations.index.filters.conditions import FALSE, Condition, all_of, any_of
+from bmretriever_integrations.index.filters.fields import ORDERS, Field, Order, Scalar, column_of
+from bmretriever_integrations.index.filters.json_keys import JsonKey
 
 LOGIC: dict[str, Callable[[Sequence[Condition]], Condition]] = {
     "AND": all_of,

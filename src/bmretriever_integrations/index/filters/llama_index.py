@@ -6,9 +6,9 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, cast
 
-from bmretriever_integrations.index.conditions import FALSE, TRUE, Condition, all_of, any_of
-from bmretriever_integrations.index.fields import ORDERS, Field, Order, Scalar, column_of
-from bmretriever_integrations.index.json_keys import JsonKey
+from bmretriever_integrations.index.filters.conditions import FALSE, TRUE, Condition, all_of, any_of
+from bmretriever_integrations.index.filters.fields import ORDERS, Field, Order, Scalar, column_of
+from bmretriever_integrations.index.filters.json_keys import JsonKey
 
 CONDITIONS: dict[str, Callable[[list[Condition]], Condition]] = {
     "and": all_of,

@@ -9,7 +9,7 @@ import pyarrow as pa
 from lancedb.rerankers import Reranker
 from numpy.typing import NDArray
 
-from bmretriever_integrations.index.fusion import SHARE, fuse
+from bmretriever_integrations.index.search.fusion import SHARE, fuse
 
 
 class MinMaxReranker(Reranker):  # type: ignore[misc]  # LanceDB has no types here

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bmretriever_integrations.corpus.records import Record
-from bmretriever_integrations.index.report import BuildReport
+from bmretriever_integrations.index.ingest.report import BuildReport
 from bmretriever_integrations.index.schema import hashes_of
 from bmretriever_integrations.index.table import rows_of
 

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.answers import Question, answer
-from bmretriever_integrations.index.asked import Mode, check_kind, check_known, checked_vector, mode_of, wanted_of
 from bmretriever_integrations.index.checksums import check_files
 from bmretriever_integrations.index.hits import Hits
 from bmretriever_integrations.index.manifest import Manifest, manifest_of
-from bmretriever_integrations.index.question_engine import QuestionEngine
-from bmretriever_integrations.index.ranking import vectors_of
 from bmretriever_integrations.index.schema import RECORD, record_of
-from bmretriever_integrations.index.snapshot import Snapshots
+from bmretriever_integrations.index.search.answers import Question, answer
+from bmretriever_integrations.index.search.asked import (
+    Mode,
+    check_kind,
+    check_known,
+    checked_vector,
+    mode_of,
+    wanted_of,
+)
+from bmretriever_integrations.index.search.question_engine import QuestionEngine
+from bmretriever_integrations.index.search.ranking import vectors_of
+from bmretriever_integrations.index.search.snapshot import Snapshots
 from bmretriever_integrations.index.table import rows_of
 
 if TYPE_CHECKING:

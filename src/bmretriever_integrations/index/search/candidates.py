@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.full_text import full_text_query
-from bmretriever_integrations.index.ranking import COLUMNS, Ranking, Wanted, inner_products, vectors_of
-from bmretriever_integrations.index.snapshot import Snapshot
+from bmretriever_integrations.index.search.full_text import full_text_query
+from bmretriever_integrations.index.search.ranking import COLUMNS, Ranking, Wanted, inner_products, vectors_of
+from bmretriever_integrations.index.search.snapshot import Snapshot
 
 NARROW = 20_000
 """A filter that leaves so few rows is answered exactly: an approximate index would miss most of them."""

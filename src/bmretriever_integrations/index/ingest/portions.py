@@ -9,7 +9,7 @@ import numpy as np
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.engines import PassageEngines
+from bmretriever_integrations.index.ingest.engines import PassageEngines
 from bmretriever_integrations.parallel.jobs import Progress
 
 ON_ACCELERATOR, ON_CPU, WIDE_ON_CPU = 4096, 2048, 256

@@ -1,0 +1,1 @@
+"""From filters of any kind to one condition in LanceDB's SQL."""

@@ -1,0 +1,1 @@
+"""From sources to committed rows: read, compare, embed, write; and delete."""
