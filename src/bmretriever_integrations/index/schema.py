@@ -34,8 +34,8 @@ def schema(width: int, vector_type: VectorType) -> Any:
     """
     Return the Arrow schema of the table.
 
-    ``words`` holds what the full text is searched in (:mod:`.search.full_text`). ``text_hash`` and ``record_hash`` tell whether the
-    embedded text or anything of a record has changed. ``source`` is the name of the file from which the record was read.
+    ``words`` holds what the full text is searched in (:mod:`.search.full_text`). ``text_hash`` and ``record_hash`` tell whether
+    the embedded text or anything of a record has changed. ``source`` is the name of the file from which the record was read.
 
     :param width: the length of a vector.
     :param vector_type: the number type of the stored vectors.
