@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 import tracemalloc
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,21 @@ def test_the_same_sources_again_are_not_read_and_change_nothing(
     assert read == []
     assert len(engines.texts) == 37
     assert contents(folder) == before
+
+
+def test_the_same_command_later_gives_the_space_of_old_versions_back(
+    tmp_path, portion_engines, write_jsonl, rows_in, monkeypatch
+) -> None:
+    source, folder, engines = write_jsonl(tmp_path / "c.jsonl", 5), tmp_path / "i", portion_engines()
+    build_index(engines, [source], folder)
+    rows, files = rows_in(folder), set(manifest(folder)["checksums"])
+    monkeypatch.setattr("bmretriever_integrations.index.table.OLD_VERSIONS", timedelta(microseconds=1))
+    assert build_index(engines, [source], folder).embedded == 0
+    content = manifest(folder)
+    assert content["complete"] is True
+    assert set(content["checksums"]) < files
+    assert len([name for name in content["checksums"] if name.startswith("records.lance/_versions/")]) == 1
+    assert rows_in(folder) == rows
 
 
 def test_a_source_is_read_again_where_its_content_or_the_reader_changed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,17 @@ def in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     :param ids: the ids.
     """
     return (ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE))
+
+
+def has_old_versions(table: Any) -> bool:
+    """
+    Tell whether :func:`optimize` would give space back.
+
+    :param table: the LanceDB table.
+    """
+    *earlier, _current = sorted(table.list_versions(), key=lambda version: version["version"])
+    # LanceDB gives local times without a zone
+    return any(version["timestamp"] < datetime.now() - OLD_VERSIONS for version in earlier)
 
 
 def optimize(table: Any) -> None:

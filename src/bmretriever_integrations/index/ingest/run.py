@@ -69,7 +69,7 @@ class Run:
             self._settle(0)
             if self._writer.table is None and not self._withdrawn:
                 self._refuse_nothing()
-            if changed:
+            if changed or self._writer.has_old_versions():
                 self._writer.forget_earlier(sources.seen)
                 self._thread.submit(self._writer.finish).result()
         except DamagedSource:

@@ -13,7 +13,15 @@ from bmretriever_integrations.index.checksums import update_checksums
 from bmretriever_integrations.index.ingest.comparing import Choice
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
 from bmretriever_integrations.index.schema import VectorType, schema, table_of, vector_type_of
-from bmretriever_integrations.index.table import create_table, ids_condition, in_parts, open_table, optimize, rows_of
+from bmretriever_integrations.index.table import (
+    create_table,
+    has_old_versions,
+    ids_condition,
+    in_parts,
+    open_table,
+    optimize,
+    rows_of,
+)
 from bmretriever_integrations.index.tune import after_update, drop_approximate_index
 
 LARGEST_ERROR = 1e-3
@@ -139,6 +147,10 @@ class Writer:
         names = set(seen.values())
         marks = self.manifest.sources
         self.manifest.sources = [mark for mark in marks if mark.name not in names or mark.sha256 in seen]
+
+    def has_old_versions(self) -> bool:
+        """Tell whether there is space to be given back."""
+        return self.table is not None and has_old_versions(self.table)
 
     def finish(self, *, complete: bool = True) -> None:
         """
