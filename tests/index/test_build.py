@@ -77,7 +77,7 @@ def test_the_same_command_later_gives_the_space_of_old_versions_back(
     source, folder, engines = write_jsonl(tmp_path / "c.jsonl", 5), tmp_path / "i", portion_engines()
     build_index(engines, [source], folder)
     rows, files = rows_in(folder), set(manifest(folder)["checksums"])
-    monkeypatch.setattr("bmretriever_integrations.index.table.OLD_VERSIONS", timedelta(microseconds=1))
+    monkeypatch.setattr("bmretriever_integrations.index.table.OLD_VERSIONS", timedelta(milliseconds=2))
     assert build_index(engines, [source], folder).embedded == 0
     content = manifest(folder)
     assert content["complete"] is True
