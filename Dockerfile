@@ -13,7 +13,7 @@ RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorc
 
 COPY pyproject.toml README.md LICENSE constraints.txt /source/
 COPY src /source/src
-RUN cd /source && pip install --no-cache-dir -c constraints.txt ".[haystack,llama-index,faiss]"
+RUN cd /source && pip install --no-cache-dir -c constraints.txt ".[haystack,llama-index,faiss,index]"
 
 USER bmretriever
 WORKDIR /data
