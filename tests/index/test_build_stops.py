@@ -129,13 +129,48 @@ def test_a_damaged_source_is_read_up_to_its_damage_and_anew_once_it_is_repaired(
         assert named.startswith("c.jsonl.gz: after its first ")
     assert ("r200" in rows_in(folder)) != strict
     assert 10 < len(rows_in(folder)) < 95
-    assert [one["name"] for one in manifest(folder)["sources"]] == ([] if strict else ["later.jsonl"])
+    assert [one["name"] for one in manifest(folder)["sources"]] == ([] if strict else ["c.jsonl.gz", "later.jsonl"])
     packed.write_bytes(whole)
     report = build_index(portion_engines(slots), [packed, later], folder)
     assert (report.records, report.corpus.damaged) == (100, [])
     assert {key: row[0] for key, row in rows_in(folder).items() if row[2] != "later.jsonl"} == {
         key: row[0] for key, row in undisturbed.items()
     }
+
+
+def test_the_same_damaged_source_again_changes_nothing_and_is_named_again(tmp_path, portion_engines, rows_in) -> None:
+    """Read again after the other source, it would win over it."""
+    packed, later, folder = tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl", tmp_path / "i"
+    lines = [f'{{"_id": "{number}", "text": "of a, {number * 12345 % 9973}"}}' for number in range(300)]
+    packed.write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0)[:-200])
+    later.write_text('{"_id": "0", "text": "of b"}\n')
+    reports = [build_index(portion_engines(), [packed, later], folder) for _ in range(2)]
+    assert rows_in(folder)["0"][0].text == "of b"
+    assert reports[1].not_read_again == ["a.jsonl.gz", "b.jsonl"]
+    assert (reports[1].corpus.damaged, reports[1].embedded) == (reports[0].corpus.damaged, 0)
+    with pytest.raises(DamagedSource, match=r"a\.jsonl\.gz is damaged after its first"):
+        build_index(portion_engines(), [packed, later], folder, strict=True)
+
+
+def test_a_source_that_the_disk_did_not_give_is_read_again(tmp_path, source, portion_engines, monkeypatch) -> None:
+    def failing(path: Path, file: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"_id": "x", "text": "x"}\n')
+    with monkeypatch.context() as patch:
+        patch.setattr("bmretriever_integrations.corpus.reading.verify", failing)
+        with pytest.raises(ValueError, match="hold no record"):
+            build_index(portion_engines(), [source, other], tmp_path / "i")
+    report = build_index(portion_engines(), [source, other], tmp_path / "i")
+    assert (report.not_read_again, report.corpus.damaged, report.records) == ([], [], 96)
+
+
+def test_a_limit_before_a_damage_counts_what_is_taken(tmp_path, source, portion_engines) -> None:
+    packed = tmp_path / "c.jsonl.gz"
+    packed.write_bytes(gzip.compress(source.read_bytes(), mtime=0)[:-200])
+    report = build_index(portion_engines(), [packed], tmp_path / "i", limit=5)
+    assert (report.corpus.records, report.records, manifest(tmp_path / "i")["sources"]) == (5, 5, [])
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -31,6 +31,18 @@ def test_deleted_records_are_gone_and_come_back_with_their_source(folder, portio
     assert {key: row[0] for key, row in rows_in(folder).items()} == {key: row[0] for key, row in before.items()}
 
 
+def test_a_deleted_record_comes_back_from_a_file_of_the_same_content_under_another_name(
+    folder, portion_engines, rows_in
+) -> None:
+    one, two = folder.parent / "1.jsonl", folder.parent / "copy of 1.jsonl"
+    two.write_bytes(one.read_bytes())
+    build_index(portion_engines(), [two, one], folder.parent / "j")
+    for name in (one, two):
+        assert delete_records(folder.parent / "j", ["r3"]).deleted == ["r3"]
+        build_index(portion_engines(), [name], folder.parent / "j")
+        assert "r3" in rows_in(folder.parent / "j")
+
+
 def test_ids_that_are_not_there_change_nothing(folder, contents) -> None:
     before = contents(folder)
     report = delete_records(folder, ["nowhere"])

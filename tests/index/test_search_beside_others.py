@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations.index import DamagedIndex, IndexMismatch, SearchIndex
+from bmretriever_integrations.index.checksums import update_checksums
 from bmretriever_integrations.index.manifest import read_manifest
 from bmretriever_integrations.index.schema import table_of
 from bmretriever_integrations.index.table import open_table, optimize
@@ -147,11 +148,16 @@ def test_a_model_that_moved_is_named_and_one_with_other_weights_is_refused(
 def test_folders_that_are_no_index_are_told_apart(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"holds no index \(no manifest\.json\); make one with"):
         SearchIndex.open(tmp_path)
+    manifest = read_manifest(copy)
+    update_checksums(copy, manifest)
     shutil.rmtree(copy / "records.lance")
-    with pytest.raises(DamagedIndex, match=r"its table records\.lance is missing"):
+    with pytest.raises(DamagedIndex, match="has no records yet; index a source that has some"):
+        SearchIndex.open(copy)  # no file of a table was ever listed, as where all sources only withdraw records
+    replace(manifest, complete=False, checksums={}).write(copy)
+    with pytest.raises(DamagedIndex, match="has no records yet; run the index command that began it again"):
         SearchIndex.open(copy)
-    replace(read_manifest(copy), complete=False).write(copy)
-    with pytest.raises(DamagedIndex, match="has no records yet"):
+    replace(manifest, complete=False).write(copy)  # a run was stopped, and then the table went
+    with pytest.raises(DamagedIndex, match=r"its table records\.lance is missing"):
         SearchIndex.open(copy)
 
 

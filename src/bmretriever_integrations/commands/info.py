@@ -140,19 +140,24 @@ def _facts(manifest: Manifest) -> list[tuple[str, str]]:
     model = known.name if known else encoder["model"]
     settings = [f"{encoder.get('dtype')}", f"texts up to {encoder.get('max_length')} tokens"]
     settings += [f"{encoder['quantization']} weights"] if encoder.get("quantization") else []
-    names = [source.name for source in manifest.sources]
-    more = f" and {len(names) - NAMED_SOURCES:,} more" if len(names) > NAMED_SOURCES else ""
-    listed = ": " + ", ".join(names[:NAMED_SOURCES]) + more if names else ""
+    names = [source.name for source in manifest.sources if not source.damage]
+    damaged = [source.name for source in manifest.sources if source.damage]
+    cut = f"; {len(damaged):,} read up to a damage{_some(damaged)}" if damaged else ""
     error = f"largest relative error {manifest.vector_error:.1e}" if manifest.vector_error else "without loss"
     return [
         ("model", f"{model}, fingerprint {str(encoder['files_sha256'])[:12]}; {', '.join(settings)}"),
         ("vectors", f"{manifest.width:,} wide, {manifest.vector_type} ({error})"),
-        ("sources", f"{len(names):,} read whole{listed}"),
+        ("sources", f"{len(names):,} read whole{_some(names)}{cut}"),
         ("withdrawn", f"{len(manifest.withdrawn):,} ids of records that PubMed deleted"),
         ("tuned", _tuned(manifest)),
         ("state", "complete" if manifest.complete else "unfinished: run its index command again"),
         ("made with", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())),
     ]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED_SOURCES:,} more" if len(names) > NAMED_SOURCES else ""
+    return ": " + ", ".join(names[:NAMED_SOURCES]) + more if names else ""
 
 
 def _tuned(manifest: Manifest) -> str:

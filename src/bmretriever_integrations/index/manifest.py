@@ -29,7 +29,7 @@ class IndexMismatch(ValueError):
 
 @dataclass(frozen=True)
 class SourceRead:
-    """A source that was read to its end and whose records are all in the table."""
+    """A source that was read to its end, or as far as it is readable, and whose records are all in the table."""
 
     name: str
     """Name of the file, without its folder."""
@@ -39,6 +39,8 @@ class SourceRead:
     """Version of this package that read it: another version may read other texts from it."""
     records: int = 0
     """Number of its records."""
+    damage: str = ""
+    """From where on it is unreadable, and why; "" if it was read whole."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class Manifest:
     vector_error: float = 0.0
     """Largest relative error that storing made in a vector: length of the difference, divided by the vector's."""
     sources: list[SourceRead] = field(default_factory=list)
-    """The sources that were read whole."""
+    """The sources that were read and need not be read again."""
     begun: SourceBegun | None = None
     """The source that the last run was reading when it stopped."""
     withdrawn: dict[str, str] = field(default_factory=dict)

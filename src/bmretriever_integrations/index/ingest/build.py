@@ -42,10 +42,10 @@ def build_index(
     """
     Begin an index, go on with it, or bring it up to date.
 
-    A source that was read whole and has not changed is not read again. Of the others, a record is embedded if its id or its text
-    is new; if only its metadata changed, its stored vector is kept. Of several records of an id the newest counts, by version
-    and date of revision, else the one that is read last. A record that PubMed withdrew goes, and comes back only if it was
-    revised later. Memory holds a few thousand records, for each engine of a pool three times as many.
+    A source that was read, if only up to a damage, and has not changed is not read again. Of the others, a record is embedded if
+    its id or its text is new; if only its metadata changed, its stored vector is kept. Of several records of an id the newest
+    counts, by version and date of revision, else the one that is read last. A record that PubMed withdrew goes, and comes back
+    only if it was revised later. Memory holds a few thousand records, for each engine of a pool three times as many.
 
     :param encoder: makes the vectors: one encoder, whose ``max_batch_tokens`` is set to the index's, or an
         :class:`~bmretriever_integrations.parallel.EncoderPool`, which gives the same vectors.

@@ -40,8 +40,8 @@ class SourceEnd:
     """The end of what is read of a source."""
 
     source: SourceRead
-    whole: bool
-    """Whether nothing of it was damaged or left unread."""
+    read: bool
+    """Whether its records need not be read again: it was read to its end, or to a damage that is in the file itself."""
     withdrawn: dict[str, str]
     """Maps the ids that it withdraws to its latest revision date."""
 
@@ -60,10 +60,11 @@ class Sources:
         :param strict: whether a damaged source is an error.
         """
         self._paths, self._corpus, self._left, self._strict = paths, corpus, limit, strict
-        self._read = {source.sha256: source for source in manifest.sources if source.reader == VERSION}
+        marks = [mark for mark in manifest.sources if mark.reader == VERSION and not (strict and mark.damage)]
+        self._read = {mark.sha256: mark for mark in marks}
         self._begun = manifest.begun
         self.not_read_again: list[str] = []
-        """Names of the sources that were read whole before."""
+        """Names of the sources that were read before."""
         self.seen: dict[str, str] = {}
         """Maps the hashes of the sources that were looked at so far to their names."""
         corpus.bytes_total = sum(path.stat().st_size for path in paths)
@@ -78,36 +79,46 @@ class Sources:
         for path in self._paths:
             if self._left == 0:
                 return
+            state = _state(path)  # before it is read for its hash, too
             source = describe(path)
             self.seen[source.sha256] = source.name
             if source.sha256 in self._read:
-                self.not_read_again.append(source.name)
-                self._corpus.bytes_total -= source.bytes
-                self._take(self._read[source.sha256].records)
+                self._pass_over(source, self._read[source.sha256])
             else:
-                yield from self._read_one(path, source, size)
+                yield from self._read_one(path, source, state, size)
 
-    def _read_one(self, path: Path, source: SourceRead, size: int) -> Iterator[Chunk | SourceEnd]:
-        state, before, withdrawn = _state(path), self._corpus.records, dict(self._corpus.withdrawn)
-        damaged = len(self._corpus.damaged)
-        more = None if self._left is None else self._left + 1  # one more tells whether there is one
+    def _pass_over(self, source: SourceRead, mark: SourceRead) -> None:
+        self.not_read_again.append(source.name)
+        self._corpus.bytes_total -= source.bytes
+        if mark.damage:
+            self._corpus.damaged.append(f"{source.name}: {mark.damage}")
+        self._take(mark.records)
+
+    def _read_one(
+        self, path: Path, source: SourceRead, state: tuple[int, ...], size: int
+    ) -> Iterator[Chunk | SourceEnd]:
+        before, withdrawn = self._corpus.records, dict(self._corpus.withdrawn)
         limit = self._left
+        more = None if limit is None else limit + 1  # one more tells whether there is one
+        unread, lasting = 0, True
         try:
             with closing(read_source(path, self._corpus, limit=more)) as records:
                 yield from self._cut(islice(records, limit), source, size)
-                unread = sum(1 for _record in records)
-        except DamagedSource:
-            unread = 0
+                for _record in records:
+                    unread += 1
+        except DamagedSource as error:
             if self._strict:
                 raise
+            lasting = not _is_of_the_disk(error)
+            source = replace(source, damage=self._corpus.damaged[-1].removeprefix(f"{source.name}: "))
         self._corpus.records -= unread
         if _state(path) != state:
             self._note_change(path)
+            lasting = False
         source = replace(source, records=self._corpus.records - before)
         self._take(source.records)
-        whole = not unread and len(self._corpus.damaged) == damaged
         learnt = {key: day for key, day in self._corpus.withdrawn.items() if withdrawn.get(key) != day}
-        yield SourceEnd(source, whole, learnt)
+        yield SourceEnd(source, lasting and not unread, learnt)
 
     def _cut(self, records: Iterator[Record], source: SourceRead, size: int) -> Iterator[Chunk]:
         """Cut records into chunks. At a damage, those before it make the last chunk."""
@@ -137,6 +148,15 @@ class Sources:
     def _take(self, records: int) -> None:
         if self._left is not None:
             self._left = max(0, self._left - records)
+
+
+def _is_of_the_disk(error: BaseException | None) -> bool:
+    """Tell an error of the system, which may be gone next time, from a damage that is in a file's content."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:  # gzip's errors have no number
+            return True
+        error = error.__cause__
+    return False
 
 
 def describe(path: Path) -> SourceRead:

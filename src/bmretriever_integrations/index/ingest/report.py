@@ -33,6 +33,6 @@ class BuildReport:
     undecided: int = 0
     """Number of PubMed records that replaced another one of the same id though neither is dated as the newer."""
     not_read_again: list[str] = field(default_factory=list)
-    """Names of the sources that an earlier run read whole and that have not changed."""
+    """Names of the sources that an earlier run read to their end, or to their damage, and that have not changed."""
     cut: int = 0
     """Number of records embedded by this run that were longer than ``max_length`` and were cut."""

@@ -90,12 +90,12 @@ class Writer:
             optimize(self.table)
             self._new_rows = 0
 
-    def end(self, source: SourceRead, whole: bool, withdrawn: Mapping[str, str]) -> int:
+    def end(self, source: SourceRead, read: bool, withdrawn: Mapping[str, str]) -> int:
         """
         Remove what a source withdraws, then note that it was read.
 
         :param source: the source, whose rows are all committed.
-        :param whole: whether it need not be read again.
+        :param read: whether it need not be read again.
         :param withdrawn: maps ids to the date of their withdrawal.
         :returns: the number of rows that were removed.
         """
@@ -109,8 +109,8 @@ class Writer:
         for day in set(map(known.__getitem__, withdrawn)):
             of_day = [key for key in withdrawn if known[key] == day]
             removed += self.delete(of_day, f" AND (revised IS NULL OR revised <= '{day}')" if day else "")
-        if whole:
-            kept = [other for other in self.manifest.sources if other.sha256 != source.sha256]
+        if read:
+            kept = [one for one in self.manifest.sources if (one.sha256, one.name) != (source.sha256, source.name)]
             self.manifest.sources, self.manifest.begun = [*kept, source], None
         self.save()
         return removed
@@ -134,7 +134,8 @@ class Writer:
         :param sources: their names.
         """
         names = set(sources)
-        self.manifest.sources = [source for source in self.manifest.sources if source.name not in names]
+        contents = {mark.sha256 for mark in self.manifest.sources if mark.name in names}  # which have other names, too
+        self.manifest.sources = [mark for mark in self.manifest.sources if mark.sha256 not in contents]
         self.manifest.begun = None
         self.save()
 

@@ -95,8 +95,9 @@ class Snapshots:
 def _open(folder: Path) -> Any:
     manifest = manifest_of(folder)
     table = open_table(folder)
-    if table is None and manifest.complete:
+    if table is None and manifest.checksums:
         raise DamagedIndex(f"{folder} is damaged: its table {FILES} is missing. Restore it from a copy")
     if table is None:
-        raise DamagedIndex(f"{folder} has no records yet; run the index command that began it again")
+        what = "index a source that has some" if manifest.complete else "run the index command that began it again"
+        raise DamagedIndex(f"{folder} has no records yet; {what}")
     return table
