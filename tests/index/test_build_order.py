@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bmretriever_integrations.index import build_index
+from bmretriever_integrations.index import build_index, delete_records
 
 
 @dataclass(frozen=True)
@@ -197,3 +197,34 @@ def test_any_order_gives_what_a_plain_loop_gives(tmp_path, portion, portion_engi
     expected = {key: (one.title, one.revised) for key, one in plain_loop(files).items()}
     found = {key: (record.title, record.metadata.revised) for key, (record, *_) in rows_in(tmp_path / "i").items()}
     assert found == expected
+
+
+@pytest.mark.parametrize("change", ["deleted", "changed", "stopped"])
+def test_of_files_of_json_lines_the_one_that_is_named_last_counts_whatever_was_read_again(
+    tmp_path, portion_engines, rows_in, monkeypatch, change
+) -> None:
+    one, two, folder = tmp_path / "1.jsonl", tmp_path / "2.jsonl", tmp_path / "i"
+    one.write_text('{"_id": "a", "text": "of 1"}\n{"_id": "b", "text": "b"}\n', encoding="utf-8")
+    two.write_text('{"_id": "a", "text": "of 2"}\n', encoding="utf-8")
+    build_index(portion_engines(), [one, two], folder)
+    if change == "deleted":
+        delete_records(folder, ["b"])
+    else:
+        one.write_text('{"_id": "a", "text": "new of 1"}\n{"_id": "b", "text": "b"}\n', encoding="utf-8")
+    if change == "stopped":
+        engines, calls = portion_engines(), []
+        submit = engines.submit_passages
+
+        def failing(*job):
+            calls.append(job)
+            if len(calls) == 2:  # the second file's
+                raise FloatingPointError
+            return submit(*job)
+
+        monkeypatch.setattr(engines, "submit_passages", failing)
+        with pytest.raises(FloatingPointError):
+            build_index(engines, [one, two], folder)
+    build_index(portion_engines(), [one, two], folder)
+    assert {key: row[0].text for key, row in rows_in(folder).items()} == {"a": "of 2", "b": "b"}
+    again = build_index(portion_engines(), [one, two], folder)
+    assert again.not_read_again == ["1.jsonl", "2.jsonl"]

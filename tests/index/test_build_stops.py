@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from bmretriever_integrations.corpus import DamagedSource
-from bmretriever_integrations.index import build_index, writing
+from bmretriever_integrations.index import build_index
+from bmretriever_integrations.index.ingest import writing
 
 
 def manifest(folder: Path) -> dict:

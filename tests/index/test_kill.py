@@ -21,7 +21,8 @@ import sys, time
 from concurrent.futures import Future
 from hashlib import blake2b
 import numpy as np
-from bmretriever_integrations.index import build, build_index, writing
+from bmretriever_integrations.index import build_index
+from bmretriever_integrations.index.ingest import build, writing
 
 build.portion_size = lambda width, batch_tokens: 20
 writing.ROWS_UNTIL_OPTIMIZE = 60

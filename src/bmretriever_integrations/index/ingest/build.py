@@ -49,7 +49,8 @@ def build_index(
 
     :param encoder: makes the vectors: one encoder, whose ``max_batch_tokens`` is set to the index's, or an
         :class:`~bmretriever_integrations.parallel.EncoderPool`, which gives the same vectors.
-    :param sources: see :func:`~bmretriever_integrations.corpus.read_corpus`. They may be other ones than before.
+    :param sources: see :func:`~bmretriever_integrations.corpus.read_corpus`. They may be other ones than before. Behind a source
+        that is read, files of JSON lines are read, too, for of them the one that is named last counts.
     :param folder: made if it is not there.
     :param limit: read the first records only. What the index holds already stays.
     :param strict: stop at a damaged source. Else the report names it, and the run goes on with what is readable.

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from bmretriever_integrations.corpus.reading import read_source
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.corpus.sources import is_xml
 from bmretriever_integrations.index.ingest.comparing import Known, known_of
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
 from bmretriever_integrations.versions import VERSION
@@ -44,6 +45,8 @@ class SourceEnd:
     """Whether its records need not be read again: it was read to its end, or to a damage that is in the file itself."""
     withdrawn: dict[str, str]
     """Maps the ids that it withdraws to its latest revision date."""
+    after: frozenset[str]
+    """Names of the sources behind it that must be read again, for they win over it."""
 
 
 class Sources:
@@ -76,16 +79,19 @@ class Sources:
         :param size: records of a chunk.
         :raises DamagedSource: if a source is damaged or changes while it is read, and that is an error.
         """
-        for path in self._paths:
+        behind = False  # a source that was read now
+        for place, path in enumerate(self._paths):
             if self._left == 0:
                 return
             state = _state(path)  # before it is read for its hash, too
             source = describe(path)
             self.seen[source.sha256] = source.name
-            if source.sha256 in self._read:
+            # JSON lines have no dates: where two files have an id, the one that is named later counts, as in a new index
+            if source.sha256 in self._read and (not behind or is_xml(path)):
                 self._pass_over(source, self._read[source.sha256])
-            else:
-                yield from self._read_one(path, source, state, size)
+                continue
+            behind, after = True, frozenset(other.name for other in self._paths[place + 1 :] if not is_xml(other))
+            yield from self._read_one(path, source, state, size, after)
 
     def _pass_over(self, source: SourceRead, mark: SourceRead) -> None:
         self.not_read_again.append(source.name)
@@ -95,7 +101,7 @@ class Sources:
         self._take(mark.records)
 
     def _read_one(
-        self, path: Path, source: SourceRead, state: tuple[int, ...], size: int
+        self, path: Path, source: SourceRead, state: tuple[int, ...], size: int, after: frozenset[str]
     ) -> Iterator[Chunk | SourceEnd]:
         before, withdrawn = self._corpus.records, dict(self._corpus.withdrawn)
         limit = self._left
@@ -118,7 +124,7 @@ class Sources:
         source = replace(source, records=self._corpus.records - before)
         self._take(source.records)
         learnt = {key: day for key, day in self._corpus.withdrawn.items() if withdrawn.get(key) != day}
-        yield SourceEnd(source, lasting and not unread, learnt)
+        yield SourceEnd(source, lasting and not unread, learnt, after)
 
     def _cut(self, records: Iterator[Record], source: SourceRead, size: int) -> Iterator[Chunk]:
         """Cut records into chunks. At a damage, those before it make the last chunk."""

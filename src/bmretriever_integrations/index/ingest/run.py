@@ -127,7 +127,7 @@ class Run:
     def _write(self, step: _Step, vectors: Vectors | None) -> None:
         item = step.item
         if isinstance(item, SourceEnd):
-            self._report.withdrawn += self._writer.end(item.source, item.read, item.withdrawn)
+            self._report.withdrawn += self._writer.end(item.source, item.read, item.withdrawn, item.after)
         elif item.records:
             self._writer.commit(step.choice, vectors, item.begun)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +90,14 @@ class Writer:
             optimize(self.table)
             self._new_rows = 0
 
-    def end(self, source: SourceRead, read: bool, withdrawn: Mapping[str, str]) -> int:
+    def end(self, source: SourceRead, read: bool, withdrawn: Mapping[str, str], after: Collection[str]) -> int:
         """
         Remove what a source withdraws, then note that it was read.
 
         :param source: the source, whose rows are all committed.
         :param read: whether it need not be read again.
         :param withdrawn: maps ids to the date of their withdrawal.
+        :param after: names of sources that count as not read from the same moment on, for a stopped run must read them, too.
         :returns: the number of rows that were removed.
         """
         known = self.manifest.withdrawn
@@ -110,7 +111,8 @@ class Writer:
             of_day = [key for key in withdrawn if known[key] == day]
             removed += self.delete(of_day, f" AND (revised IS NULL OR revised <= '{day}')" if day else "")
         if read:
-            kept = [one for one in self.manifest.sources if (one.sha256, one.name) != (source.sha256, source.name)]
+            same = (source.sha256, source.name)
+            kept = [one for one in self.manifest.sources if (one.sha256, one.name) != same and one.name not in after]
             self.manifest.sources, self.manifest.begun = [*kept, source], None
         self.save()
         return removed
