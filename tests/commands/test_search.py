@@ -311,6 +311,7 @@ MISTAKES = {
     ("search", "{index}", "q", "--like", "11"): "a question, --questions and --like exclude each other",
     ("search", "{index}", "--like", "99"): "has no record '99'",
     ("search", "{index}", "--questions", "missing.txt"): "missing.txt does not exist",
+    ("search", "{index}", "--questions", "{index}"): "is a folder; name a file",
     ("search", "{index}"): "standard input holds no question",
     ("delete", "{index}"): "no record is named: add --id ID, or --ids FILE",
     ("delete", "missing", "--id", "1"): "missing holds no index",

@@ -73,6 +73,20 @@ def test_a_long_id_and_codes_of_terminals_leave_the_table_readable() -> None:
     assert "".join(line[column : column + 20].strip() for line in lines[1:]) == long
 
 
+@pytest.mark.parametrize("width", [20, 40])
+def test_a_narrow_console_has_no_columns(width: int) -> None:
+    lines = shown(Hit(1, 0.987, "27602157", "A title", TEXT, PAPER), width=width).splitlines()
+    assert " ".join(lines).split()[:6] == ["1", "0.99", "2015", "27602157", "A", "title"]
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert "promotes" in " ".join(lines)
+
+
+def test_an_id_that_would_fill_the_screen_is_cut() -> None:
+    printed = shown(Hit(1, 0.9, "q" * 5000, "A title", ""))
+    assert printed.count("q") == 200
+    assert "..." in printed
+
+
 def test_a_record_without_anything_else_has_a_line() -> None:
     assert shown(Hit(1, -3.0, "a", "", "")).splitlines()[1].split() == ["1", "-3.00", "a", "(no", "title)"]
     assert shown(Hit(1, 0.5, "a", "t", "", {"year": 2001})).splitlines()[1].split()[2] == "2001"

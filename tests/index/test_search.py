@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bmretriever_integrations.index import Hits, SearchIndex
+from bmretriever_integrations.index import Filters, Hits, IndexMismatch, SearchIndex
 
 QUESTION = "does aspirin prevent stroke"
 
@@ -195,6 +195,10 @@ def test_an_empty_table_has_no_hits(write_index, tmp_path: Path, encoder) -> Non
 
 @pytest.mark.parametrize(("query", "options", "words"), [
     (np.zeros(64), {"top_k": 0}, "top_k must be at least 1, got 0"),
+    (np.zeros(64), {"top_k": 2.5}, "top_k must be a whole number, got 2.5"),
+    (np.zeros(64), {"top_k": None}, "top_k must be a whole number, got None"),
+    ("aspirin", {"mode": "text", "filters": "cast(id as int) = 1"}, r"LanceDB cannot filter by 'cast.*Int32 type\. docs/filters"),
+    ("aspirin", {"mode": "text", "filters": Filters(where="year = 'x'")}, "LanceDB cannot filter by \"year = 'x'\": .*literal"),
     (np.zeros(63), {}, r"a vector for this index has shape \(64,\), got \(63,\)"),
     (np.zeros((1, 64)), {}, r"has shape \(64,\), got \(1, 64\)"),
     (np.full(64, np.nan), {}, "not finite"),
@@ -209,6 +213,30 @@ def test_what_is_asked_wrongly_is_refused(index, query, options, words) -> None:
         index.search(query, **options)
     with pytest.raises(ValueError, match=words):
         index.search_many([query], **options)
+
+
+@pytest.mark.parametrize("top_k", [2**31, 2**63, 2**70])
+def test_more_than_any_table_has_is_all_of_it(index, question, top_k) -> None:
+    assert len(index.search(question, top_k, include_retracted=True)) == len(index)
+
+
+def test_one_question_or_id_is_no_list_of_them(index) -> None:
+    with pytest.raises(ValueError, match="search_many takes a list of questions"):
+        index.search_many("abc")
+    with pytest.raises(ValueError, match=r"ids are texts, and several are a list of texts.*got 'r12'"):
+        index.get("r12")
+    for ask in (index.more_like, lambda one: index.get([one])):
+        with pytest.raises(ValueError, match=r"ids are texts.*got \[33419956\]"):
+            ask(33419956)
+
+
+def test_a_narrower_model_is_refused_as_another_one(tiny, write_index, some_records, tmp_path) -> None:
+    wide = write_index(tmp_path / "i", some_records[:5], np.ones((5, 128), np.float32))
+    with (
+        SearchIndex.open(wide.folder, model=tiny("gemma")) as opened,
+        pytest.raises(IndexMismatch, match="would not fit"),
+    ):
+        opened.search(QUESTION)
 
 
 def test_records_and_vectors_are_given_out(stored, index) -> None:

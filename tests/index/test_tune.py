@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -244,6 +245,7 @@ def test_the_command_prints_what_it_tried_and_chose(copy: Path, tmp_path: Path, 
     assert sum("<- chosen" in line for line in lines) == 1
     assert "measured with 204 questions over 6,000 records" in lines[-1]
     assert "training the approximate index over 6,000 vectors" in err
+    assert re.search(r"^measuring 5 probes, refinement 10\nrecall \d+\.\d%, \d+\.\d ms$", err, re.MULTILINE)
     assert read_manifest(copy).tuned["questions"] == 204
     assert manifest.tuned is None
     assert main(["tune", str(tmp_path)]) == 2

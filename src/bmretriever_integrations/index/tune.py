@@ -204,6 +204,7 @@ def _choose(table: Any, manifest: Manifest, probes: Sequence[Probe], wanted: flo
             tuned = Tuned(nprobes, refine_factor, wanted, 0.0, questions, rows)
             found = [measure(table, manifest, tuned, probe) for probe in probes]
             worst = worst_of(found)
+            say(f"recall {worst.recall:.1%}, {worst.milliseconds:.1f} ms")
             trials.append(Trial(nprobes, refine_factor, worst))
             # the samples stand for all questions, so their own doubt counts; the user's questions are what they are
             if min(worst.recall, *(one.recall - 2 * one.doubt for one in found[:2])) >= wanted:

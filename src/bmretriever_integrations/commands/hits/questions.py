@@ -25,6 +25,8 @@ def read_questions(path: Path) -> list[Question]:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file with one question a line, or with JSON lines")
     with path.open("rb") as file:
         return parse_questions(unpacked(path, file).read(), path.name)
 

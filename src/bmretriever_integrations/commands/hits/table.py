@@ -14,18 +14,28 @@ from bmretriever_integrations.terminal.characters import printable
 
 TITLE_CHARACTERS = 400
 """The most characters of a title; PubMed's longest titles of papers have about as many."""
+ID_CHARACTERS = 200
+"""The most characters of an id."""
+NARROW = 60
+"""Columns below which the parts of a hit stand below each other, as a column for the title would be of single words."""
 
 
 def print_table(console: Console, answer: Answer) -> None:
     """
     Print a ranked list: rank, score, year, PMID or id, and below each other title, journal and the part of the text that fits.
 
-    A long id is folded, so that it leaves most of the width to the title. Where the terminal has links, a PMID is one.
+    A long id is folded, so that it leaves most of the width to the title. A narrow console has no columns. Where the terminal has
+    links, a PMID is one.
 
     :param console: the console to which the list is printed.
     :param answer: the question, whose words are shown in other letters, and its hits.
     """
     hits = answer.hits
+    if console.width < NARROW:
+        for hit in hits:
+            console.print(Text(f"{hit.rank}  {hit.score:.2f}  {date_of(hit)[:4]}  ").append_text(_id_of(hit)))
+            console.print(_description(hit, answer.question.text))
+        return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("rank", "score", "year"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -33,12 +43,15 @@ def print_table(console: Console, answer: Answer) -> None:
     table.add_column(heading, overflow="fold", max_width=max(8, console.width // 4))
     table.add_column("title, journal, text", overflow="fold")
     for hit in hits:
-        address = address_of(hit)
-        shown = Text(printable(hit.id), style=Style(link=address) if address else "")
-        table.add_row(
-            str(hit.rank), f"{hit.score:.2f}", date_of(hit)[:4], shown, _description(hit, answer.question.text)
-        )
+        numbers = (str(hit.rank), f"{hit.score:.2f}", date_of(hit)[:4])
+        table.add_row(*numbers, _id_of(hit), _description(hit, answer.question.text))
     console.print(table)
+
+
+def _id_of(hit: Hit) -> Text:
+    """Return the id, as a link if it has an address. The formats of programs have a long one whole."""
+    address = address_of(hit)
+    return Text(_shortened(printable(hit.id), ID_CHARACTERS), style=Style(link=address) if address else "")
 
 
 def _description(hit: Hit, question: str) -> Text:
@@ -53,6 +66,6 @@ def _description(hit: Hit, question: str) -> Text:
     return Text("\n").join(line for line in (*marks, title, journal, part) if line)
 
 
-def _shortened(title: str) -> str:
-    """Cut a title that would fill the screen."""
-    return title if len(title) <= TITLE_CHARACTERS else f"{title[:TITLE_CHARACTERS]} ..."
+def _shortened(text: str, most: int = TITLE_CHARACTERS) -> str:
+    """Cut a text that would fill the screen."""
+    return text if len(text) <= most else f"{text[:most]} ..."

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import operator
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -12,6 +15,8 @@ from bmretriever_integrations.index.filters.filters import condition
 from bmretriever_integrations.index.search.ranking import Wanted
 
 Mode = Literal["hybrid", "vector", "text"]
+MOST_HITS = 1 << 31
+"""More rows than a table has are all of them, and LanceDB counts no further than about this far."""
 
 
 def wanted_of(top_k: int, filters: object, include_retracted: bool) -> Wanted:
@@ -24,9 +29,13 @@ def wanted_of(top_k: int, filters: object, include_retracted: bool) -> Wanted:
     :raises ValueError: if one of them is out of its range.
     :raises TypeError: if the filters are of no kind that is known.
     """
-    if top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}")
-    return Wanted(top_k, condition(filters), not include_retracted)
+    try:
+        count = operator.index(top_k)
+    except TypeError:
+        raise ValueError(f"top_k must be a whole number, got {top_k!r:.100}") from None
+    if count < 1:
+        raise ValueError(f"top_k must be at least 1, got {count}")
+    return Wanted(min(count, MOST_HITS), condition(filters), not include_retracted)
 
 
 def check_kind(queries: Sequence[Any]) -> bool:
@@ -35,8 +44,10 @@ def check_kind(queries: Sequence[Any]) -> bool:
 
     :param queries: all of one kind.
     :returns: whether they are questions in words.
-    :raises ValueError: if there are both, or if a question is empty.
+    :raises ValueError: if there are both, if a question is empty, or if it is one question and no list of them.
     """
+    if isinstance(queries, str):
+        raise ValueError(f"search_many takes a list of questions; give [question], or use search. Got {queries!r:.100}")
     words = [query for query in queries if isinstance(query, str)]
     if words and len(words) < len(queries):
         raise ValueError("all queries must be questions, or all must be vectors; got both")
@@ -76,6 +87,38 @@ def checked_vector(query: Any, width: int) -> Vectors:
     if not np.isfinite(vector).all():
         raise ValueError("the vector of the question has values that are not finite")
     return vector
+
+
+def checked_ids(ids: Sequence[Any]) -> Sequence[str]:
+    """
+    Refuse what is no list of ids.
+
+    :param ids: the ids that are asked for.
+    :raises ValueError: if it is one text, or if one of them is no text.
+    """
+    if isinstance(ids, str) or not all(isinstance(one, str) for one in ids):
+        raise ValueError(f"ids are texts, and several are a list of texts, e.g. ['33419956']; got {ids!r:.100}")
+    return ids
+
+
+@contextmanager
+def explained(filters: object) -> Iterator[None]:
+    """
+    Name the user's own condition in SQL where LanceDB cannot compute it.
+
+    :param filters: conditions that every hit fulfils.
+    :raises ValueError: with the condition and LanceDB's reason, without the places in its code.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        sql = filters if isinstance(filters, str) else getattr(filters, "where", None)
+        found = re.match(r"(?:Invalid input, |lance error: )(.*?)(?:, \S+\.rs:\d+|$)", " ".join(str(error).split()))
+        if sql is None or found is None:
+            raise
+        raise ValueError(
+            f"LanceDB cannot filter by {sql!r:.200}: {found[1]:.600}. docs/filters.md lists the columns and their types"
+        ) from error
 
 
 def check_known(ids: Sequence[str], known: Collection[str]) -> None:

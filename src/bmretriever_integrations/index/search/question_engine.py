@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.index.manifest import IndexMismatch, Manifest
 
 if TYPE_CHECKING:
@@ -66,11 +67,22 @@ class QuestionEngine:
                 f"{self._folder} was made with the model {made_by['model']!r}. Say where it is now: --model FOLDER, or "
                 f"model= in Python; without a model, search in mode 'text'. ({error})"
             ) from error
-        if encoder.fingerprint != made_by["files_sha256"]:
+        except ValueError:  # as of a model that is narrower than the index: that it is another one says more
+            self._check(fingerprint_on_disk(str(model)) if model else None)
+            raise
+        try:
+            self._check(encoder.fingerprint)
+        except IndexMismatch:
             encoder.close()
+            raise
+        return encoder
+
+    def _check(self, fingerprint: str | None) -> None:
+        """Refuse a model with other weights; None, which is not known, passes."""
+        made_by = self._made_by
+        if fingerprint not in (None, made_by["files_sha256"]):
             raise IndexMismatch(
-                f"the files of {str(model or made_by['model'])!r} have SHA-256 {encoder.fingerprint[:16]}..., and those of the "
+                f"the files of {str(self._model or made_by['model'])!r} have SHA-256 {fingerprint:.16}..., and those of the "
                 f"model with which {self._folder} was made had {made_by['files_sha256'][:16]}...: its vectors would not fit. "
                 "Name the right model (--model, or model= in Python), or make the index anew."
             )
-        return encoder

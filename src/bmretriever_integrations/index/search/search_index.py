@@ -17,7 +17,9 @@ from bmretriever_integrations.index.search.asked import (
     Mode,
     check_kind,
     check_known,
+    checked_ids,
     checked_vector,
+    explained,
     mode_of,
     wanted_of,
 )
@@ -133,8 +135,8 @@ class SearchIndex:
         :returns: the hits of each question, in order.
         """
         wanted, snapshot = wanted_of(top_k, filters, include_retracted), self._snapshots.now()
+        are_words = check_kind(queries)
         asked = list(queries)
-        are_words = check_kind(asked)
         chosen = mode_of(mode, are_words)
         if not are_words:
             questions = [Question(vector=checked_vector(query, snapshot.manifest.width)) for query in asked]
@@ -143,7 +145,8 @@ class SearchIndex:
         else:
             vectors = self._engine.get().encode_queries(asked, instruction) if asked else ()
             questions = [Question(words, vector) for words, vector in zip(asked, vectors, strict=True)]
-        return list(answer(snapshot, questions, chosen, wanted))
+        with explained(filters):
+            return list(answer(snapshot, questions, chosen, wanted))
 
     def more_like(
         self,
@@ -165,10 +168,11 @@ class SearchIndex:
         :raises ValueError: if there is no such record.
         """
         wanted, snapshot = wanted_of(top_k, filters, include_retracted), self._snapshots.now()
-        rows = rows_of(snapshot.table, [record_id], ["title", "vector"])
+        rows = rows_of(snapshot.table, checked_ids([record_id]), ["title", "vector"])
         check_known([record_id], rows.column("id").to_pylist())
         title, vector = rows.column("title")[0].as_py(), vectors_of(rows, snapshot.manifest.width)[0]
-        return next(answer(snapshot, [Question(title, vector, record_id)], mode_of(mode, True), wanted))
+        with explained(filters):
+            return next(answer(snapshot, [Question(title, vector, record_id)], mode_of(mode, True), wanted))
 
     def get(self, ids: Sequence[str]) -> list[Record]:
         """
@@ -178,7 +182,7 @@ class SearchIndex:
         :returns: the records, in the same order.
         :raises ValueError: if there is no record of an id.
         """
-        table, each_once = self._snapshots.now().table, list(dict.fromkeys(ids))
+        table, each_once = self._snapshots.now().table, list(dict.fromkeys(checked_ids(ids)))
         rows = rows_of(table, each_once, RECORD[1:]).to_pylist() if each_once else []
         found = {row["id"]: record_of(row) for row in rows}
         check_known(ids, found)
