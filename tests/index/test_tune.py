@@ -27,7 +27,7 @@ from bmretriever_integrations.index.table import open_table, optimize
 from bmretriever_integrations.index.tune import after_update, drop_approximate_index, tune_index
 
 ROWS, WIDTH = 6_000, 64
-SMALLER = {"tune.FEWEST_ROWS": 3_000, "tune.SAMPLE": 100, "tune.REFINE": (10, 20), "candidates.NARROW": 2_000}
+SMALLER = {"tune.FEWEST_ROWS": 3_000, "tune.SAMPLE": 100, "tune.REFINE": (10, 20), "search.candidates.NARROW": 2_000}
 """Bounds for a table that is made in a second."""
 
 

@@ -38,7 +38,7 @@ def wanted_of(top_k: int, filters: object, include_retracted: bool) -> Wanted:
     return Wanted(min(count, MOST_HITS), condition(filters), not include_retracted)
 
 
-def check_kind(queries: Sequence[Any]) -> bool:
+def check_kind(queries: Sequence[Any] | Vectors) -> bool:
     """
     Tell questions from vectors.
 
