@@ -255,6 +255,8 @@ def rows_in() -> Callable[[Path], dict[str, tuple[Record, bytes, str]]]:
         table = open_table(folder)
         found = [] if table is None else table.to_arrow().to_pylist()
         assert len({row["id"] for row in found}) == len(found)
-        return {row["id"]: (record_of(row), np.asarray(row["vector"]).tobytes(), row["source"]) for row in found}
+        return {
+            row["id"]: (record_of(row), np.asarray(row["vector"], np.float64).tobytes(), row["source"]) for row in found
+        }
 
     return rows
