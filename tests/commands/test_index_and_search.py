@@ -118,18 +118,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
-def test_a_mistake_prints_one_line_and_exits_with_2(made: Path, tiny, tmp_path, monkeypatch, capsys, words) -> None:
+def test_a_mistake_prints_one_line_and_exits_with_2(made: Path, tiny, tmp_path, monkeypatch, error_of, words) -> None:
     monkeypatch.chdir(tmp_path)
     places = {"source": made / "c.jsonl", "index": made / "i", "model": tiny("llama")}
-    try:
-        status = main([word.format(**places) for word in words])
-    except SystemExit as end:
-        status = end.code
-    out, err = capsys.readouterr()
-    assert (status, out) == (2, "")
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert MISTAKES[words] in err
+    assert MISTAKES[words] in error_of([word.format(**places) for word in words])
 
 
 def test_models_lists_every_checkpoint_and_what_is_here(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -321,18 +321,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
-def test_a_mistake_prints_one_line_and_exits_with_2(home: Path, tmp_path, monkeypatch, capsys, words) -> None:
+def test_a_mistake_prints_one_line_and_exits_with_2(home: Path, tmp_path, monkeypatch, error_of, words) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-    try:
-        status = main([word.format(index=home / "i") for word in words])
-    except SystemExit as end:
-        status = end.code
-    out, err = capsys.readouterr()
-    assert (status, out) == (2, "")
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    assert MISTAKES[words] in err
+    assert MISTAKES[words] in error_of([word.format(index=home / "i") for word in words])
 
 
 def test_a_prompt_shows_tables_only(home: Path, monkeypatch, capsys) -> None:

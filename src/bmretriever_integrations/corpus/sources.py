@@ -38,7 +38,7 @@ def check_sources(sources: Sequence[str | Path], *, strict: bool = True) -> list
         if strict:
             check_content(path)
     if len({path.resolve() for path in paths}) < len(paths):
-        raise ValueError("a source is given twice; its records would count twice")
+        raise ValueError("a source is given twice; name each source once")
     return paths
 
 
