@@ -23,7 +23,7 @@ STORES = ("qdrant-client>=1.14",)
 CUDA = ("cuda-", "nvidia-")
 """Packages that only PyTorch's wheel for CUDA needs, which the registry's metadata describe."""
 LISTS = {
-    "lowest.txt": (("demo", "chroma", "evaluation"), ("peft>=0.18", "sentence-transformers==5.6.0")),
+    "lowest.txt": (("demo", "chroma", "evaluation", "langchain"), ("peft>=0.18", "sentence-transformers==5.6.0")),
     "lowest-train.txt": (("faiss", "train"), ()),
 }
 """File -> extras, and packages beside them. sentence-transformers 6.2, which training needs, needs transformers 5."""
