@@ -114,7 +114,7 @@ def test_a_truncated_gzip_gives_what_is_before_the_damage_and_then_names_the_fil
     ("name", "content", "error", "message"),
     [
         ("missing.jsonl", None, FileNotFoundError, "does not exist"),
-        ("a.csv", b"x", ValueError, "ends in none of .xml, .xml.gz, .jsonl, .jsonl.gz"),
+        ("a.csv", b"x", ValueError, r"ends in none of \.xml, \.jsonl \(each also with \.gz\)"),
         ("a.nbib", b"PMID- 1", ValueError, "docs/records.md says how to get records in these forms"),
         ("drugbank.ZIP", b"PK", ValueError, "is an archive; unpack it, and name the file in it"),
         ("a.jsonl", b"", ValueError, "is empty"),

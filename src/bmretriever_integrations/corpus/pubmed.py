@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from io import BufferedIOBase
-from typing import IO, Any
+from typing import Any
 
 from lxml import etree
 
@@ -13,29 +13,9 @@ from bmretriever_integrations.corpus.citation_stream import DAMAGED, CitationStr
 from bmretriever_integrations.corpus.markup import clean, plain_text
 from bmretriever_integrations.corpus.pubmed_metadata import child, metadata_of, revised
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
+from bmretriever_integrations.corpus.xml_root import SAFE
 
-ROOTS = ("PubmedArticleSet", "PubmedBookArticleSet")
 DELETED = "DeleteCitation"
-# The file may come from an unknown source: nothing outside it is fetched, and no entity is expanded.
-SAFE = {"resolve_entities": False, "no_network": True, "load_dtd": False, "remove_comments": True, "remove_pis": True}
-
-
-def check_root(stream: IO[bytes], name: str) -> None:
-    """
-    Check that a file is PubMed XML, before any citation is read.
-
-    :param stream: the file's content from its start.
-    :param name: the name of the file, for the message.
-    :raises DamagedSource: if the file is not XML or has another root element.
-    """
-    try:
-        _event, root = next(etree.iterparse(stream, events=("start",), **SAFE))
-    except (etree.XMLSyntaxError, StopIteration) as error:
-        raise DamagedSource(f"{name} is no XML: {error}") from error
-    if root.tag not in ROOTS:
-        raise DamagedSource(
-            f"{name} is no PubMed XML: its root is <{root.tag}>, not {' or '.join(f'<{r}>' for r in ROOTS)}"
-        )
 
 
 def read_citations(

@@ -1,22 +1,24 @@
-"""Read records from PubMed XML and BEIR JSONL files, plain or gzipped, as a stream."""
+"""Read records from files of every known form, plain or gzipped, as a stream."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
-from io import BufferedReader
-from itertools import islice
 from pathlib import Path
 
+from bmretriever_integrations.corpus.forms import Splitter
 from bmretriever_integrations.corpus.json_lines import unpacked, verify
-from bmretriever_integrations.corpus.json_records import read_lines
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
-from bmretriever_integrations.corpus.sources import check_content, check_sources, is_xml
+from bmretriever_integrations.corpus.sources import check_content, check_sources
 
 
 def read_corpus(
-    sources: Sequence[str | Path], report: CorpusReport | None = None, *, strict: bool = True
+    sources: Sequence[str | Path],
+    report: CorpusReport | None = None,
+    *,
+    strict: bool = True,
+    splitter: Splitter | None = None,
 ) -> Generator[Record, None, None]:
     """
     Read records one after another; memory does not grow with the corpus.
@@ -31,6 +33,7 @@ def read_corpus(
         or those of MedRAG, Anserini or R2MED: :data:`~.json_records.NAMES`). A whole number as id becomes text.
     :param report: a report that is updated while records are read; None means that no report is wanted.
     :param strict: refuses unreadable sources. False goes on with the next source, and the report names the damaged one.
+    :param splitter: cuts the long texts of full-text articles into passages; None means that they stay whole.
     :returns: a generator, whose ``close`` closes the file. With ``strict`` it raises :class:`DamagedSource` where a file is
         damaged.
     :raises FileNotFoundError: if a source is missing.
@@ -40,16 +43,20 @@ def read_corpus(
     paths = check_sources(sources, strict=strict)
     report = CorpusReport() if report is None else report
     report.bytes_total += sum(path.stat().st_size for path in paths)
-    return _read(paths, report, strict)
+    return _read(paths, report, strict, splitter)
 
 
-def _read(paths: list[Path], report: CorpusReport, strict: bool) -> Generator[Record, None, None]:
+def _read(
+    paths: list[Path], report: CorpusReport, strict: bool, splitter: Splitter | None
+) -> Generator[Record, None, None]:
     for path in paths:
         with suppress(*() if strict else (DamagedSource,)):
-            yield from read_source(path, report)
+            yield from read_source(path, report, splitter=splitter)
 
 
-def read_source(path: Path, report: CorpusReport, *, limit: int | None = None) -> Generator[Record, None, None]:
+def read_source(
+    path: Path, report: CorpusReport, *, limit: int | None = None, splitter: Splitter | None = None
+) -> Generator[Record, None, None]:
     """
     Read the records of one file, as :func:`read_corpus` does.
 
@@ -57,16 +64,17 @@ def read_source(path: Path, report: CorpusReport, *, limit: int | None = None) -
     :param report: is updated while records are read. After the last record, or after :class:`DamagedSource`, it knows the
         withdrawals of the file.
     :param limit: most records that are returned. The rest of the file is then searched for withdrawals, and no records are made.
+    :param splitter: see :func:`read_corpus`.
     :returns: a generator, whose ``close`` closes the file.
     :raises DamagedSource: where the file is damaged, after the records before that place; the report names it.
     """
     before, size, from_here = report.bytes_read, 0, report.records
     try:
         size = path.stat().st_size
-        check_content(path)
+        form = check_content(path)
         with path.open("rb") as raw:
             verify(path, raw)
-            for record in _parse(path, unpacked(path, raw), report, limit):
+            for record in form.read(unpacked(path, raw), path.name, report, limit, splitter):
                 report.records += 1
                 report.bytes_read = before + raw.tell()
                 yield record
@@ -78,11 +86,3 @@ def read_source(path: Path, report: CorpusReport, *, limit: int | None = None) -
             f"{path} is damaged {reason}. Repair the file or fetch it again, then run the same command."
         ) from error
     report.bytes_read = before + size
-
-
-def _parse(path: Path, stream: BufferedReader, report: CorpusReport, limit: int | None) -> Iterator[Record]:
-    if is_xml(path):
-        from bmretriever_integrations.corpus.pubmed import read_citations
-
-        return read_citations(stream, path.name, report, limit)
-    return islice(read_lines(stream, path.name, report), limit)

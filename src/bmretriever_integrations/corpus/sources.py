@@ -6,10 +6,11 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from bmretriever_integrations.corpus.json_lines import unpacked
+from bmretriever_integrations.corpus.forms import FORMS, Form, form_of, forms_by_ending
 from bmretriever_integrations.corpus.records import DamagedSource
 
-KINDS = (".xml", ".xml.gz", ".jsonl", ".jsonl.gz")
+KINDS = tuple(dict.fromkeys(ending for form in FORMS for ending in form.endings))
+"""Endings of the files that are read. Each may be followed by ``.gz``."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".bz2", ".xz", ".zst", ".7z")
 
 
@@ -22,7 +23,7 @@ def check_sources(sources: Sequence[str | Path], *, strict: bool = True) -> list
     :returns: their paths.
     :raises FileNotFoundError: if a source is missing.
     :raises ValueError: if there is none, if one is given twice, is no regular file or ends in none of :data:`KINDS`; and with
-        ``strict``, if one is empty, no gzip file or no PubMed XML, whatever its name says.
+        ``strict``, if one is empty, no gzip file or not of the form that its name promises.
     """
     if isinstance(sources, str | Path):
         raise TypeError(f"sources must be a list of files, got one {type(sources).__name__}: write [source]")
@@ -31,9 +32,10 @@ def check_sources(sources: Sequence[str | Path], *, strict: bool = True) -> list
         raise ValueError("no source was given")
     for path in paths:
         check_file(path)
-        if not path.name.lower().endswith(KINDS):
+        if not forms_by_ending(path):
             raise ValueError(
-                f"{path} ends in none of {', '.join(KINDS)}; docs/records.md says how to get records in these forms"
+                f"{path} ends in none of {', '.join(KINDS)} (each also with .gz); docs/records.md says how to get records "
+                "in these forms"
             )
         if strict:
             check_content(path)
@@ -60,31 +62,16 @@ def check_file(path: Path) -> None:
         raise ValueError(f"{path} is an archive; unpack it, and name the file in it")
 
 
-def check_content(path: Path) -> None:
+def check_content(path: Path) -> Form:
     """
     Look at the beginning of a file.
 
     :param path: a source with one of the endings :data:`KINDS`.
-    :raises DamagedSource: if it is empty or unreadable, no gzip file or no PubMed XML, whatever its name says.
+    :returns: its form.
+    :raises DamagedSource: if it is empty or unreadable, no gzip file or not of the form that its name promises.
     """
     try:
-        with path.open("rb") as raw:
-            if not unpacked(path, raw).read(1):
-                raise DamagedSource(f"{path} is empty")
-            if is_xml(path):
-                from bmretriever_integrations.corpus.pubmed import check_root
-
-                raw.seek(0)
-                check_root(unpacked(path, raw), str(path))
+        return form_of(path)
     except (EOFError, OSError, zlib.error) as error:
         kind = "gzip" if path.suffix.lower() == ".gz" else "a file"
         raise DamagedSource(f"{path} cannot be read as {kind}: {error}") from error
-
-
-def is_xml(path: Path) -> bool:
-    """
-    Tell by its ending whether a source is XML.
-
-    :param path: the source.
-    """
-    return path.name.lower().endswith((".xml", ".xml.gz"))

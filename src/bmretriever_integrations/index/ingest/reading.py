@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from bmretriever_integrations.corpus.forms import states_revisions
 from bmretriever_integrations.corpus.reading import read_source
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
-from bmretriever_integrations.corpus.sources import is_xml
 from bmretriever_integrations.index.ingest.comparing import Known, known_of
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
 from bmretriever_integrations.versions import VERSION
@@ -86,11 +86,12 @@ class Sources:
             state = _state(path)  # before it is read for its hash, too
             source = describe(path)
             self.seen[source.sha256] = source.name
-            # JSON lines have no dates: where two files have an id, the one that is named later counts, as in a new index
-            if source.sha256 in self._read and (not behind or is_xml(path)):
+            # without dates of revision, the file that is named later counts where two have an id, as in a new index
+            if source.sha256 in self._read and (not behind or states_revisions(path)):
                 self._pass_over(source, self._read[source.sha256])
                 continue
-            behind, after = True, frozenset(other.name for other in self._paths[place + 1 :] if not is_xml(other))
+            behind, later = True, self._paths[place + 1 :]
+            after = frozenset(other.name for other in later if not states_revisions(other))
             yield from self._read_one(path, source, state, size, after)
 
     def _pass_over(self, source: SourceRead, mark: SourceRead) -> None:

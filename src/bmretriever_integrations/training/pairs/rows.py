@@ -10,7 +10,6 @@ from typing import Any
 from bmretriever_integrations.corpus import read_corpus
 from bmretriever_integrations.corpus.json_lines import DAMAGE, NotJson, read_values, unpacked
 from bmretriever_integrations.corpus.records import CorpusReport
-from bmretriever_integrations.corpus.sources import is_xml
 from bmretriever_integrations.training.pairs.columns import Columns, detect
 from bmretriever_integrations.training.pairs.current import Current
 from bmretriever_integrations.training.pairs.settings import Source
@@ -48,7 +47,7 @@ def check(source: Source) -> Columns:
         columns.pick(*first)
         return columns
     read_corpus([source.path])  # only checks the file: there, not empty, gzip, PubMed's root
-    if is_xml(Path(source.path)):
+    if _is_xml(Path(source.path)):
         return detect({"id": "", "title": "", "text": ""}, source)
     return _check_lines(source)
 
@@ -76,7 +75,7 @@ def current_of(sources: Sequence[Source]) -> Current:
     :param sources: the sources; PubMed files in the order in which they were published.
     :raises DamagedSource: if a PubMed file is damaged.
     """
-    return Current([Path(source.path) for source in sources if source.is_local and is_xml(Path(source.path))])
+    return Current([Path(source.path) for source in sources if source.is_local and _is_xml(Path(source.path))])
 
 
 def read(source: Source, columns: Columns, reading: Reading, current: Current) -> Iterator[tuple[str, Row]]:
@@ -91,7 +90,7 @@ def read(source: Source, columns: Columns, reading: Reading, current: Current) -
     :raises ValueError: if a row lacks a column or has another type in it.
     :raises DamagedSource: if a PubMed file breaks off.
     """
-    if is_xml(Path(source.path)):
+    if _is_xml(Path(source.path)):
         report, name = CorpusReport(), Path(source.path).name
         for record in current.only(read_corpus([source.path], report), Path(source.path)):
             reading.share, reading.skipped = report.share_read, sum(report.skipped.values())
@@ -123,3 +122,7 @@ def _lines(path: Path, reading: Reading) -> Iterator[tuple[str, dict[str, Any]]]
                 yield f"{path.name}:{number}", row
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged: {error}; fetch it again") from error
+
+
+def _is_xml(path: Path) -> bool:
+    return path.name.lower().endswith((".xml", ".xml.gz"))

@@ -11,8 +11,8 @@ from typing import Any
 from lxml import etree
 from tqdm.auto import tqdm
 
-from bmretriever_integrations.corpus.pubmed import SAFE
 from bmretriever_integrations.corpus.sources import check_file
+from bmretriever_integrations.corpus.xml_root import SAFE
 
 
 def read_elements(path: Path, root: str, tag: str, noun: str) -> Iterator[Any]:

@@ -1,0 +1,122 @@
+"""The forms of files that are read: how each is recognised, and which reader it gets."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path
+
+from bmretriever_integrations.corpus.json_lines import unpacked
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+
+Splitter = Callable[[str, str], list[str]]
+"""Cuts a text, under its title, into passages."""
+Reader = Callable[[BufferedReader, str, CorpusReport, int | None, Splitter | None], Iterator[Record]]
+"""Gets the unpacked file from its start, its name for the report, the report, the most records that are wanted, and what cuts
+long texts. It leaves damaged records out, counts and names them, and raises DamagedSource where it cannot go on."""
+BEGINNING = 1 << 16
+"""Most bytes of a file by which its form is recognised."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of files."""
+
+    name: str
+    endings: tuple[str, ...]
+    """Endings of its files' names. Each may be followed by ``.gz``."""
+    read: Reader
+    states_revisions: bool
+    """Whether its records say when they were revised. Of the others, the one that is read last counts."""
+    roots: tuple[str, ...] = ()
+    """Names of the root element, without a namespace, if it is XML."""
+    first_line: re.Pattern[str] | None = None
+    """Matches from the start of its first line that is not blank, if it is a text whose ending other forms have, too."""
+
+
+def _pubmed(
+    stream: BufferedReader, name: str, report: CorpusReport, limit: int | None, _splitter: Splitter | None
+) -> Iterator[Record]:
+    from bmretriever_integrations.corpus.pubmed import read_citations
+
+    return read_citations(stream, name, report, limit)
+
+
+def _json_lines(
+    stream: BufferedReader, name: str, report: CorpusReport, limit: int | None, _splitter: Splitter | None
+) -> Iterator[Record]:
+    from bmretriever_integrations.corpus.json_records import read_lines
+
+    return islice(read_lines(stream, name, report), limit)
+
+
+FORMS = (
+    Form("PubMed XML", (".xml",), _pubmed, True, roots=("PubmedArticleSet", "PubmedBookArticleSet")),
+    Form("JSON lines", (".jsonl",), _json_lines, False),
+)
+"""All forms. Of those with the same ending, the content decides."""
+
+
+def forms_by_ending(path: Path) -> list[Form]:
+    """
+    Find the forms that a file may have by its name.
+
+    :param path: the file.
+    :returns: the forms; empty if none has this ending.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    return [form for form in FORMS if name.endswith(form.endings)]
+
+
+def form_of(path: Path) -> Form:
+    """
+    Find the form of a file by its name, and where that leaves a choice by its content.
+
+    :param path: a file with the ending of a form.
+    :returns: the form.
+    :raises DamagedSource: if the file is empty, or has none of the forms that its ending promises.
+    :raises OSError: if it cannot be read. Reading a damaged ``.gz`` file raises EOFError or zlib.error, too.
+    """
+    forms = forms_by_ending(path)
+    with path.open("rb") as raw:
+        beginning = unpacked(path, raw).read1(BEGINNING)  # once: a damage further on must not show here
+        if not beginning:
+            raise DamagedSource(f"{path} is empty")
+        by_root = {root: form for form in forms for root in form.roots}
+        if by_root:
+            from bmretriever_integrations.corpus.xml_root import root_of
+
+            raw.seek(0)
+            root = root_of(unpacked(path, raw), path)
+            if root not in by_root:
+                raise DamagedSource(f"{path}: its root is <{root}>, not {' or '.join(f'<{one}>' for one in by_root)}")
+            return by_root[root]
+    text = _decoded(beginning).lstrip()
+    found = next((form for form in forms if form.first_line is None or form.first_line.match(text)), None)
+    if found is None:
+        raise DamagedSource(f"{path} is no file of the form {' or '.join(form.name for form in forms)}")
+    return found
+
+
+def states_revisions(path: Path) -> bool:
+    """
+    Tell whether the records of a source say when they were revised.
+
+    :param path: a source with the ending of a form. One that is damaged has the form that its ending promises first.
+    """
+    forms = forms_by_ending(path)
+    if len({form.states_revisions for form in forms}) > 1:
+        try:
+            return form_of(path).states_revisions
+        except (EOFError, OSError, ValueError):
+            pass
+    return forms[0].states_revisions
+
+
+def _decoded(beginning: bytes) -> str:
+    wide = beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return beginning.decode("utf-16" if wide else "utf-8-sig", "replace")
