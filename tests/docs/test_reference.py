@@ -16,6 +16,8 @@ CLASSES = [
     ("haystack", "haystack_integrations.components.embedders.bmretriever", "BMRetrieverTextEmbedder"),
     ("haystack", "haystack_integrations.components.embedders.bmretriever", "BMRetrieverDocumentEmbedder"),
     ("llama-index", "bmretriever_integrations.llama_index", "BMRetrieverEmbedding"),
+    ("langchain", "bmretriever_integrations.langchain", "BMRetrieverEmbeddings"),
+    ("langchain", "bmretriever_integrations.langchain", "BMRetrieverIndexRetriever"),
     ("many-devices", "bmretriever_integrations.parallel", "EncoderPool"),
     ("many-devices", "bmretriever_integrations.ray_data", "BMRetrieverBatchEmbedder"),
 ]
@@ -40,6 +42,7 @@ def arguments(module, name):
     found = getattr(importlib.import_module(module), name)
     own = list(getattr(found, "model_fields", {})) or list(inspect.signature(found.__init__).parameters)[1:]
     inherited = {"callback_manager", "num_workers", "embeddings_cache", "rate_limiter"}  # LlamaIndex's own
+    inherited |= {"name", "tags", "metadata"}  # LangChain's own
     return [argument for argument in own if argument not in inherited]
 
 
