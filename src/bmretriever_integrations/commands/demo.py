@@ -135,7 +135,7 @@ def ask_haystack(index: SearchIndex, questions: Sequence[str], top_k: int) -> li
     :param questions: the questions; the pipeline runs once for each.
     :param top_k: the number of hits for each question.
     """
-    from haystack import Document, Pipeline
+    from haystack import Pipeline
     from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
     from haystack.document_stores.in_memory import InMemoryDocumentStore
 
@@ -143,17 +143,8 @@ def ask_haystack(index: SearchIndex, questions: Sequence[str], top_k: int) -> li
     from haystack_integrations.components.embedders.bmretriever import BMRetrieverTextEmbedder
 
     store = InMemoryDocumentStore(embedding_similarity_function="dot_product")
-    store.write_documents(
-        [
-            Document(
-                id=record.id,
-                content=record.text,
-                meta={**record.metadata.facts(), "title": record.title},
-                embedding=vector.tolist(),
-            )
-            for record, vector in index.entries()
-        ]
-    )
+    for documents in index.to_haystack():
+        store.write_documents(documents)
     made_by = index.manifest.encoder
     pipeline = Pipeline()
     pipeline.add_component(
@@ -181,16 +172,12 @@ def ask_llama_index(index: SearchIndex, questions: Sequence[str], top_k: int) ->
     """
     import faiss
     from llama_index.core import StorageContext, VectorStoreIndex
-    from llama_index.core.schema import TextNode
     from llama_index.vector_stores.faiss import FaissVectorStore
 
     from bmretriever_integrations.index import Hit
     from bmretriever_integrations.llama_index import BMRetrieverEmbedding
 
-    nodes = [
-        TextNode(id_=record.id, text=record.text, metadata={"title": record.title}, embedding=vector.tolist())
-        for record, vector in index.entries()
-    ]
+    nodes = [node for batch in index.to_llama_index() for node in batch]
     made_by = index.manifest.encoder
     embedding = BMRetrieverEmbedding(model_name=made_by["model"], dtype=made_by["dtype"])
     context = StorageContext.from_defaults(vector_store=FaissVectorStore(faiss.IndexFlatIP(index.manifest.width)))

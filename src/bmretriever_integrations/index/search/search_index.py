@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from bmretriever_integrations.index.search.asked import (
     mode_of,
     wanted_of,
 )
+from bmretriever_integrations.index.search.entries import Entries
 from bmretriever_integrations.index.search.question_engine import QuestionEngine
 from bmretriever_integrations.index.search.ranking import vectors_of
 from bmretriever_integrations.index.search.snapshot import Snapshots
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 
 
-class SearchIndex:
+class SearchIndex(Entries):
     """
     A folder that :func:`~bmretriever_integrations.index.build_index` wrote, open for searching.
 
@@ -42,8 +43,8 @@ class SearchIndex:
 
     def __init__(self, snapshots: Snapshots, engine: QuestionEngine, folder: Path) -> None:
         """Use :meth:`open`."""
-        self.folder = folder
-        self._snapshots, self._engine = snapshots, engine
+        super().__init__(snapshots)
+        self.folder, self._engine = folder, engine
 
     @classmethod
     def open(
@@ -187,14 +188,6 @@ class SearchIndex:
         found = {row["id"]: record_of(row) for row in rows}
         check_known(ids, found)
         return [found[one] for one in ids]
-
-    def entries(self) -> Iterator[tuple[Record, Vectors]]:
-        """Give out every record with its vector (*Shape:* (width,) float32), to fill a store with."""
-        snapshot = self._snapshots.now()
-        for batch in snapshot.table.search().select([*RECORD, "vector"]).to_batches(1024):
-            vectors = vectors_of(batch, snapshot.manifest.width)
-            rows = batch.select(list(RECORD)).to_pylist()
-            yield from ((record_of(row), vector) for row, vector in zip(rows, vectors, strict=True))
 
     def open_encoder(self) -> BMRetrieverEncoder:
         """
