@@ -2,74 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from bmretriever_integrations.stores.settings import HALF_ABOVE, PGVECTOR_LIMIT, Metric
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """The metric and the dimension that were read from a live store."""
-
-    store: str
-    """The kind of store: a key of :data:`~bmretriever_integrations.stores.STORES`."""
-    metric: Metric
-    """The metric in this package's words."""
-    named: str
-    """The metric in the store's own words."""
-    width: int | None
-    """Dimension of the store's vectors; None where the first vector decides it."""
-    scores_fall: bool = False
-    """Whether the store returns distances as scores, so that the best hit has the smallest score."""
-    width_limit: int | None = None
-    """The most dimensions that the store's index accepts; None if there is no limit."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the caller wants to check: a part of the store, and the kind of vectors that will go into it."""
-
-    unit: bool
-    """Whether the vectors have length 1."""
-    collection: str | None = None
-    """Name of the collection in a Qdrant client."""
-    vector_name: str | None = None
-    """Name of one vector in a Qdrant collection that has several."""
-
-
-Reader = Callable[[Any, Asked], Found]
-"""A function that reads one kind of store."""
-
-_METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        "ip": "dot",
-        "dot": "dot",
-        "dot_product": "dot",
-        "inner_product": "dot",
-        "cosine": "cosine",
-        "cosine_similarity": "cosine",
-        "l2": "l2",
-        "euclid": "l2",
-        "l2_distance": "l2",
-    }
-)
-
-
-def ranks_rightly(metric: Metric, unit: bool) -> bool:
-    """
-    Tell whether a metric ranks vectors in the same order as the dot product.
-
-    :param metric: the metric of the store.
-    :param unit: whether the vectors have length 1.
-    """
-    return metric == "dot" or (unit and metric in ("cosine", "l2"))
-
-
-def _metric(named: str) -> Metric:
-    return _METRICS.get(named.casefold(), "other")
+from bmretriever_integrations.stores.found import Asked, Found, Reader, metric_of, ranks_rightly
+from bmretriever_integrations.stores.settings import HALF_ABOVE, PGVECTOR_LIMIT
 
 
 def read_faiss(index: Any, _asked: Asked, store: str = "faiss") -> Found:
@@ -78,7 +16,7 @@ def read_faiss(index: Any, _asked: Asked, store: str = "faiss") -> Found:
     falls = index.metric_type != 0
     if _normalizes(index) and index.metric_type in (0, 1):
         named = "cosine"
-    return Found(store=store, metric=_metric(named), named=named, width=index.d, scores_fall=falls)
+    return Found(store=store, metric=metric_of(named), named=named, width=index.d, scores_fall=falls)
 
 
 def _normalizes(index: Any) -> bool:
@@ -101,7 +39,7 @@ def read_chroma(collection: Any, _asked: Asked, store: str = "chroma") -> Found:
     named = index.get("space") or (collection.metadata or {}).get("hnsw:space") or "l2"
     first = collection.get(limit=1, include=["embeddings"])["embeddings"]
     width = len(first[0]) if first is not None and len(first) else None
-    return Found(store=store, metric=_metric(named), named=named, width=width)
+    return Found(store=store, metric=metric_of(named), named=named, width=width)
 
 
 def read_qdrant(client: Any, asked: Asked, store: str = "qdrant") -> Found:
@@ -115,7 +53,9 @@ def read_qdrant(client: Any, asked: Asked, store: str = "qdrant") -> Found:
     vectors = client.get_collection(asked.collection).config.params.vectors
     if isinstance(vectors, Mapping):
         vectors = _pick_vector(vectors, asked)
-    return Found(store=store, metric=_metric(vectors.distance.value), named=vectors.distance.value, width=vectors.size)
+    return Found(
+        store=store, metric=metric_of(vectors.distance.value), named=vectors.distance.value, width=vectors.size
+    )
 
 
 def _pick_vector(vectors: Mapping[str, Any], asked: Asked) -> Any:
@@ -133,15 +73,15 @@ def read_haystack_memory(store: Any, _asked: Asked) -> Found:
     first = next((doc.embedding for doc in store.storage.values() if doc.embedding is not None), None)
     named = store.embedding_similarity_function
     width = None if first is None else len(first)
-    return Found(store="haystack-memory", metric=_metric(named), named=named, width=width)
+    return Found(store="haystack-memory", metric=metric_of(named), named=named, width=width)
 
 
 def read_haystack_chroma(store: Any, asked: Asked) -> Found:
     """Read Haystack's ChromaDocumentStore: its settings and its collection, because an existing collection keeps its metric."""
     told = store.to_dict()["init_parameters"]
     named = (told.get("metadata") or {}).get("hnsw:space", told["distance_function"])
-    if not ranks_rightly(_metric(named), asked.unit) and store._collection is None:
-        return Found(store="haystack-chroma", metric=_metric(named), named=named, width=None)
+    if not ranks_rightly(metric_of(named), asked.unit) and store._collection is None:
+        return Found(store="haystack-chroma", metric=metric_of(named), named=named, width=None)
     store.count_documents()  # opens the collection, or creates it with this metric
     return read_chroma(store._collection, asked, "haystack-chroma")
 
@@ -149,7 +89,7 @@ def read_haystack_chroma(store: Any, asked: Asked) -> Found:
 def read_haystack_qdrant(store: Any, _asked: Asked) -> Found:
     """Read the settings of Haystack's QdrantDocumentStore."""
     named = store.similarity
-    return Found(store="haystack-qdrant", metric=_metric(named), named=named, width=store.embedding_dim)
+    return Found(store="haystack-qdrant", metric=metric_of(named), named=named, width=store.embedding_dim)
 
 
 def read_haystack_pgvector(store: Any, _asked: Asked) -> Found:
@@ -157,7 +97,7 @@ def read_haystack_pgvector(store: Any, _asked: Asked) -> Found:
     limit = PGVECTOR_LIMIT if store.vector_type == "halfvec" else HALF_ABOVE
     return Found(
         store="haystack-pgvector",
-        metric=_metric(store.vector_function),
+        metric=metric_of(store.vector_function),
         named=store.vector_function,
         width=store.embedding_dimension,
         width_limit=limit if store.search_strategy == "hnsw" else None,
@@ -198,7 +138,7 @@ def read_llama_qdrant(store: Any, asked: Asked) -> Found:
     planned = store._dense_config
     named = "cosine" if planned is None else planned.distance.value
     width = None if planned is None else planned.size
-    return Found(store="llama-index-qdrant", metric=_metric(named), named=named, width=width)
+    return Found(store="llama-index-qdrant", metric=metric_of(named), named=named, width=width)
 
 
 def read_llama_pgvector(store: Any, _asked: Asked) -> Found:
@@ -209,21 +149,64 @@ def read_llama_pgvector(store: Any, _asked: Asked) -> Found:
     )
 
 
+def read_milvus(client: Any, asked: Asked) -> Found:
+    """Read one collection of a Milvus client; the caller names the collection."""
+    if asked.collection is None:
+        raise ValueError("a Milvus client holds many collections: name one, check_store(client, ..., collection='...')")
+    if not client.has_collection(asked.collection):
+        raise ValueError(
+            f"Milvus has no collection {asked.collection!r}: make it first, with the settings for 'milvus'"
+        )
+    return _milvus_field(client, asked.collection, asked.vector_name, "milvus")
+
+
+def read_llama_milvus(store: Any, _asked: Asked) -> Found:
+    """Read the collection of LlamaIndex's MilvusVectorStore. One that was there before keeps the metric it was made with."""
+    return _milvus_field(store.client, store.collection_name, store.embedding_field, "llama-index-milvus")
+
+
+def _milvus_field(client: Any, collection: str, field: str | None, store: str) -> Found:
+    widths = {
+        one["name"]: int(one["params"]["dim"])
+        for one in client.describe_collection(collection)["fields"]
+        if "dim" in one["params"]
+    }
+    chosen = field or (next(iter(widths)) if len(widths) == 1 else None)
+    if chosen is None or chosen not in widths:
+        raise ValueError(
+            f"collection {collection!r} holds the vectors {', '.join(widths) or 'none'}; name one of them, "
+            f"check_store(..., vector_name='...'), got {field!r}"
+        )
+    indices = (client.describe_index(collection, name) for name in client.list_indexes(collection))
+    named = next((index["metric_type"] for index in indices if index["field_name"] == chosen), "no metric")
+    return Found(store=store, metric=metric_of(named), named=named, width=widths[chosen])
+
+
+def read_haystack_opensearch(store: Any, _asked: Asked) -> Found:
+    """Read the settings of Haystack's OpenSearchDocumentStore. Without a space_type, OpenSearch compares by l2."""
+    field = store.to_dict()["init_parameters"]["mappings"]["properties"]["embedding"]
+    named = field.get("space_type") or (field.get("method") or {}).get("space_type", "l2")
+    return Found(store="haystack-opensearch", metric=metric_of(named), named=named, width=field["dimension"])
+
+
 READERS: Mapping[tuple[str, str], Reader] = MappingProxyType(
     {
         ("faiss", "Index"): read_faiss,
         ("chromadb", "Collection"): read_chroma,
         ("qdrant_client", "QdrantClient"): read_qdrant,
+        ("pymilvus", "MilvusClient"): read_milvus,
         ("haystack", "InMemoryDocumentStore"): read_haystack_memory,
         ("haystack_integrations", "ChromaDocumentStore"): read_haystack_chroma,
         ("haystack_integrations", "QdrantDocumentStore"): read_haystack_qdrant,
         ("haystack_integrations", "PgvectorDocumentStore"): read_haystack_pgvector,
         ("haystack_integrations", "FAISSDocumentStore"): read_haystack_faiss,
+        ("haystack_integrations", "OpenSearchDocumentStore"): read_haystack_opensearch,
         ("llama_index", "SimpleVectorStore"): read_llama_memory,
         ("llama_index", "FaissVectorStore"): read_llama_faiss,
         ("llama_index", "ChromaVectorStore"): read_llama_chroma,
         ("llama_index", "QdrantVectorStore"): read_llama_qdrant,
         ("llama_index", "PGVectorStore"): read_llama_pgvector,
+        ("llama_index", "MilvusVectorStore"): read_llama_milvus,
     }
 )
 """Maps the top-level package and the name of a class to the function that reads it; subclasses are read by the same function."""

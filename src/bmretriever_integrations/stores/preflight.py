@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmretriever_integrations.stores.live import READERS, Asked, Found, find_reader, ranks_rightly
+from bmretriever_integrations.stores.found import Asked, Found, ranks_rightly
+from bmretriever_integrations.stores.live import READERS, find_reader
 from bmretriever_integrations.stores.settings import (
     STORES,
     HasWidth,
@@ -28,13 +29,13 @@ def check_store(
 
     Dot product, cosine and Euclidean distance rank vectors of length 1 in the same order. Other vectors need the dot product.
 
-    :param store: an index of FAISS, a collection of chromadb, a QdrantClient, a store of Haystack or LlamaIndex (in memory,
-        FAISS, Chroma, Qdrant, pgvector), or LlamaIndex's VectorStoreIndex, whose store is checked. Where a request to a server
-        would create a table, only the store's settings are read.
+    :param store: an index of FAISS, a collection of chromadb, a QdrantClient, a MilvusClient, a store of Haystack or LlamaIndex
+        (in memory, FAISS, Chroma, Qdrant, pgvector, Milvus, OpenSearch), or LlamaIndex's VectorStoreIndex, whose store is
+        checked. Where a request to a server would create a table, only the store's settings are read.
     :param encoder_or_width: the engine, the embedding of LlamaIndex, the embedder of Haystack, or the length of its vectors.
     :param normalize: whether the vectors are scaled to length 1. It may be left out for an encoder that normalizes.
-    :param collection: for a QdrantClient, the name of the collection.
-    :param vector_name: for a Qdrant collection with several vectors, the name of the vector to check.
+    :param collection: for a QdrantClient or a MilvusClient, the name of the collection.
+    :param vector_name: for a collection of Qdrant or Milvus with several vectors, the name of the vector to check.
     :param normalized: the former name of ``normalize``.
     :raises TypeError: if this kind of store is not known.
     :raises ValueError: if its dimension or metric is wrong; the message says what to do.

@@ -54,6 +54,7 @@ _CHROMA_COLLECTION = MappingProxyType({"configuration": {"hnsw": {"space": "ip"}
 _FAISS = MappingProxyType({"description": "Flat", "metric": 0})  # faiss.METRIC_INNER_PRODUCT is 0
 _QDRANT = MappingProxyType({"distance": "Dot"})
 
+
 _ALL = (
     Store(
         name="faiss",
@@ -74,6 +75,13 @@ _ALL = (
         source="qdrant-client 1.20.0",
         width_key="size",
         settings=_QDRANT,
+    ),
+    Store(
+        name="milvus",
+        call="client.create_collection(name, **settings)",
+        source="pymilvus 2.6.17",
+        width_key="dimension",
+        settings={"metric_type": "IP"},
     ),
     Store(
         name="haystack-memory",
@@ -112,6 +120,13 @@ _ALL = (
         needs_unit_vectors="it makes its index without a metric, which is Euclidean distance",
     ),
     Store(
+        name="haystack-opensearch",
+        call="OpenSearchDocumentStore(**settings)",
+        source="opensearch-haystack 9.0.0",
+        width_key="embedding_dim",
+        settings={"method": {"name": "hnsw", "engine": "faiss", "space_type": "innerproduct"}},
+    ),
+    Store(
         name="llama-index-memory",
         call="SimpleVectorStore(**settings)",
         source="llama-index-core 0.14.25",
@@ -137,6 +152,13 @@ _ALL = (
         source="llama-index-vector-stores-qdrant 0.10.4",
         width_key="size",
         settings=_QDRANT,
+    ),
+    Store(
+        name="llama-index-milvus",
+        call="MilvusVectorStore(uri, **settings)",
+        source="llama-index-vector-stores-milvus 1.2.0",
+        width_key="dim",
+        settings={"similarity_metric": "IP"},
     ),
     Store(
         name="llama-index-pgvector",

@@ -31,7 +31,7 @@ def in_batches(
     :param plain_metadata: see :func:`for_store`.
     :raises ValueError: at once, if the size is not positive.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number from 1, got {batch_size!r:.100}")
     made = (make(for_store(record, plain_metadata), vector) for record, vector in entries)
     return iter(lambda: list(islice(made, batch_size)), [])
