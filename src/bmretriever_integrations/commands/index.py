@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
@@ -116,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _safe(folder: str) -> int:
     from bmretriever_integrations.index.table import open_table
 
-    table = open_table(Path(folder))
+    table = open_table(folder)
     return 0 if table is None else int(table.count_rows())
 
 

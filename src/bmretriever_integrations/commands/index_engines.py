@@ -13,6 +13,7 @@ from bmretriever_integrations.commands.arguments import absolute
 from bmretriever_integrations.commands.screen import silence_libraries
 from bmretriever_integrations.index.ingest.engines import EnginesOnDemand
 from bmretriever_integrations.index.manifest import Manifest, read_manifest
+from bmretriever_integrations.index.places.where import place_of
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def engines_for(arguments: argparse.Namespace, closing: ExitStack) -> EnginesOnD
     :raises FileNotFoundError: if the model of the index is no longer where it was.
     """
     _check(arguments)
-    folder = Path(arguments.to)
+    folder = place_of(arguments.to)
     manifest = read_manifest(folder)
     settings = _settings(arguments, manifest)
     identity = None if manifest is None else _identity(settings, manifest)

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.checkpoints import find_checkpoint
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from bmretriever_integrations.index.checksums import DamagedFile
     from bmretriever_integrations.index.info import Contents
     from bmretriever_integrations.index.manifest import Manifest
+    from bmretriever_integrations.index.places.place import Place
 
 NAMED_SOURCES = 5
 """Sources that the table names; ``--format json`` names all."""
@@ -50,8 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     from bmretriever_integrations.index.checksums import find_damage
     from bmretriever_integrations.index.info import contents_of
     from bmretriever_integrations.index.manifest import manifest_of
+    from bmretriever_integrations.index.places.where import place_of
 
-    folder = Path(arguments.index)
+    folder = place_of(arguments.index)
     manifest = manifest_of(folder)
     damaged = find_damage(folder, manifest, progress=True) if arguments.verify else None
     contents = None if damaged else contents_of(folder)  # the counts of a damaged table are worth nothing
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def as_json(
-    folder: Path, manifest: Manifest, contents: Contents | None, damaged: list[DamagedFile] | None
+    folder: Place, manifest: Manifest, contents: Contents | None, damaged: list[DamagedFile] | None
 ) -> dict[str, Any]:
     """
     Return all that is known of an index as plain values.
@@ -81,7 +82,7 @@ def as_json(
     return {"index": str(folder), **counts, **of_manifest, **listed, **found}
 
 
-def verdict(folder: Path, manifest: Manifest, damaged: list[DamagedFile] | None) -> list[str]:
+def verdict(folder: Place, manifest: Manifest, damaged: list[DamagedFile] | None) -> list[str]:
     """
     Say what the comparison of the files found, and what to do.
 

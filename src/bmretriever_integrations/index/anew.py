@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
+from bmretriever_integrations.index.places.place import Place
 from bmretriever_integrations.settings import MAX_LENGTH
 
 
-def command_anew(folder: Path, encoder: Mapping[str, Any], sources: Sequence[str]) -> str:
+def command_anew(place: Place, encoder: Mapping[str, Any], sources: Sequence[str]) -> str:
     """
     Return the command that makes an index anew in another folder, as a shell reads it, and what must be true for it to work.
 
-    :param folder: the index.
+    :param place: the index.
     :param encoder: the identity of its engine, from its manifest.
     :param sources: names of the files that it was made from, without their folders. A name stands once.
     """
-    here = folder.absolute()
-    target = next(other for number in count(2) if not (other := here.with_name(f"{here.name}-{number}")).exists())
+    target = place.free_neighbour()
     model = str(encoder["model"])
     words = ["bmretriever", "index", *dict.fromkeys(map(_as_file, sources)), "--to", str(target), "--model", model]
     if encoder.get("max_length", MAX_LENGTH) != MAX_LENGTH:

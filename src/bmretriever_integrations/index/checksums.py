@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
 
 from bmretriever_integrations.index.manifest import DamagedIndex, FileChecksum, Manifest, read_manifest
+from bmretriever_integrations.index.places.place import Place
+from bmretriever_integrations.index.places.where import Where, place_of
 from bmretriever_integrations.index.table import FILES
 
 VERSION_HINT = "latest_version_hint.json"
@@ -42,7 +43,7 @@ class DamagedFile:
         return f"{self.name} {self.reason}"
 
 
-def update_checksums(folder: Path, manifest: Manifest, *, progress: bool = False) -> None:
+def update_checksums(folder: Where, manifest: Manifest, *, progress: bool = False) -> None:
     """
     Bring the manifest's list of checksums up to date with the files of the table. The manifest is not written.
 
@@ -52,15 +53,16 @@ def update_checksums(folder: Path, manifest: Manifest, *, progress: bool = False
     :param manifest: its manifest; ``checksums`` is replaced.
     :param progress: show a bar if there is much to read and standard error is a terminal.
     """
-    files = dict(table_files(folder))
+    place = place_of(folder)
+    files = dict(table_files(place))
     new = {name: size for name, size in files.items() if name not in manifest.checksums}
     bar = _bar(sum(new.values()), progress)
-    hashed = {name: FileChecksum(size, _sha256(folder / name, bar)) for name, size in new.items()}
+    hashed = {name: FileChecksum(size, _sha256(place, name, bar)) for name, size in new.items()}
     bar.close()
     manifest.checksums = {name: manifest.checksums.get(name) or hashed[name] for name in files}
 
 
-def find_damage(folder: Path, manifest: Manifest, *, whole: bool = True, progress: bool = False) -> list[DamagedFile]:
+def find_damage(folder: Where, manifest: Manifest, *, whole: bool = True, progress: bool = False) -> list[DamagedFile]:
     """
     Compare the files of the table with the manifest's list. Another process may write to the index at the same time.
 
@@ -73,33 +75,42 @@ def find_damage(folder: Path, manifest: Manifest, *, whole: bool = True, progres
     :param progress: show a bar if there is much to read and standard error is a terminal.
     :returns: what is wrong, in the order of the names.
     """
+    place = place_of(folder)
+    there = dict(place.files(FILES))
     bar = _bar(table_bytes(manifest) if whole else 0, progress)
-    found = {name: _damage(folder / name, listed, whole, bar) for name, listed in sorted(manifest.checksums.items())}
+    found = {
+        name: _damaged_size(there.get(name), listed) or (_changed(place, name, listed, bar) if whole else None)
+        for name, listed in sorted(manifest.checksums.items())
+    }
     bar.close()
     if MISSING in found.values():
-        now = read_manifest(folder)  # read after the look, so a run that deleted the file is seen in it
+        now = read_manifest(place)  # read after the look, so a run that deleted the file is seen in it
         needed = now.checksums if now is not None and now.complete else {}
         found = {name: reason for name, reason in found.items() if reason != MISSING or name in needed}
     return [DamagedFile(name, reason) for name, reason in found.items() if reason is not None]
 
 
-def check_files(folder: Path, manifest: Manifest, *, verify: bool = False) -> None:
+def check_files(folder: Where, manifest: Manifest, *, verify: bool = False) -> None:
     """
     Refuse a damaged index: read every file of one of up to :data:`CHECKED_BYTES`, and compare the sizes in a larger one.
+
+    On an object store the sizes are compared, which one request for a thousand files gives. The store itself keeps checksums.
 
     :param folder: the index.
     :param manifest: its manifest.
     :param verify: read every file of an index of any size.
     :raises DamagedIndex: naming the files and what to do.
     """
-    damaged = find_damage(folder, manifest, whole=verify or table_bytes(manifest) <= CHECKED_BYTES)
+    place = place_of(folder)
+    whole = verify or (place.is_local and table_bytes(manifest) <= CHECKED_BYTES)
+    damaged = find_damage(place, manifest, whole=whole)
     if damaged:
         more = f" and {len(damaged) - 3} more files" if len(damaged) > 3 else ""
         named = ", ".join(map(str, damaged[:3])) + more
         raise DamagedIndex(f"{folder} is damaged: {named}. {what_to_do(folder, manifest)}")
 
 
-def what_to_do(folder: Path, manifest: Manifest) -> str:
+def what_to_do(folder: Where, manifest: Manifest) -> str:
     """
     Say how a damaged index is made whole.
 
@@ -121,40 +132,45 @@ def table_bytes(manifest: Manifest) -> int:
     return sum(listed.bytes for listed in manifest.checksums.values())
 
 
-def table_files(folder: Path) -> Iterator[tuple[str, int]]:
+def table_files(folder: Where) -> Iterator[tuple[str, int]]:
     """
     List the files of a table that never change.
 
     :param folder: the index.
     :returns: each file's path inside the index, with ``/``, and its bytes; in the order of the names.
     """
-    for path in sorted((folder / FILES).rglob("*")):
+    for name, size in place_of(folder).files(FILES):
+        last = name.rpartition("/")[2]
         # A file manager's notes, such as .DS_Store, are not the table's.
-        if path.is_file() and path.name != VERSION_HINT and not path.name.startswith("."):
-            yield path.relative_to(folder).as_posix(), path.stat().st_size
+        if last != VERSION_HINT and not last.startswith("."):
+            yield name, size
 
 
 MISSING = "is missing"
 
 
-def _damage(path: Path, listed: FileChecksum, whole: bool, bar: tqdm[NoReturn]) -> str | None:
-    """Compare a file with what is listed, and say what is wrong."""
+def _damaged_size(size: int | None, listed: FileChecksum) -> str | None:
+    """Compare a file's size with what is listed, and say what is wrong."""
+    if size is None:
+        return MISSING
+    return None if size == listed.bytes else f"has {size:,} bytes, not {listed.bytes:,}"
+
+
+def _changed(place: Place, name: str, listed: FileChecksum, bar: tqdm[NoReturn]) -> str | None:
+    """Read a file, compare it with what is listed, and say what is wrong."""
     try:
-        size = path.stat().st_size
-        if size != listed.bytes:
-            return f"has {size:,} bytes, not {listed.bytes:,}"
-        if whole and _sha256(path, bar) != listed.sha256:
-            return "has changed since it was written"
+        return None if _sha256(place, name, bar) == listed.sha256 else "has changed since it was written"
     except FileNotFoundError:
         return MISSING
+    except ConnectionError:  # not of this file
+        raise
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
-    return None
 
 
-def _sha256(path: Path, bar: tqdm[NoReturn]) -> str:
+def _sha256(place: Place, name: str, bar: tqdm[NoReturn]) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with place.explained(), place.open(name) as file:
         while block := file.read(BLOCK):
             digest.update(block)
             bar.update(len(block))

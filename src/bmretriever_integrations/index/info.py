@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from bmretriever_integrations.index.manifest import DamagedIndex
-from bmretriever_integrations.index.table import open_table
+from bmretriever_integrations.index.places.place import Place
+from bmretriever_integrations.index.places.where import Where, place_of
+from bmretriever_integrations.index.table import FILES, open_table
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Contents:
     """What of it belongs to older versions of the table, which a later run deletes."""
 
 
-def contents_of(folder: Path) -> Contents:
+def contents_of(folder: Where) -> Contents:
     """
     Count what an index holds.
 
@@ -35,31 +38,32 @@ def contents_of(folder: Path) -> Contents:
     :raises DamagedIndex: if the table cannot be read.
     :raises ImportError: if LanceDB is missing.
     """
+    place = place_of(folder)
     try:
-        return _counted(folder)
+        with place.explained():
+            return _counted(place)
+    except ConnectionError:  # the store is not reached
+        raise
     except (RuntimeError, OSError, ValueError) as error:  # what LanceDB raises for files that are cut or missing
         raise DamagedIndex(
-            f"the table of {folder} cannot be read; add --verify to see which files are damaged ({str(error)[:200]})"
+            f"the table of {place} cannot be read; add --verify to see which files are damaged ({str(error)[:200]})"
         ) from error
 
 
-def _counted(folder: Path) -> Contents:
-    size = sum(path.stat().st_size for path in _files(folder))
-    table = open_table(folder)
+def _counted(place: Place) -> Contents:
+    files = dict(place.files())
+    size = sum(files.values())
+    table = open_table(place)
     if table is None:
         return Contents(0, 0, 0, None, size, 0)
     counted = (table.count_rows(), table.count_rows("retracted"), table.count_rows("text != ''"))
-    return Contents(*counted, _years(table), size, max(0, _table_bytes(folder) - table.stats()["total_bytes"]))
+    return Contents(*counted, _years(table), size, max(0, _table_bytes(files) - table.stats()["total_bytes"]))
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def _table_bytes(folder: Path) -> int:
+def _table_bytes(files: Mapping[str, int]) -> int:
     """Return the size of the rows and indices of all versions."""
-    named = [path for path in _files(folder) if path.suffix == ".lance" or "_indices" in path.parts]
-    return sum(path.stat().st_size for path in named)
+    of_table = {PurePosixPath(name): size for name, size in files.items() if name.startswith(f"{FILES}/")}
+    return sum(size for path, size in of_table.items() if path.suffix == ".lance" or "_indices" in path.parts)
 
 
 def _years(table: Any) -> tuple[int, int] | None:

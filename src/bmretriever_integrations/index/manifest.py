@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.files import write_whole
 from bmretriever_integrations.index.anew import command_anew
+from bmretriever_integrations.index.places.place import Place
+from bmretriever_integrations.index.places.where import Where, place_of
 from bmretriever_integrations.index.schema import VectorType
 from bmretriever_integrations.prompts import passage_prompt
 
 NAME = "manifest.json"
 FORMAT = 2
 METRIC = "dot"
+ATTEMPTS = 3
+"""An object is read in two requests, of which the first asks for its length. One that is replaced between them comes cut."""
 PASSAGE_TEMPLATE = passage_prompt("{text}", "{title}")
 
 
@@ -105,15 +107,15 @@ class Manifest:
         named = {key: value for key, value in self.encoder.items() if key not in ("model", "revision")}
         return {**named, "passage_template": self.passage_template, "metric": self.metric}
 
-    def command(self, folder: Path) -> str:
+    def command(self, folder: Where) -> str:
         """
         Return the command that makes this index anew.
 
         :param folder: where it is.
         """
-        return command_anew(folder, self.encoder, [source.name for source in self.sources])
+        return command_anew(place_of(folder), self.encoder, [source.name for source in self.sources])
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Where) -> None:
         """
         Put it into the folder, as a whole, with a checksum of its own.
 
@@ -121,9 +123,9 @@ class Manifest:
         """
         content = json.loads(json.dumps(asdict(self)))  # as it will be read
         text = json.dumps({**content, "sha256": _digest(content)}, indent=1) + "\n"
-        write_whole(folder / NAME, text.encode("ascii"))  # names of files may hold what is no UTF-8
+        place_of(folder).write(NAME, text.encode("ascii"))  # names of files may hold what is no UTF-8
 
-    def check_same(self, wanted: Manifest, folder: Path) -> None:
+    def check_same(self, wanted: Manifest, folder: Where) -> None:
         """
         Refuse to go on with other settings than the folder was begun with.
 
@@ -145,7 +147,7 @@ class Manifest:
         )
 
 
-def read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: Where) -> Manifest | None:
     """
     Read a folder's manifest.
 
@@ -153,29 +155,37 @@ def read_manifest(folder: Path) -> Manifest | None:
     :returns: the manifest, or None if there is none.
     :raises DamagedIndex: if it is unreadable, was changed, or is of another format.
     """
-    path = folder / NAME
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise DamagedIndex(_other_format(folder, content))
-        if content.pop("sha256") != _digest(content):
-            raise ValueError("its checksum is not that of its content")
-        content["sources"] = [SourceRead(**source) for source in content["sources"]]
-        content["begun"] = content["begun"] and SourceBegun(**content["begun"])
-        content["checksums"] = {name: FileChecksum(**of) for name, of in content["checksums"].items()}
-        return Manifest(**content)
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        if isinstance(error, DamagedIndex):
-            raise
-        raise DamagedIndex(
-            f"{path} is damaged ({type(error).__name__}: {error}). Restore the whole index from a copy, or make it anew in an "
-            "empty folder"
-        ) from error
+    place = place_of(folder)
+    for attempt in range(ATTEMPTS):
+        stored = place.read(NAME)
+        if stored is None:
+            return None
+        try:
+            return _parsed(place, stored)
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            if isinstance(error, DamagedIndex):
+                raise
+            if place.is_local or attempt + 1 == ATTEMPTS:
+                raise DamagedIndex(
+                    f"{place.address_of(NAME)} is damaged ({type(error).__name__}: {error}). Restore the whole index from a "
+                    "copy, or make it anew in an empty folder"
+                ) from error
+    return None
 
 
-def manifest_of(folder: Path) -> Manifest:
+def _parsed(place: Place, stored: bytes) -> Manifest:
+    content = json.loads(stored.decode("utf-8"))
+    if content["format"] != FORMAT:
+        raise DamagedIndex(_other_format(place, content))
+    if content.pop("sha256") != _digest(content):
+        raise ValueError("its checksum is not that of its content")
+    content["sources"] = [SourceRead(**source) for source in content["sources"]]
+    content["begun"] = content["begun"] and SourceBegun(**content["begun"])
+    content["checksums"] = {name: FileChecksum(**of) for name, of in content["checksums"].items()}
+    return Manifest(**content)
+
+
+def manifest_of(folder: Where) -> Manifest:
     """
     Read the manifest of an index that must be there.
 
@@ -194,12 +204,12 @@ def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def _other_format(folder: Path, content: dict[str, Any]) -> str:
+def _other_format(place: Place, content: dict[str, Any]) -> str:
     """Say how an index of another format is made anew, in one command."""
     if content["format"] != 1:
-        return f"{folder / NAME} is of format {content['format']!r}; this version reads format {FORMAT}"
+        return f"{place.address_of(NAME)} is of format {content['format']!r}; this version reads format {FORMAT}"
     sources = [str(source["name"]) for source in content["sources"]]
     return (
-        f"{folder} is an index of an earlier form (format 1), which this version does not read. Make it anew: "
-        f"{command_anew(folder, content['encoder'], sources)}"
+        f"{place} is an index of an earlier form (format 1), which this version does not read. Make it anew: "
+        f"{command_anew(place, content['encoder'], sources)}"
     )

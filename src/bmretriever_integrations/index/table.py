@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+from bmretriever_integrations.index.places.database import connect
+from bmretriever_integrations.index.places.where import Where, place_of
 from bmretriever_integrations.index.schema import LISTS, VectorType, schema
 from bmretriever_integrations.index.search.full_text import full_text_index
 
@@ -23,57 +23,20 @@ IDS_AT_ONCE = 4096
 """Ids in one condition."""
 
 
-_used_in: int | None = None  # process id
-
-
-def check_not_forked() -> None:
-    """
-    Refuse to go on in a process that was forked after LanceDB was used: it would crash or hang, not always but often.
-
-    :raises RuntimeError: if it was; says what to do.
-    """
-    if _used_in not in (None, os.getpid()):
-        raise RuntimeError(
-            "this process was forked after an index was used, and LanceDB does not survive that. Open the index after the fork, "
-            "e.g. in gunicorn's post_fork or celery's worker_process_init, or start processes by spawn; see docs/forking.md."
-        )
-
-
-def connect(folder: Path) -> Any:
-    """
-    Connect to the database of an index.
-
-    :param folder: the index.
-    :returns: a LanceDB connection whose tables always show the last committed state.
-    :raises ImportError: if LanceDB is missing; the message says how to install it.
-    :raises RuntimeError: if this process was forked after LanceDB was used.
-    """
-    global _used_in  # noqa: PLW0603  LanceDB's threads are those of the process
-    check_not_forked()
-    os.environ.setdefault("LANCEDB_LOG", "error")  # read when lancedb is imported; else it warns of its own defaults
-    try:
-        import lancedb
-    except ImportError as error:
-        raise ImportError(
-            f"an index needs LanceDB ({error}): pip install 'bmretriever-integrations[index]'. There are wheels for Linux "
-            "(x86-64, arm64), macOS (arm64) and Windows (x86-64)"
-        ) from error
-    _used_in = os.getpid()
-    return lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
-
-
-def open_table(folder: Path) -> Any | None:
+def open_table(folder: Where) -> Any | None:
     """
     Open the table of an index.
 
     :param folder: the index.
     :returns: the LanceDB table, or None if there is none yet.
     """
-    begun = any((folder / FILES / "_versions").glob("*.manifest"))  # a stopped run may have made the folders alone
-    return connect(folder).open_table(TABLE) if begun else None
+    place = place_of(folder)
+    # a stopped run may have made the folders alone
+    begun = any(name.endswith(".manifest") for name, _bytes in place.files(f"{FILES}/_versions"))
+    return connect(place).open_table(TABLE) if begun else None
 
 
-def create_table(folder: Path, width: int, vector_type: VectorType) -> Any:
+def create_table(folder: Where, width: int, vector_type: VectorType) -> Any:
     """
     Create the table, or open the one that a stopped run created, with the indices that filters and full text use.
 
@@ -83,14 +46,15 @@ def create_table(folder: Path, width: int, vector_type: VectorType) -> Any:
     :param width: the length of a vector.
     :param vector_type: the number type of the stored vectors.
     """
-    database = connect(folder)
+    place = place_of(folder)
+    database = connect(place)
     from lancedb.index import Bitmap, BTree, LabelList
 
     wanted = {"words": full_text_index()}
     wanted |= {column: BTree() for column in ("id", "first_day", "last_day", "year")}
     wanted |= {column: Bitmap() for column in ("retracted", "journal")}
     wanted |= {column: LabelList() for column in (*INDEXED_LISTS, "labels")}
-    table = open_table(folder)
+    table = open_table(place)
     if table is None:  # an empty table is false, too
         table = database.create_table(TABLE, schema=schema(width, vector_type))
     there = {column for index in table.list_indices() for column in index.columns}

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.checksums import check_files, update_checksums
 from bmretriever_integrations.index.manifest import Manifest
+from bmretriever_integrations.index.places.place import Place
+from bmretriever_integrations.index.places.where import place_of
 from bmretriever_integrations.index.recall import (
     Measured,
     Probe,
@@ -91,14 +92,14 @@ def tune_index(
         raise ValueError(
             f"recall must be from 0.5 to below 1, got {recall}; a search of an index that is not tuned finds all"
         )
-    path = Path(folder)
-    with SearchIndex.open(path, model=model, device=device) as index:  # refuses what is no index, or is damaged
+    place = place_of(folder)
+    with SearchIndex.open(place.given, model=model, device=device) as index:  # refuses what is no index, or is damaged
         vectors = None
         if questions:
             with index.open_encoder() as encoder:
                 vectors = encoder.encode_queries(list(questions))
-    with only_writer(path):
-        report = _tune(path, recall, vectors, say)
+    with place.explained(), place.only_writer():
+        report = _tune(place, recall, vectors, say)
     if report is None:
         raise ValueError(
             f"no setting reached a recall of {recall:.1%}. Searches stay exact; ask for less with --recall (recall=)"
@@ -106,7 +107,7 @@ def tune_index(
     return report
 
 
-def _tune(path: Path, recall: float, own: Vectors | None, say: Say) -> TuneReport | None:
+def _tune(path: Place, recall: float, own: Vectors | None, say: Say) -> TuneReport | None:
     manifest, table = Snapshots(path).first, open_table(path)
     check_files(path, manifest)  # again, now that nobody writes
     _refuse_unfit(table, manifest)
@@ -125,7 +126,7 @@ def _tune(path: Path, recall: float, own: Vectors | None, say: Say) -> TuneRepor
     return report
 
 
-def after_update(folder: Path, table: Any, manifest: Manifest, say: Say = lambda _line: None) -> None:
+def after_update(folder: Place, table: Any, manifest: Manifest, say: Say = lambda _line: None) -> None:
     """
     Measure the recall of a tuned index again after rows came or went, and train it anew if it fell below what was wanted.
 
@@ -153,7 +154,7 @@ def after_update(folder: Path, table: Any, manifest: Manifest, say: Say = lambda
         manifest.tuned = asdict(report.chosen)
 
 
-def drop_approximate_index(folder: Path, table: Any, manifest: Manifest) -> None:
+def drop_approximate_index(folder: Place, table: Any, manifest: Manifest) -> None:
     """
     Let searches be exact again.
 
@@ -182,7 +183,7 @@ def _refuse_unfit(table: Any, manifest: Manifest) -> None:
         )
 
 
-def _build(path: Path, table: Any, manifest: Manifest, say: Say) -> None:
+def _build(path: Place, table: Any, manifest: Manifest, say: Say) -> None:
     from lancedb.index import IvfRq
 
     manifest.tuned = None  # first, so that no search reads the new index with the old choice

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmretriever_integrations.corpus.records import CorpusReport
 from bmretriever_integrations.corpus.sources import check_sources
-from bmretriever_integrations.files import LOCK, only_writer
+from bmretriever_integrations.files import LOCK
 from bmretriever_integrations.index.checksums import check_files
 from bmretriever_integrations.index.ingest.engines import EnginesOnDemand, OneEngine, PassageEngines
 from bmretriever_integrations.index.ingest.portions import portion_size
@@ -20,6 +20,9 @@ from bmretriever_integrations.index.ingest.report import BuildReport
 from bmretriever_integrations.index.ingest.run import Run
 from bmretriever_integrations.index.ingest.writing import Writer
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
+from bmretriever_integrations.index.places.lease import FILES as LEASE
+from bmretriever_integrations.index.places.place import Place
+from bmretriever_integrations.index.places.where import place_of
 from bmretriever_integrations.versions import NAME as PACKAGE
 from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
@@ -67,11 +70,11 @@ def build_index(
     paths = check_sources(sources, strict=strict)
     # the first of the two checks comes first: the second looks at attributes for which engines on demand would be loaded
     engines = encoder if isinstance(encoder, EnginesOnDemand | PassageEngines) else OneEngine(encoder)
-    target = Path(folder)
+    target = place_of(folder)
     _check_folder(target)
     identity = engines.identity()
-    target.mkdir(parents=True, exist_ok=True)
-    with only_writer(target):
+    target.make()
+    with target.explained(), target.only_writer():
         manifest = _begin(target, engines, identity)
         report = BuildReport(CorpusReport())
         reading = Sources(paths, manifest, report.corpus, limit=limit, strict=strict)
@@ -82,7 +85,7 @@ def build_index(
 
 
 @contextmanager
-def _full_disk_told(folder: Path, report: BuildReport) -> Iterator[None]:
+def _full_disk_told(folder: Place, report: BuildReport) -> Iterator[None]:
     """Say what a full disk means for an index."""
     try:
         yield
@@ -95,7 +98,7 @@ def _full_disk_told(folder: Path, report: BuildReport) -> Iterator[None]:
         ) from error
 
 
-def _begin(folder: Path, engines: PassageEngines, identity: dict[str, Any]) -> Manifest:
+def _begin(folder: Place, engines: PassageEngines, identity: dict[str, Any]) -> Manifest:
     found = read_manifest(folder)
     if found is None:
         portion, versions = portion_size(engines.width, engines.batch_tokens), (PACKAGE, "numpy", *OF_VECTORS)
@@ -108,15 +111,12 @@ def _begin(folder: Path, engines: PassageEngines, identity: dict[str, Any]) -> M
     return found
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Place) -> None:
     """Refuse a file, and a folder that holds other files."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; name a folder")
-    if folder.is_dir() and not (folder / NAME).exists():
-        ours = (LOCK, f".{NAME}.tmp")
-        others = sorted(path.name for path in folder.iterdir() if path.name not in ours)
-        if others:
-            raise DamagedIndex(
-                f"{folder} holds other files ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}) and no {NAME}; name a "
-                "new or empty folder"
-            )
+    names = folder.names()
+    others = sorted(set(names).difference((LOCK, LEASE, f".{NAME}.tmp")))
+    if others and NAME not in names:
+        raise DamagedIndex(
+            f"{folder} holds other files ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}) and no {NAME}; name a "
+            "new or empty folder"
+        )

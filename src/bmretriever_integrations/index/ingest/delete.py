@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.checksums import check_files
 from bmretriever_integrations.index.ingest.writing import Writer
 from bmretriever_integrations.index.manifest import manifest_of
+from bmretriever_integrations.index.places.where import place_of
 
 
 @dataclass
@@ -42,10 +42,10 @@ def delete_records(folder: str | Path, ids: Sequence[str]) -> DeleteReport:
     wanted = list(dict.fromkeys(ids))
     if not wanted:
         raise ValueError("ids names no record to delete")
-    target = Path(folder)
+    target = place_of(folder)
     manifest_of(target)  # before a lock is made in a folder that is no index
     report = DeleteReport()
-    with only_writer(target):
+    with target.explained(), target.only_writer():
         manifest = manifest_of(target)
         check_files(target, manifest)
         complete = manifest.complete

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bmretriever_integrations.index.manifest import Manifest
+from bmretriever_integrations.index.places.where import Where
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -93,7 +93,7 @@ class EnginesOnDemand:
     def __init__(
         self,
         load: Callable[[], PassageEngines],
-        folder: Path,
+        folder: Where,
         manifest: Manifest | None,
         identity: dict[str, Any] | None,
     ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index.checksums import update_checksums
 from bmretriever_integrations.index.ingest.comparing import Choice
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
+from bmretriever_integrations.index.places.where import Where, place_of
 from bmretriever_integrations.index.schema import VectorType, schema, table_of, vector_type_of
 from bmretriever_integrations.index.table import (
     create_table,
@@ -33,13 +33,13 @@ ROWS_UNTIL_OPTIMIZE = 200_000
 class Writer:
     """The table and the manifest of an index, as they grow. Whatever is committed is whole at every moment."""
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Where, manifest: Manifest) -> None:
         """
         :param folder: the index, locked.
         :param manifest: its manifest, which nobody else changes.
         """
-        self._folder, self.manifest = folder, manifest
-        self.table = open_table(folder)
+        self._folder, self.manifest = place_of(folder), manifest
+        self.table = open_table(self._folder)
         self._new_rows = 0
         if self.table is not None:
             manifest.vector_type = vector_type_of(
@@ -69,6 +69,7 @@ class Writer:
         :param begun: the source.
         """
         records = [*choice.embed, *choice.rewrite]
+        self._folder.check_writer()
         if records:
             self._open()
             parts = [] if vectors is None else [vectors]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.index.manifest import IndexMismatch, Manifest
+from bmretriever_integrations.index.places.place import Place
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 class QuestionEngine:
     """Loads the engine when it is first needed, and keeps it."""
 
-    def __init__(self, folder: Path, manifest: Manifest, model: str | Path | None, device: str | None) -> None:
+    def __init__(self, place: Place, manifest: Manifest, model: str | Path | None, device: str | None) -> None:
         """
-        :param folder: the index, for messages.
+        :param place: the index, for messages.
         :param manifest: its manifest.
         :param model: where the model is now; None takes the name in the manifest.
         :param device: None takes CUDA, then MPS, then the CPU.
         """
-        self._folder, self._made_by = folder, manifest.encoder
+        self._place, self._made_by = place, manifest.encoder
         self._model, self._device = model, device
         self._encoder: BMRetrieverEncoder | None = None
         self._lock = Lock()
@@ -64,7 +65,7 @@ class QuestionEngine:
             )
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{self._folder} was made with the model {made_by['model']!r}. Say where it is now: --model FOLDER, or "
+                f"{self._place} was made with the model {made_by['model']!r}. Say where it is now: --model FOLDER, or "
                 f"model= in Python; without a model, search in mode 'text'. ({error})"
             ) from error
         except ValueError:  # as of a model that is narrower than the index: that it is another one says more
@@ -83,6 +84,6 @@ class QuestionEngine:
         if fingerprint not in (None, made_by["files_sha256"]):
             raise IndexMismatch(
                 f"the files of {str(self._model or made_by['model'])!r} have SHA-256 {fingerprint:.16}..., and those of the "
-                f"model with which {self._folder} was made had {made_by['files_sha256'][:16]}...: its vectors would not fit. "
+                f"model with which {self._place} was made had {made_by['files_sha256'][:16]}...: its vectors would not fit. "
                 "Name the right model (--model, or model= in Python), or make the index anew."
             )

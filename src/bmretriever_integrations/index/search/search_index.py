@@ -11,6 +11,7 @@ from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index.checksums import check_files
 from bmretriever_integrations.index.hits import Hits
 from bmretriever_integrations.index.manifest import Manifest, manifest_of
+from bmretriever_integrations.index.places.where import place_of
 from bmretriever_integrations.index.schema import RECORD, record_of
 from bmretriever_integrations.index.search.answers import Question, answer
 from bmretriever_integrations.index.search.asked import (
@@ -41,7 +42,10 @@ class SearchIndex(Entries):
     process writes to the folder.
     """
 
-    def __init__(self, snapshots: Snapshots, engine: QuestionEngine, folder: Path) -> None:
+    folder: Path | str
+    """Where it is; a URL on an object store."""
+
+    def __init__(self, snapshots: Snapshots, engine: QuestionEngine, folder: Path | str) -> None:
         """Use :meth:`open`."""
         super().__init__(snapshots)
         self.folder, self._engine = folder, engine
@@ -51,20 +55,23 @@ class SearchIndex(Entries):
         cls, folder: str | Path, *, model: str | Path | None = None, device: str | None = None, verify: bool = False
     ) -> SearchIndex:
         """
-        Open an index. In one of up to 500 MB the checksums of all files are compared, in a larger one their sizes.
+        Open an index. In one of up to 500 MB the checksums of all files are compared, in a larger one and on an object store
+        their sizes.
 
-        :param folder: where it is.
+        :param folder: where it is: a folder, or a URL such as ``s3://bucket/papers-index``.
         :param model: where the model is now; None takes the name in the manifest. It is loaded when a question is embedded.
         :param device: the device for the model; None takes CUDA, then MPS, then the CPU.
         :param verify: compare the checksums of an index of any size.
         :raises FileNotFoundError: if there is no index.
         :raises DamagedIndex: if a file is missing or not the one that was written; says which, and what to do.
+        :raises ConnectionError: if the object store cannot be reached or refuses the credentials.
+        :raises ValueError: if it is a URL where no index can be.
         :raises ImportError: if LanceDB is missing.
         """
-        path = Path(folder)
-        check_files(path, manifest_of(path), verify=verify)  # before LanceDB stumbles over what is damaged
-        snapshots = Snapshots(path)
-        return cls(snapshots, QuestionEngine(path, snapshots.first, model, device), path)
+        place = place_of(folder)
+        check_files(place, manifest_of(place), verify=verify)  # before LanceDB stumbles over what is damaged
+        snapshots = Snapshots(place)
+        return cls(snapshots, QuestionEngine(place, snapshots.first, model, device), place.given)
 
     @property
     def manifest(self) -> Manifest:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, manifest_of
-from bmretriever_integrations.index.table import FILES, TABLE, check_not_forked, connect, open_table
+from bmretriever_integrations.index.places.database import check_not_forked, connect
+from bmretriever_integrations.index.places.place import Place
+from bmretriever_integrations.index.places.where import Where, place_of
+from bmretriever_integrations.index.table import FILES, TABLE, open_table
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,15 @@ class Snapshot:
 class Snapshots:
     """Opens an index, and takes a new snapshot whenever another process has committed something."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Where) -> None:
         """
         :param folder: the index.
         :raises FileNotFoundError: if there is no index.
         :raises DamagedIndex: if the manifest or the table is unreadable, or nothing was committed yet.
         """
-        self._folder, self._lock = folder, Lock()
+        self._place, self._lock = place_of(folder), Lock()
         self._latest: Any = None
-        self._taken: tuple[int, int, int] | None = None
+        self._taken: tuple[int, Hashable] | None = None
         self._snapshot: Snapshot | None = None
         self.first = self.now().manifest
 
@@ -63,9 +65,9 @@ class Snapshots:
         :raises RuntimeError: if this process was forked after an index was used.
         """
         check_not_forked()
-        with self._lock:
+        with self._lock, self._place.explained():
             if self._latest is None:
-                self._latest = _open(self._folder)
+                self._latest = _open(self._place)
             state = self._state()
             if self._snapshot is None or state != self._taken:
                 self._snapshot, self._taken = self._take(state[0]), state
@@ -76,28 +78,27 @@ class Snapshots:
         with self._lock:
             self._latest = self._snapshot = self._taken = None
 
-    def _state(self) -> tuple[int, int, int]:
+    def _state(self) -> tuple[int, Hashable]:
         """Tell states apart: the table's version, and when the manifest was replaced."""
-        found = os.stat(self._folder / NAME)
-        return self._latest.version, found.st_mtime_ns, found.st_ino
+        return self._latest.version, self._place.state_of(NAME)
 
     def _take(self, version: int) -> Snapshot:
-        manifest = manifest_of(self._folder)
+        manifest = manifest_of(self._place)
         if self._snapshot is not None:
-            manifest.check_same(self._snapshot.manifest, self._folder)
-        table = connect(self._folder).open_table(TABLE)
+            manifest.check_same(self._snapshot.manifest, self._place)
+        table = connect(self._place).open_table(TABLE)
         table.checkout(version)
         # An approximate index that the manifest does not name was left by a stopped `tune`: nobody knows its recall.
         has_index = any("vector" in index.columns for index in table.list_indices())
         return Snapshot(table, manifest, Tuned(**manifest.tuned) if manifest.tuned and has_index else None)
 
 
-def _open(folder: Path) -> Any:
-    manifest = manifest_of(folder)
-    table = open_table(folder)
+def _open(place: Place) -> Any:
+    manifest = manifest_of(place)
+    table = open_table(place)
     if table is None and manifest.checksums:
-        raise DamagedIndex(f"{folder} is damaged: its table {FILES} is missing. Restore it from a copy")
+        raise DamagedIndex(f"{place} is damaged: its table {FILES} is missing. Restore it from a copy")
     if table is None:
         what = "index a source that has some" if manifest.complete else "run the index command that began it again"
-        raise DamagedIndex(f"{folder} has no records yet; {what}")
+        raise DamagedIndex(f"{place} has no records yet; {what}")
     return table
