@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from typing import TYPE_CHECKING
 
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.encoder.forked import renew_after_fork
+from bmretriever_integrations.encoder.leases import Shared
 from bmretriever_integrations.settings import EncoderSettings
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
 
-_lock = threading.Lock()
-_Key = tuple[EncoderSettings, str | None]
-_engines: dict[_Key, _Entry] = {}
+Key = tuple[EncoderSettings, str | None]
+"""The settings of an engine, and the fingerprint of its weights where they are known before they are loaded."""
 
 
-class _Entry:
-    """One shared engine, or the place of one that is being loaded."""
+def _load(key: Key) -> BMRetrieverEncoder:
+    from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
 
-    def __init__(self) -> None:
-        self.holders = 0
-        self.loading = threading.Lock()
-        self.engine: BMRetrieverEncoder | None = None
+    return BMRetrieverEncoder.from_settings(key[0])
 
 
-def _renew() -> None:
-    """Replace locks in a forked process. An engine that another thread was loading is loaded again by whoever needs it."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
-    for entry in _engines.values():
-        entry.loading = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+_engines: Shared[Key, BMRetrieverEncoder] = Shared(_load)
 
 
 class EngineLease:
     """
     One caller's use of a shared engine, until it is released or collected as garbage.
 
-    Threads with the same settings wait for one load; other threads do not wait. An engine whose folder was trained again since it
-    was loaded is not shared with new callers; those who have it keep it.
+    An engine whose folder was trained again since it was loaded is not shared with new callers; those who have it keep it.
     """
 
     def __init__(self, settings: EncoderSettings) -> None:
@@ -56,49 +41,17 @@ class EngineLease:
         :raises FileNotFoundError: as the engine's constructor does. After an error, the lease is released.
         """
         self.settings = settings
-        self._key: _Key = (settings, fingerprint_on_disk(settings.model, settings.revision))
-        with _lock:
-            entry = _engines.setdefault(self._key, _Entry())
-            entry.holders += 1
-        self._at_end = weakref.finalize(self, _release_on_a_thread, self._key)
-        self._at_end.atexit = False  # the end of the process frees all memory
-        try:
-            with entry.loading:
-                if entry.engine is None:
-                    from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
-
-                    entry.engine = BMRetrieverEncoder.from_settings(settings)
-        except BaseException:
-            self.release()
-            raise
-        self.engine: BMRetrieverEncoder = entry.engine
+        self._lease = _engines.take((settings, fingerprint_on_disk(settings.model, settings.revision)))
+        self.engine: BMRetrieverEncoder = self._lease.thing
 
     def release(self) -> None:
         """Release the engine; the last caller to do so closes it. Releasing twice does nothing."""
-        if self._at_end.detach() is not None:
-            _release(self._key)
-
-
-def _release(key: _Key) -> None:
-    with _lock:
-        entry = _engines[key]
-        entry.holders -= 1
-        last = entry.holders == 0
-        if last:
-            del _engines[key]
-    if last and entry.engine is not None:
-        entry.engine.close()
-
-
-def _release_on_a_thread(key: _Key) -> None:
-    # The garbage collector may run while this very thread holds the lock that _release() needs.
-    threading.Thread(target=_release, args=(key,), name="bmretriever-release").start()
+        self._lease.release()
 
 
 def engines_open() -> int:
     """Count the shared engines in memory, so that a test or a service can see whether all were released."""
-    with _lock:
-        return sum(entry.engine is not None for entry in _engines.values())
+    return len(_engines)
 
 
 class LazyEngine:
