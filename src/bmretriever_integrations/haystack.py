@@ -1,4 +1,4 @@
-"""Offer the two Haystack components under this package's own name.
+"""Offer the Haystack components under this package's own name.
 
 They are defined in ``haystack_integrations``, because Haystack trusts that package when it loads a pipeline from YAML.
 """
@@ -15,5 +15,6 @@ except ModuleNotFoundError as error:
     ) from error
 
 from haystack_integrations.components.embedders.bmretriever import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
+from haystack_integrations.components.retrievers.bmretriever import BMRetrieverIndexRetriever
 
-__all__ = ["BMRetrieverDocumentEmbedder", "BMRetrieverTextEmbedder"]
+__all__ = ["BMRetrieverDocumentEmbedder", "BMRetrieverIndexRetriever", "BMRetrieverTextEmbedder"]

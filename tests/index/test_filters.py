@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from datetime import date, datetime
@@ -217,6 +218,21 @@ def test_nothing_asked_is_no_condition() -> None:
     assert condition(None) is None
     assert condition(Filters()) is None
     assert condition(Filters(mesh=[], other={})) is None
+
+
+def test_filters_and_the_dictionary_of_their_fields_ask_for_the_same() -> None:
+    values = {
+        "publication_types": ["Review", "Case Reports"],
+        "ids": [7, "8"],
+        "other": {"k": {"A", 3}},
+        "where": "version > 1",
+    }
+    filters = Filters(since=date(2015, 3, 14), until=2024, **values)
+    plain = filters.as_dict()
+    assert plain["since"] == "2015-03-14"
+    assert set(plain) == {"since", "until", *values}
+    assert condition(json.loads(json.dumps(plain))) == condition(filters)
+    assert Filters().as_dict() == {}
 
 
 def test_what_is_no_filter_is_refused() -> None:

@@ -144,7 +144,7 @@ def test_points_in_time_are_equal_in_any_zone(
         ({"field": "meta.x", "value": 1}, "'operator' key missing"),
         ({"field": "meta.x", "operator": "=="}, "'value' key missing"),
         ({"operator": "AND"}, "'conditions' key missing"),
-        ({"journal": "Nature"}, "'operator' key missing"),
+        ({"journals": "Nature"}, "filters have no field 'journals'"),
         ({"field": "meta.x", "operator": "like", "value": "x"}, "Unknown comparison operator 'like'"),
         ({"operator": "XOR", "conditions": []}, "Unknown logical operator 'XOR'"),
         ({"field": "meta.x", "operator": "in", "value": "x"}, "must be a `list`"),

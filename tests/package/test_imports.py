@@ -72,6 +72,7 @@ def test_core_works_with_every_framework_blocked(module):
     [
         ("bmretriever_integrations.haystack", "haystack"),
         ("haystack_integrations.components.embedders.bmretriever", "haystack"),
+        ("haystack_integrations.components.retrievers.bmretriever", "haystack"),
         ("bmretriever_integrations.llama_index", "llama_index"),
         ("bmretriever_integrations.langchain", "langchain_core"),
     ],

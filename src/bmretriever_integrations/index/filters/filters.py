@@ -20,6 +20,8 @@ Texts = str | Sequence[str]
 """One text, or several of which any will do."""
 Day = str | int | date
 """A year, a month or a day: ``2015``, ``"2015"``, ``"2015-03"``, ``"2015-03-14"`` or a date."""
+HAYSTACK_KEYS = frozenset(("field", "operator", "value", "conditions"))
+"""Keys of Haystack's dictionaries, none of which is a field of ours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,12 @@ class Filters:
             checked(self.where)
         self._conditions()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields that ask for something as plain values of JSON; ``Filters(**it)`` asks for the same."""
+        return {
+            one.name: _plain(value) for one in fields(self) if (value := getattr(self, one.name)) not in (None, (), {})
+        }
+
     def _conditions(self) -> list[Condition]:
         """Return one condition for each field that asks for something; a record must meet all."""
         asked = [_period_condition(_period("since", self.since)[0], _period("until", self.until)[1])]
@@ -92,8 +100,8 @@ def condition(filters: object) -> str | None:
     """
     Return the condition in LanceDB's SQL that a row must meet.
 
-    :param filters: :class:`Filters`, a dictionary as Haystack's components take it, LlamaIndex's ``MetadataFilters``, a condition
-        in SQL, or None.
+    :param filters: :class:`Filters`, a dictionary of their fields, a dictionary as Haystack's components take it, LlamaIndex's
+        ``MetadataFilters``, a condition in SQL, or None.
     :returns: None if every row does.
     :raises ValueError: if a field, an operator or a value is none that is known; the message says what is allowed.
     :raises TypeError: if it is something else.
@@ -102,6 +110,7 @@ def condition(filters: object) -> str | None:
         return None
     if isinstance(filters, str):
         return checked(filters)
+    filters = filters_of(filters)
     if isinstance(filters, Filters):
         parts = filters._conditions()
     elif isinstance(filters, Mapping):
@@ -114,6 +123,33 @@ def condition(filters: object) -> str | None:
             f"{filters!r:.100}"
         )
     return checked(all_of(parts).sql) if parts else None
+
+
+def filters_of(filters: object) -> object:
+    """
+    Make filters of a dictionary of their fields, as YAML and a language model's call of a tool have it.
+
+    :param filters: any filters.
+    :returns: :class:`Filters` of such a dictionary; anything else as it is.
+    :raises ValueError: if it has other keys, and none of Haystack's either.
+    """
+    if not isinstance(filters, Mapping) or not filters or not HAYSTACK_KEYS.isdisjoint(filters):
+        return filters
+    names = [one.name for one in fields(Filters)]
+    if unknown := [key for key in filters if key not in names]:
+        raise ValueError(
+            f"filters have no field {unknown[0]!r:.50}. They are a dictionary with {', '.join(names)}; or one of Haystack's, "
+            "with field, operator and value, or with operator and conditions"
+        )
+    return Filters(**filters)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):
+        return (value.date() if isinstance(value, datetime) else value).isoformat()
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return list(value) if isinstance(value, tuple | list | set | frozenset) else value
 
 
 def _texts(name: str, given: Any) -> tuple[str, ...]:

@@ -196,6 +196,15 @@ class SearchIndex(Entries):
         check_known(ids, found)
         return [found[one] for one in ids]
 
+    def warm_up(self) -> None:
+        """
+        Load the engine, for which the first question that is embedded would wait otherwise.
+
+        :raises FileNotFoundError: if its model is not where it was.
+        :raises IndexMismatch: if the model has other weights.
+        """
+        self._engine.get()
+
     def open_encoder(self) -> BMRetrieverEncoder:
         """
         Load the engine that made the vectors, for a caller who closes it.
