@@ -53,12 +53,13 @@ def test_every_package_that_says_what_it_exports_is_on_the_page():
     assert set(packages()) <= set(PUBLIC)
 
 
-def test_a_name_means_one_thing():
-    meanings: dict[str, list[object]] = {}
+def test_a_name_means_one_thing_in_each_framework():
+    meanings: dict[tuple[str, str], list[object]] = {}
     for module, names in PUBLIC.items():
+        framework = next((one for one in ("haystack", "llama_index", "langchain") if one in module), "")
         for name in names:
-            meanings.setdefault(name, []).append(getattr(importlib.import_module(module), name))
-    for name, objects in meanings.items():
+            meanings.setdefault((name, framework), []).append(getattr(importlib.import_module(module), name))
+    for (name, _framework), objects in meanings.items():
         assert all(one is objects[0] for one in objects), f"{name} is public with two meanings"
 
 
