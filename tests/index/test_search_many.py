@@ -34,6 +34,21 @@ def test_questions(index, mode) -> None:
     same(many, [index.search(question, 7, mode=mode, filters="year > 1995") for question in questions])
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "vector"])
+def test_questions_with_vectors_of_their_own(index, stored, encoder, mode) -> None:
+    questions = ["aspirin and stroke", "insulin"]
+    same(
+        index.search_many(questions, 7, mode=mode, vectors=encoder.encode_queries(questions)),
+        index.search_many(questions, 7, mode=mode),
+    )
+    swapped = index.search_many(questions[:1], 100, mode=mode, vectors=stored.vectors[:1], include_retracted=True)[0]
+    assert max(swapped, key=lambda hit: stored.scores(stored.vectors[0])[hit.id]).id == "r0"
+    with pytest.raises(ValueError, match="the queries themselves are vectors"):
+        index.search_many(stored.vectors[:1], vectors=stored.vectors[:1])
+    with pytest.raises(ValueError, match="shape"):
+        index.search_many(questions, vectors=stored.vectors[:2, 1:])
+
+
 def test_near_ties_across_the_whole_table(write_index, some_records, tmp_path) -> None:
     rng = np.random.default_rng(2)
     vectors = np.repeat(rng.standard_normal((40, 16), np.float32), 15, axis=0)

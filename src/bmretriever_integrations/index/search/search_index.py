@@ -130,6 +130,7 @@ class SearchIndex(Entries):
         filters: object = None,
         instruction: str | None = None,
         include_retracted: bool = False,
+        vectors: Sequence[Vectors] | Vectors | None = None,
     ) -> list[Hits]:
         """
         Find the records that fit each of many questions: the same hits as one :meth:`search` each, in less time.
@@ -140,19 +141,26 @@ class SearchIndex(Entries):
         :param filters: see :meth:`search`.
         :param instruction: see :meth:`search`.
         :param include_retracted: see :meth:`search`.
+        :param vectors: the vectors of questions in words, such as those of hypothetical documents. They take the place of the
+            questions' own, and no model is needed. *Shape:* (questions, width)
         :returns: the hits of each question, in order.
         """
         wanted, snapshot = wanted_of(top_k, filters, include_retracted), self._snapshots.now()
         are_words = check_kind(queries)
         asked = list(queries)
         chosen = mode_of(mode, are_words)
-        if not are_words:
+        if vectors is not None:
+            if not are_words:
+                raise ValueError("vectors are those of questions in words; here the queries themselves are vectors")
+            given = [checked_vector(vector, snapshot.manifest.width) for vector in vectors]
+            questions = [Question(words, vector) for words, vector in zip(asked, given, strict=True)]
+        elif not are_words:
             questions = [Question(vector=checked_vector(query, snapshot.manifest.width)) for query in asked]
         elif chosen == "text":
             questions = [Question(words) for words in asked]
         else:
-            vectors = self._engine.get().encode_queries(asked, instruction) if asked else ()
-            questions = [Question(words, vector) for words, vector in zip(asked, vectors, strict=True)]
+            made = self._engine.get().encode_queries(asked, instruction) if asked else ()
+            questions = [Question(words, vector) for words, vector in zip(asked, made, strict=True)]
         with explained(filters):
             return list(answer(snapshot, questions, chosen, wanted))
 
