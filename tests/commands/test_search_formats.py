@@ -104,7 +104,7 @@ def test_ris_has_one_reference_a_hit(capsys) -> None:
     assert [value for tag, value in lines if tag == "KW"] == ["MicroRNAs", "Humans", "miR-429"]
     assert [value for tag, value in lines if tag == "N1"] == ["RETRACTED (notice: 77)", "EXPRESSION OF CONCERN"]
     tags = [line[:6] for line in second.splitlines()]
-    assert tags == ["TY  - ", "ID  - ", "TI  - ", "T2  - ", "JO  - ", "AB  - "]
+    assert tags == ["TY  - ", "ID  - ", "TI  - ", "T2  - ", "JO  - ", "AB  - ", "DB  - "]
     apart = written(capsys, [ONE, TWO], "ris", True)
     assert "N1  - hit 1 for question q1: does miR-429 help\n" in apart
     assert "N1  - hit 2 for question q2: +more\n" in apart

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bmretriever_integrations.corpus.json_lines import unpacked
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.corpus.refusals import advice_by_content
 
 Splitter = Callable[[str, str], list[str]]
 """Cuts a text, under its title, into passages."""
@@ -34,8 +35,8 @@ class Form:
     """Whether its records say when they were revised. Of the others, the one that is read last counts."""
     roots: tuple[str, ...] = ()
     """Names of the root element, without a namespace, if it is XML."""
-    first_line: re.Pattern[str] | None = None
-    """Matches from the start of its first line that is not blank, if it is a text whose ending other forms have, too."""
+    holds: re.Pattern[str] | None = None
+    """What is found in the beginning of such a file, if other forms have its endings, too, and it is no XML."""
 
 
 def _pubmed(
@@ -54,9 +55,28 @@ def _json_lines(
     return islice(read_lines(stream, name, report), limit)
 
 
+def _medline(
+    stream: BufferedReader, name: str, report: CorpusReport, limit: int | None, _splitter: Splitter | None
+) -> Iterator[Record]:
+    from bmretriever_integrations.corpus.medline import read_medline
+
+    return islice(read_medline(stream, name, report), limit)
+
+
+def _ris(
+    stream: BufferedReader, name: str, report: CorpusReport, limit: int | None, _splitter: Splitter | None
+) -> Iterator[Record]:
+    from bmretriever_integrations.corpus.ris import read_ris
+
+    return islice(read_ris(stream, name, report), limit)
+
+
+TAGGED = (".nbib", ".ris", ".txt")
 FORMS = (
     Form("PubMed XML", (".xml",), _pubmed, True, roots=("PubmedArticleSet", "PubmedBookArticleSet")),
     Form("JSON lines", (".jsonl",), _json_lines, False),
+    Form("PubMed's tagged lines", TAGGED, _medline, True, holds=re.compile(r"^(?:PMID|PMC )- *[0-9P]", re.MULTILINE)),
+    Form("RIS", TAGGED, _ris, False, holds=re.compile(r"^TY  ?- *\w", re.MULTILINE | re.IGNORECASE)),
 )
 """All forms. Of those with the same ending, the content decides."""
 
@@ -86,19 +106,21 @@ def form_of(path: Path) -> Form:
         beginning = unpacked(path, raw).read1(BEGINNING)  # once: a damage further on must not show here
         if not beginning:
             raise DamagedSource(f"{path} is empty")
+        text = _decoded(beginning)
         by_root = {root: form for form in forms for root in form.roots}
         if by_root:
             from bmretriever_integrations.corpus.xml_root import root_of
 
             raw.seek(0)
-            root = root_of(unpacked(path, raw), path)
+            root = root_of(unpacked(path, raw), path, text)
             if root not in by_root:
-                raise DamagedSource(f"{path}: its root is <{root}>, not {' or '.join(f'<{one}>' for one in by_root)}")
+                known = " or ".join(f"<{one}>" for one in by_root)
+                raise DamagedSource(f"{path}: its root is <{root}>, not {known}; {advice_by_content(text, root)}")
             return by_root[root]
-    text = _decoded(beginning).lstrip()
-    found = next((form for form in forms if form.first_line is None or form.first_line.match(text)), None)
+    found = next((form for form in forms if form.holds is None or form.holds.search(text)), None)
     if found is None:
-        raise DamagedSource(f"{path} is no file of the form {' or '.join(form.name for form in forms)}")
+        names = " or ".join(form.name for form in forms)
+        raise DamagedSource(f"{path} holds nothing of the form {names}; {advice_by_content(text)}")
     return found
 
 
@@ -119,4 +141,4 @@ def states_revisions(path: Path) -> bool:
 
 def _decoded(beginning: bytes) -> str:
     wide = beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return beginning.decode("utf-16" if wide else "utf-8-sig", "replace")
+    return beginning.decode("utf-16" if wide else "utf-8-sig", "replace").replace("\r", "\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bmretriever_integrations.corpus.forms import FORMS, Form, form_of, forms_by_ending
 from bmretriever_integrations.corpus.records import DamagedSource
+from bmretriever_integrations.corpus.refusals import advice_by_ending
 
 KINDS = tuple(dict.fromkeys(ending for form in FORMS for ending in form.endings))
 """Endings of the files that are read. Each may be followed by ``.gz``."""
@@ -34,8 +35,7 @@ def check_sources(sources: Sequence[str | Path], *, strict: bool = True) -> list
         check_file(path)
         if not forms_by_ending(path):
             raise ValueError(
-                f"{path} ends in none of {', '.join(KINDS)} (each also with .gz); docs/records.md says how to get records "
-                "in these forms"
+                f"{path} ends in none of {', '.join(KINDS)} (each also with .gz); {advice_by_ending(path)}"
             )
         if strict:
             check_content(path)

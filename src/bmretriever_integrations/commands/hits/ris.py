@@ -14,6 +14,7 @@ from bmretriever_integrations.commands.hits.answers import (
     marks_of,
     pmid_of,
 )
+from bmretriever_integrations.corpus.ris_facts import OURS
 from bmretriever_integrations.index import Hit
 from bmretriever_integrations.terminal.characters import printable
 
@@ -41,9 +42,16 @@ def _lines(hit: Hit, question: Question | None) -> Iterator[tuple[str, str]]:
     yield "TY", "JOUR" if journal else "GEN"
     yield "ID", hit.id
     named = {"TI": hit.title, "T2": journal, "JO": journal, "PY": date[:4], "DA": _day(date), "AB": hit.text}
-    named |= {"DO": fact(hit, "doi"), "AN": pmid_of(hit) or "", "C2": fact(hit, "pmcid"), "UR": address_of(hit) or ""}
+    named |= {
+        "DB": OURS,
+        "DO": fact(hit, "doi"),
+        "AN": pmid_of(hit) or "",
+        "C2": fact(hit, "pmcid"),
+        "UR": address_of(hit) or "",
+    }
     yield from ((tag, value) for tag, value in named.items() if value.strip())
-    for tag, names in {"AU": ("authors",), "KW": ("mesh", "keywords"), "LA": ("languages",)}.items():
+    yield from (("AU", value) for value in facts(hit, "authors") if value.strip())
+    for tag, names in {"M3": ("publication_types",), "KW": ("mesh", "keywords"), "LA": ("languages",)}.items():
         values = dict.fromkeys(value for name in names for value in facts(hit, name))
         yield from ((tag, value) for value in values if value.strip())
     yield from (("N1", mark) for mark in marks_of(hit))
