@@ -131,7 +131,7 @@ def _record(tags: dict[str, list[str]]) -> Record | None:
     metadata = Metadata(
         date=_date(tags),
         journal=_first(tags, "BTI", "JT", "TA") or None,
-        authors=tuple(filter(None, map(clean, tags.get("authors") or tags.get("AU", ())))),
+        authors=tuple(filter(None, map(clean, tags.get("authors") or tags.get("AU") or ()))),
         publication_types=types,
         mesh=mesh,
         mesh_major=major,
