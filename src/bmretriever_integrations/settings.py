@@ -78,24 +78,34 @@ class EncoderSettings:
             ``truncate_dim`` does not say how many.
         """
         config = loaded.network.config
-        own = loaded.max_length
+        if loaded.truncate_dim is not None and self.truncate_dim is None:
+            raise ValueError(
+                f"config_sentence_transformers.json of {self.model} keeps {loaded.truncate_dim} dimensions; pass "
+                f"truncate_dim={loaded.truncate_dim} to do so, or truncate_dim={config.hidden_size} to keep all"
+            )
+        if self.truncate_dim is not None and self.truncate_dim > config.hidden_size:
+            raise ValueError(f"truncate_dim must be at most {config.hidden_size}, got {self.truncate_dim}")
+        return self.fitted_length(loaded.max_length, getattr(config, "max_position_embeddings", None))
+
+    def fitted_length(self, own: int | None, positions: int | None) -> EncoderSettings:
+        """
+        Check ``max_length`` against a checkpoint, and take the length that its own settings ask for.
+
+        :param own: tokens of a sequence in the settings of a sentence-transformers folder; None if there are none.
+        :param positions: the most tokens of a sequence that the network takes; None if it names no limit.
+        :returns: settings with the folder's own length where that is smaller than the default and the default was not changed;
+            else the same settings.
+        :raises ValueError: if ``max_length`` is too large for the checkpoint.
+        """
         if own is not None and own < self.max_length:
             if self.max_length != MAX_LENGTH:
                 raise ValueError(
                     f"max_length must be at most {own} for {self.model}, because the folder's own settings "
                     f"(sentence_bert_config.json or tokenizer_config.json) cut texts there; got {self.max_length}"
                 )
-            return replace(self, max_length=own).fitted(loaded)
-        if loaded.truncate_dim is not None and self.truncate_dim is None:
-            raise ValueError(
-                f"config_sentence_transformers.json of {self.model} keeps {loaded.truncate_dim} dimensions; pass "
-                f"truncate_dim={loaded.truncate_dim} to do so, or truncate_dim={config.hidden_size} to keep all"
-            )
-        limit = getattr(config, "max_position_embeddings", None)
-        if limit is not None and self.max_length > limit:
-            raise ValueError(f"max_length must be at most {limit} for {self.model}, got {self.max_length}")
-        if self.truncate_dim is not None and self.truncate_dim > config.hidden_size:
-            raise ValueError(f"truncate_dim must be at most {config.hidden_size}, got {self.truncate_dim}")
+            return replace(self, max_length=own).fitted_length(None, positions)
+        if positions is not None and self.max_length > positions:
+            raise ValueError(f"max_length must be at most {positions} for {self.model}, got {self.max_length}")
         return self
 
     def __getstate__(self) -> dict[str, Any]:

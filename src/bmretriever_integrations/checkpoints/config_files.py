@@ -20,6 +20,20 @@ REFUSED = {
 """Keys of config.json that are refused, and why."""
 
 
+def check_is_checkpoint(folder: Path) -> None:
+    """
+    Refuse a folder that holds no network.
+
+    :param folder: the folder.
+    :raises ValueError: if it has no config.json; the message says what it holds.
+    """
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"{folder} is no checkpoint: it has no config.json, adapter_config.json or modules.json. It holds: "
+            f"{', '.join(sorted(p.name for p in folder.iterdir())[:8]) or 'nothing'}."
+        )
+
+
 def check_config_files(folder: Path) -> None:
     """
     Check config.json and tokenizer_config.json before transformers reads them.

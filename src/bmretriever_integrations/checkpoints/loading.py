@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.checkpoints.catalogue import find_checkpoint
-from bmretriever_integrations.checkpoints.config_files import check_config_files
+from bmretriever_integrations.checkpoints.config_files import check_config_files, check_is_checkpoint
 from bmretriever_integrations.checkpoints.hub import Hub, check_hub_id, download, snapshot_of
 from bmretriever_integrations.checkpoints.int8_storage import embedded_folder, open_embedded
 from bmretriever_integrations.checkpoints.lora import merge_adapter, read_base
-from bmretriever_integrations.checkpoints.network import convert, copy_weights, load_network
+from bmretriever_integrations.checkpoints.network import convert, copy_weights, embedding_rows, load_network
 from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 from bmretriever_integrations.checkpoints.sentence_transformer import read_modules
 from bmretriever_integrations.checkpoints.tokenizer import check_tokenizer, has_tokenizer, load_tokenizer
@@ -80,21 +80,31 @@ def load(
 
 
 def _load(model: str, revision: str | None, how: _How) -> Loaded:
-    known = find_checkpoint(model)
-    if known is not None and known.hub_id is None:
-        with transformers_alone(bars=how.progress):
-            return _load_int8(embedded_folder(), None, how)
-    folder = Path(model).expanduser()
-    commit = None
-    if folder.is_dir():
-        folder = snapshot_of(folder)
-    else:
-        hub_id = known.hub_id if known and known.hub_id else model
-        check_hub_id(hub_id)
-        folder = download(hub_id, revision or (known.revision if known else None), how.hub)
-        commit = folder.name  # the name of a snapshot's folder is its commit
+    folder, commit = find_folder(model, revision, how.hub)
     with transformers_alone(bars=how.progress):
         return _load_folder(folder, commit, how)
+
+
+def find_folder(model: str, revision: str | None, hub: Hub) -> tuple[Path, str | None]:
+    """
+    Find a checkpoint's folder, and download the checkpoint if it is not on this machine.
+
+    :param model: a short name, a hub id or a folder.
+    :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
+    :param hub: the options for requests to the hub.
+    :returns: the folder, and the commit; None as the commit of a folder that the user named.
+    :raises FileNotFoundError: if the model is neither on this machine nor on the hub, or the hub cannot be reached.
+    """
+    known = find_checkpoint(model)
+    if known is not None and known.hub_id is None:
+        return embedded_folder(), None
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return snapshot_of(folder), None
+    hub_id = known.hub_id if known and known.hub_id else model
+    check_hub_id(hub_id)
+    folder = download(hub_id, revision or (known.revision if known else None), hub)
+    return folder, folder.name  # the name of a snapshot's folder is its commit
 
 
 def _load_folder(folder: Path, revision: str | None, how: _How) -> Loaded:
@@ -114,18 +124,14 @@ def _load_int8(folder: Path, revision: str | None, how: _How) -> Loaded:
 
 
 def _load_plain(folder: Path, revision: str | None, how: _How) -> Loaded:
-    if not (folder / "config.json").is_file():
-        raise ValueError(
-            f"{folder} is no checkpoint: it has no config.json, adapter_config.json or modules.json. It holds: "
-            f"{', '.join(sorted(p.name for p in folder.iterdir())[:8]) or 'nothing'}."
-        )
+    check_is_checkpoint(folder)
     check_config_files(folder)
     return _complete(load_network(folder, how.dtype, how.mapped), folder, revision)
 
 
 def _complete(network: Any, folder: Path, revision: str | None) -> Loaded:
     tokenizer = load_tokenizer(folder)
-    check_tokenizer(tokenizer, network, folder)
+    check_tokenizer(tokenizer, embedding_rows(network), folder)
     return Loaded(network, tokenizer, (folder,), revision)
 
 
@@ -160,7 +166,7 @@ def _load_adapter(folder: Path, revision: str | None, how: _How) -> Loaded:
 
     network = merge_adapter(loaded.network, folder, how.dtype or torch.float32)
     tokenizer = load_tokenizer(folder) if has_tokenizer(folder) else loaded.tokenizer
-    check_tokenizer(tokenizer, network, folder)
+    check_tokenizer(tokenizer, embedding_rows(network), folder)
     if not how.mapped:
         copy_weights(network)
     # what a base of sentence-transformers asks for holds for its adapters, too

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ UNMERGEABLE = ("megatron_config", "layer_replication", "alora_invocation_tokens"
 """Keys of adapter_config.json that change more than weights; ``megatron_config`` even imports a module by its name."""
 WRAPPED = "base_model.model."
 """What peft writes before every name of a weight."""
+EMBEDDINGS = ("embed_tokens", "embed_in", "wte", "word_embeddings")
+"""Names by which the decoders of transformers call their embeddings of tokens."""
 
 
 @dataclass(frozen=True)
@@ -142,18 +146,26 @@ def attach_adapter(network: Any, folder: Path, *, is_trainable: bool) -> Any:
 
 
 def _read_weights(folder: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
+
+    with _opened(folder) as weights:
+        state = load_file(weights)
+    # where both were resized and trained, peft writes an embedding twice: under its name, and under that of its own wrapper
+    return {name: tensor for name, tensor in state.items() if ".modules_to_save." not in name}
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[Path]:
+    """Find the file of an adapter's weights, and explain what fails while it is read."""
+    from safetensors import SafetensorError
 
     weights = folder / "adapter_model.safetensors"
     if not weights.is_file():
         raise ValueError(f"{folder} has no adapter_model.safetensors; pickled adapters (.bin) are not loaded")
     try:
-        state = load_file(weights)
+        yield weights
     except SafetensorError as error:
         raise ValueError(f"{weights} is damaged or incomplete ({error}); copy or download it again") from error
-    # where both were resized and trained, peft writes an embedding twice: under its name, and under that of its own wrapper
-    return {name: tensor for name, tensor in state.items() if ".modules_to_save." not in name}
 
 
 def _under_its_name(network: Any) -> Any:
@@ -171,15 +183,35 @@ def _add_rows(network: Any, state: dict[str, Any]) -> None:
     """Give the base as many rows of embeddings as the adapter has."""
     embedding = network.get_input_embeddings()
     name = next(name for name, module in network.named_modules() if module is embedding)
-    for key, tensor in state.items():
+    rows = _rows_in({key: tensor.shape for key, tensor in state.items()}, name)
+    if rows is not None and rows != embedding.weight.shape[0]:
+        network.resize_token_embeddings(rows, mean_resizing=False)
+
+
+def _rows_in(shapes: Mapping[str, Sequence[int]], name: str) -> int | None:
+    """Count the rows of the embeddings among an adapter's weights; None if it has none."""
+    for key, shape in shapes.items():
         _, found, rest = key.partition(f".{name}.")
-        if not found:
-            continue
-        rows = tensor.shape[1] if "lora_embedding_A" in rest else tensor.shape[0]
-        whole = rest in ("weight", "base_layer.weight", "token_adapter.base_layer.weight") or "lora_embedding_A" in rest
-        if whole and rows != embedding.weight.shape[0]:
-            network.resize_token_embeddings(rows, mean_resizing=False)
-            return
+        if found and "lora_embedding_A" in rest:
+            return shape[1]
+        if found and rest in ("weight", "base_layer.weight", "token_adapter.base_layer.weight"):
+            return shape[0]
+    return None
+
+
+def rows_of_adapter(folder: Path) -> int | None:
+    """
+    Count the ids for which an adapter has embeddings of its own, without loading its weights.
+
+    :param folder: the adapter's folder.
+    :returns: their number, or None if the base's embeddings stay.
+    :raises ValueError: if the weights are missing or damaged.
+    """
+    from safetensors import safe_open
+
+    with _opened(folder) as weights, safe_open(weights, "np") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys() if ".modules_to_save." not in name}  # noqa: SIM118
+    return next((rows for name in EMBEDDINGS if (rows := _rows_in(shapes, name)) is not None), None)
 
 
 def _set_exactly(wrapped: Any, state: dict[str, Any]) -> None:

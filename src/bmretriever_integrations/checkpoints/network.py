@@ -44,6 +44,15 @@ def load_network(folder: Path, dtype: Any, mapped: bool) -> Any:
     )
 
 
+def embedding_rows(network: Any) -> int:
+    """
+    Count the ids for which a network has an embedding.
+
+    :param network: a network of transformers.
+    """
+    return int(network.get_input_embeddings().weight.shape[0])
+
+
 def copy_weights(network: Any) -> None:
     """
     Copy every weight, one after the other, so that none stays mapped to a file.

@@ -57,7 +57,7 @@ def load_tokenizer(folder: Path) -> Any:
         ) from error
 
 
-def check_tokenizer(tokenizer: Any, network: Any, folder: Path) -> None:
+def check_tokenizer(tokenizer: Any, rows: int, folder: Path) -> None:
     """
     Check that a tokenizer can tell texts apart, and that the network has an embedding for each of its ids.
 
@@ -65,7 +65,7 @@ def check_tokenizer(tokenizer: Any, network: Any, folder: Path) -> None:
     otherwise have an id that the network does not know.
 
     :param tokenizer: a tokenizer of transformers.
-    :param network: a network of transformers.
+    :param rows: the number of ids for which the network has an embedding.
     :param folder: the checkpoint's folder, for messages.
     :raises ValueError: if it gives two probe texts the same ids, or none, or has other tokens than special ones without an
         embedding.
@@ -83,7 +83,6 @@ def check_tokenizer(tokenizer: Any, network: Any, folder: Path) -> None:
             f"{folder}: the tokenizer gives different texts the same ids, or none ({ids[0][:4]} for {PROBES[0]!r}, "
             f"{ids[1][:4]} for {PROBES[1]!r}), so all texts would get one vector; copy or download the tokenizer's files again"
         )
-    rows = network.get_input_embeddings().weight.shape[0]
     late = {token: row for token, row in tokenizer.get_vocab().items() if row >= rows}
     if not late:
         return

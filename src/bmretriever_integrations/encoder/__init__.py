@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder.cut_texts import CutTextWarning
     from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
+    from bmretriever_integrations.encoder.passage_counter import PassageCounter
     from bmretriever_integrations.encoder.warm_up import WarmUp
 
-__all__ = ["BMRetrieverEncoder", "CutTextWarning", "WarmUp"]
+__all__ = ["BMRetrieverEncoder", "CutTextWarning", "PassageCounter", "WarmUp"]
 
 
 def __getattr__(name: str) -> Any:  # so that torch is imported only when the class is used
-    homes = {"BMRetrieverEncoder": "encoder", "CutTextWarning": "cut_texts", "WarmUp": "warm_up"}
+    homes = {
+        "BMRetrieverEncoder": "encoder",
+        "CutTextWarning": "cut_texts",
+        "PassageCounter": "passage_counter",
+        "WarmUp": "warm_up",
+    }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)
