@@ -15,6 +15,10 @@ PUBMED = (
     "<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article><ArticleTitle>Zinc.</ArticleTitle>"
     "</Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"
 )
+EUROPE = (
+    "<responseWrapper><resultList><result><id>1</id><source>MED</source><title>Zinc.</title></result></resultList>"
+    "</responseWrapper>"
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,8 @@ PUBMED = (
         ("a.txt", f"Provider: somebody\r\n\r\n{RIS}"),
         ("a.nbib", RIS),
         ("a.xml", PUBMED),
+        ("a.xml", EUROPE),
+        ("a.xml", f'<?xml version="1.0"?>\n<!-- made up -->\n{EUROPE}'),
     ],
 )
 def test_the_content_chooses_the_reader_plain_and_packed(tmp_path: Path, name: str, content: str) -> None:

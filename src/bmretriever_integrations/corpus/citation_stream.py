@@ -1,10 +1,11 @@
-"""The bytes of a PubMed file, cut into citations, so that a damaged one is the only one that is lost."""
+"""The bytes of a file of PubMed or Europe PMC, cut into citations, so that a damaged one is the only one that is lost."""
 
 from __future__ import annotations
 
 import codecs
 import re
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
 from io import BufferedIOBase
 from typing import NamedTuple
 
@@ -19,14 +20,45 @@ DAMAGED = "damaged XML"
 CUT_SHORT = "a document that breaks off before the next one"
 """Reasons for which something of a file is left out."""
 
-PARTS = (b"PubmedArticle", b"PubmedBookArticle", b"DeleteCitation")
-START = re.compile(rb"<(PubmedArticle|PubmedBookArticle|DeleteCitation)(?:\s[^<>]{0,200})?(?<!/)>")
 REST_OF_END = re.compile(rb"\s{0,200}>")
-EDGE = re.compile(rb"</(?:PubmedArticle|PubmedBookArticle|DeleteCitation)\s{0,200}>|(?=%b)" % START.pattern)
-NO_START = re.compile(rb"<PMID[\s>]|</(?:PubmedArticle|PubmedBookArticle|DeleteCitation)[\s>]")
 COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
-NUMBER = re.compile(rb"<PMID[^>]{0,40}>\s*(\d{1,12})\s*<")
-ROOT = re.compile(rb"<(?P<start>Pubmed(?:Book)?ArticleSet)(?:\s[^<>]*)?>|</Pubmed(?:Book)?ArticleSet\s*>")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The names by which the documents of one form are cut."""
+
+    parts: tuple[bytes, ...]
+    """Elements that are cut out."""
+    roots: tuple[bytes, ...]
+    number: bytes
+    """Element with the number by which a citation is named; none stands outside of citations."""
+
+    def __post_init__(self) -> None:
+        """Make the patterns of the names."""
+        parts, roots = b"|".join(self.parts), b"|".join(self.roots)
+        start = rb"<(%b)(?:\s[^<>]{0,200})?(?<!/)>" % parts
+        patterns = {
+            "start": start,
+            "edge": rb"</(?:%b)\s{0,200}>|(?=%b)" % (parts, start),
+            "no_start": rb"<%b[\s>]|</(?:%b)[\s>]" % (self.number, parts),
+            "stated": rb"<%b[^>]{0,40}>\s*(\w{1,12})\s*<" % self.number,
+            "root": rb"<(?P<start>%b)(?:\s[^<>]*)?>|</(?:%b)\s*>" % (roots, roots),
+        }
+        for name, pattern in patterns.items():
+            object.__setattr__(self, name, re.compile(pattern))
+
+    start: re.Pattern[bytes] = field(init=False)
+    edge: re.Pattern[bytes] = field(init=False)
+    no_start: re.Pattern[bytes] = field(init=False)
+    stated: re.Pattern[bytes] = field(init=False)
+    root: re.Pattern[bytes] = field(init=False)
+
+
+PUBMED = Shape(
+    (b"PubmedArticle", b"PubmedBookArticle", b"DeleteCitation"), (b"PubmedArticleSet", b"PubmedBookArticleSet"), b"PMID"
+)
+EUROPE_PMC = Shape((b"result",), (b"responseWrapper",), b"id")
 DECLARATION = re.compile(rb"<\?xml\s[^<>]*\?>")
 ENCODING = re.compile(rb"encoding\s*=\s*[\"']([\w.:-]+)[\"']")
 WIDE = {
@@ -47,6 +79,7 @@ class Head(NamedTuple):
     opening: bytes = b"<PubmedArticleSet>"
     """Document type and the root's start tag, with its namespaces."""
     closing: bytes = b"</PubmedArticleSet>"
+    shape: Shape = PUBMED
 
 
 class Piece(NamedTuple):
@@ -60,28 +93,30 @@ class Piece(NamedTuple):
 
     @property
     def pmid(self) -> str:
-        """The first PMID in it, or ""."""
-        number = NUMBER.search(self.content)
+        """The first number in it that names it, the PMID of a citation; or ""."""
+        number = self.head.shape.stated.search(self.content)
         return number[1].decode() if number else ""
 
 
 class CitationStream:
     """
-    Cuts a PubMed document, or several of them one after another, into citations.
+    Cuts a document of PubMed or Europe PMC, or several of them one after another, into citations.
 
     What breaks off before its end tag, has lost its start tag or is larger than :data:`~.records.RECORD_BYTES` is a piece with a
     fault. No more than that size is held in memory: a small compressed file can hold a citation of gigabytes.
     """
 
-    def __init__(self, stream: BufferedIOBase) -> None:
+    def __init__(self, stream: BufferedIOBase, shape: Shape = PUBMED) -> None:
         """
         :param stream: the unpacked file, from its start.
+        :param shape: of its documents.
         """
+        self._shape = shape
         self._data, self._place = stream.read1(CHUNK), 0
         wide = next((name for mark, name in WIDE.items() if self._data.startswith(mark)), None)
         self._decode = None if wide is None else codecs.getincrementaldecoder(wide)().decode
         self._data = self._utf8(self._data)
-        self._stream, self._head, self._open, self._commented_out = stream, Head(), False, False
+        self._stream, self._head, self._open, self._commented_out = stream, Head(shape=shape), False, False
 
     def __iter__(self) -> Iterator[Piece]:
         """
@@ -114,7 +149,7 @@ class CitationStream:
     def _next_start(self) -> Generator[Piece, None, bytes | None]:
         """Go to the next start tag, and return the name of its element, or None at the end."""
         looked_at = self._place
-        while (found := START.search(self._data, looked_at)) is None:
+        while (found := self._shape.start.search(self._data, looked_at)) is None:
             held = len(self._data) - self._place
             if held > RECORD_BYTES:
                 raise DamagedSource(f"more than {RECORD_BYTES:,} bytes hold no citation")
@@ -136,8 +171,8 @@ class CitationStream:
             looked_at = max(0, held - LONGEST_TAG)
         content = self._data[self._place : end]
         following = None
-        if any(content.find(b"<" + part, 1) >= 0 for part in PARTS):
-            following = START.search(content, 1)
+        if any(content.find(b"<" + part, 1) >= 0 for part in self._shape.parts):
+            following = self._shape.start.search(content, 1)
         if following is not None:
             content = content[: following.start()]
             self._place += following.start()
@@ -155,7 +190,7 @@ class CitationStream:
         if len(content) <= RECORD_BYTES:
             raise DamagedSource(f"it breaks off inside the citation with PMID {piece.pmid or '(none)'}")
         yield piece
-        while (edge := EDGE.search(self._data, self._place + 1)) is None:
+        while (edge := self._shape.edge.search(self._data, self._place + 1)) is None:
             self._place = max(self._place + 1, len(self._data) - LONGEST_TAG)
             if not self._fill():
                 raise DamagedSource(f"it breaks off inside the citation with PMID {piece.pmid or '(none)'}")
@@ -177,23 +212,23 @@ class CitationStream:
         if b"<!--" in text:
             self._commented_out = text.rfind(b"<!--") > text.rfind(b"-->")
             text = COMMENT.sub(b"", text)
-        lost = NO_START.search(text)
+        lost = self._shape.no_start.search(text)
         if lost is not None:
             yield Piece(self._head, text[lost.start() :], DAMAGED)
         yield from self._roots(text)
 
     def _roots(self, text: bytes) -> Iterator[Piece]:
-        if b"ArticleSet" not in text:
+        if not any(root in text for root in self._shape.roots):
             return
-        for root in ROOT.finditer(text):
+        for root in self._shape.root.finditer(text):
             if root["start"] is not None:
                 if self._open:
                     yield Piece(self._head, b"", CUT_SHORT)
-                self._head = _head(text, root, "utf-8" if self._decode is not None else None)
+                self._head = _head(text, root, self._shape, "utf-8" if self._decode is not None else None)
             self._open = root["start"] is not None and not root[0].endswith(b"/>")
 
 
-def _head(text: bytes, root: re.Match[bytes], encoding: str | None) -> Head:
+def _head(text: bytes, root: re.Match[bytes], shape: Shape, encoding: str | None) -> Head:
     declared = list(DECLARATION.finditer(text, 0, root.start()))
     named = ENCODING.search(declared[-1][0]) if declared else None
     begin = text.rfind(b"<!DOCTYPE", 0, root.start())
@@ -202,4 +237,4 @@ def _head(text: bytes, root: re.Match[bytes], encoding: str | None) -> Head:
     if len(kind) > LONGEST_HEAD:
         raise DamagedSource(f"its document type has more than {LONGEST_HEAD:,} bytes")
     encoding = encoding or (named[1].decode() if named else "utf-8")
-    return Head(encoding, kind + root[0], b"</%b>" % root["start"])
+    return Head(encoding, kind + root[0], b"</%b>" % root["start"], shape)

@@ -47,6 +47,14 @@ def _pubmed(
     return read_citations(stream, name, report, limit)
 
 
+def _europe_pmc(
+    stream: BufferedReader, name: str, report: CorpusReport, limit: int | None, _splitter: Splitter | None
+) -> Iterator[Record]:
+    from bmretriever_integrations.corpus.europe_pmc import read_europe_pmc
+
+    return islice(read_europe_pmc(stream, name, report), limit)
+
+
 def _json_lines(
     stream: BufferedReader, name: str, report: CorpusReport, limit: int | None, _splitter: Splitter | None
 ) -> Iterator[Record]:
@@ -74,6 +82,7 @@ def _ris(
 TAGGED = (".nbib", ".ris", ".txt")
 FORMS = (
     Form("PubMed XML", (".xml",), _pubmed, True, roots=("PubmedArticleSet", "PubmedBookArticleSet")),
+    Form("Europe PMC XML", (".xml",), _europe_pmc, True, roots=("responseWrapper",)),
     Form("JSON lines", (".jsonl",), _json_lines, False),
     Form("PubMed's tagged lines", TAGGED, _medline, True, holds=re.compile(r"^(?:PMID|PMC )- *[0-9P]", re.MULTILINE)),
     Form("RIS", TAGGED, _ris, False, holds=re.compile(r"^TY  ?- *\w", re.MULTILINE | re.IGNORECASE)),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from io import BufferedIOBase
 from typing import Any
 
-from lxml import etree
-
-from bmretriever_integrations.corpus.citation_stream import DAMAGED, CitationStream, Piece
+from bmretriever_integrations.corpus.citation_stream import DAMAGED, CitationStream
 from bmretriever_integrations.corpus.markup import clean, plain_text
 from bmretriever_integrations.corpus.pubmed_metadata import child, metadata_of, revised
-from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, fault
-from bmretriever_integrations.corpus.xml_root import SAFE
+from bmretriever_integrations.corpus.records import CorpusReport, Record, fault
+from bmretriever_integrations.corpus.xml_pieces import parsed
 
 DELETED = "DeleteCitation"
 
@@ -37,7 +34,7 @@ def read_citations(
     withdrawn, latest, returned = set[str](), "", 0
     try:
         for piece in CitationStream(stream):
-            element = None if piece.fault is not None else _parsed(piece)
+            element = None if piece.fault is not None else parsed(piece, _is_one)
             if element is None:
                 where = f"PMID {piece.pmid}" if piece.pmid else f"the citation after record {report.records}"
                 report.skip(f"{name}: {where}", piece.fault or DAMAGED)
@@ -55,16 +52,6 @@ def read_citations(
         report.withdraw(withdrawn, latest)
 
 
-def _parsed(piece: Piece) -> Any:
-    """Parse a piece; give None if it is not well-formed, or not one citation."""
-    encoding, opening, closing = piece.head
-    try:
-        root = etree.fromstring(b"%b%b%b" % (opening, piece.content, closing), _parser(encoding))
-    except etree.XMLSyntaxError:
-        return None
-    return root[0] if len(root) == 1 and _is_one(root[0]) else None
-
-
 def _is_one(element: Any) -> bool:
     """Tell that this is not what remains of two citations where the bytes between them are lost."""
     citation = child(element, "MedlineCitation")
@@ -75,14 +62,6 @@ def _is_one(element: Any) -> bool:
     first, listed = plain_text(child(citation, "PMID")), child(child(element, "PubmedData"), "ArticleIdList")
     ids = () if listed is None else listed.iterchildren("ArticleId")
     return not first or all(plain_text(one) in ("", first) for one in ids if one.get("IdType") == "pubmed")
-
-
-@lru_cache(maxsize=4)
-def _parser(encoding: str) -> etree.XMLParser:
-    try:
-        return etree.XMLParser(encoding=encoding, **SAFE)
-    except LookupError as error:
-        raise DamagedSource(f"its encoding {encoding!r} is unknown") from error
 
 
 def _record(element: Any, citation: Any, name: str, report: CorpusReport) -> Record | None:
