@@ -231,7 +231,7 @@ class PortionEngines:
         return np.random.default_rng(seed).standard_normal((rows, self.width)).astype(np.float32)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def portion_engines() -> type[PortionEngines]:
     """The class of engines that need no model."""
     return PortionEngines

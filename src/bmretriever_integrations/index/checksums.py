@@ -11,9 +11,10 @@ step. Between the two, files may come that are not listed, and listed ones may g
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -28,6 +29,9 @@ CHECKED_BYTES = 500_000_000
 """Up to this size, opening an index reads all of its files: less than a second's work."""
 BLOCK = 1 << 20
 """Bytes that are read at once."""
+AT_ONCE = 8
+"""Files of an object store that are read at the same time."""
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def update_checksums(folder: Where, manifest: Manifest, *, progress: bool = Fals
     files = dict(table_files(place))
     new = {name: size for name, size in files.items() if name not in manifest.checksums}
     bar = _bar(sum(new.values()), progress)
-    hashed = {name: FileChecksum(size, _sha256(place, name, bar)) for name, size in new.items()}
+    hashes = _each(place, lambda name: _sha256(place, name, bar), new)
+    hashed = {name: FileChecksum(new[name], sha256) for name, sha256 in hashes.items()}
     bar.close()
     manifest.checksums = {name: manifest.checksums.get(name) or hashed[name] for name in files}
 
@@ -78,10 +83,11 @@ def find_damage(folder: Where, manifest: Manifest, *, whole: bool = True, progre
     place = place_of(folder)
     there = dict(place.files(FILES))
     bar = _bar(table_bytes(manifest) if whole else 0, progress)
-    found = {
-        name: _damaged_size(there.get(name), listed) or (_changed(place, name, listed, bar) if whole else None)
-        for name, listed in sorted(manifest.checksums.items())
-    }
+    listed = dict(sorted(manifest.checksums.items()))
+    found = {name: _damaged_size(there.get(name), of_file) for name, of_file in listed.items()}
+    if whole:
+        right = [name for name, damage in found.items() if damage is None]
+        found |= _each(place, lambda name: _changed(place, name, listed[name], bar), right)
     bar.close()
     if MISSING in found.values():
         now = read_manifest(place)  # read after the look, so a run that deleted the file is seen in it
@@ -147,6 +153,14 @@ def table_files(folder: Where) -> Iterator[tuple[str, int]]:
 
 
 MISSING = "is missing"
+
+
+def _each(place: Place, of_name: Callable[[str], Found], names: Iterable[str]) -> dict[str, Found]:
+    """Do something with each of some files, with several at once where each waits for the network."""
+    if place.is_local:
+        return {name: of_name(name) for name in names}
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="bmretriever-checksums") as threads:
+        return dict(zip(names, threads.map(of_name, names), strict=True))
 
 
 def _damaged_size(size: int | None, listed: FileChecksum) -> str | None:

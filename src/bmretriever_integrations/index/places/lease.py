@@ -74,9 +74,10 @@ class Lease:
 
     def _opened(self) -> Any:
         database = connect(self._place)
-        if TABLE not in database.table_names():
-            with suppress(ValueError):  # another process made it at the same moment
-                return database.create_table(TABLE, [{"token": "", "name": "", "until": 0.0}])
+        with suppress(ValueError):  # there is none yet
+            return database.open_table(TABLE)
+        with suppress(ValueError):  # another process made it at the same moment
+            return database.create_table(TABLE, [{"token": "", "name": "", "until": 0.0}])
         return database.open_table(TABLE)
 
     def _is_free(self, now: float) -> bool:
@@ -96,6 +97,7 @@ class Lease:
         while not self._ended.wait(SECONDS / 5):
             with suppress(Exception):  # tried again as long as the lease lasts; then check() refuses
                 if not self._write(f"token = '{self._token}'", time.time() + SECONDS):
+                    self._until = 0.0  # another process took it after it had ended
                     return
                 renewals += 1
                 if renewals % TRIM_EVERY == 0:
