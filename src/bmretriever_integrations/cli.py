@@ -123,6 +123,9 @@ COMMANDS = {
         "embed PubMed or BEIR files into a folder that can be searched",
         "bmretriever index pubmed26n0001.xml.gz --to my-index --model 410M",
     ),
+    "index-table": _Command(
+        "make an index of a table that a job of Ray Data wrote", "bmretriever index-table my-index --model 410M"
+    ),
     "search": _Command(
         "find the records of an index that answer a question, by meaning and by words",
         'bmretriever search my-index "Does metformin lower mortality in COVID-19?" --since 2020 --type Review',

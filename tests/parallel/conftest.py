@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,3 +136,26 @@ def when_committed() -> Callable[[Path, int, Callable[[], None]], None]:
         threading.Thread(target=wait, daemon=True).start()
 
     return watch
+
+
+@pytest.fixture(scope="package")
+def cluster() -> Iterator[Any]:
+    """Ray on two cores, with a small object store, and not a word."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'bmretriever-integrations[ray]'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # what Ray will do from its next version on, without a notice
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # sums are added up in the same order on a machine with any number of cores
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        ray.init(
+            address="local",
+            num_cpus=2,
+            object_store_memory=80_000_000,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    yield ray
+    ray.shutdown()

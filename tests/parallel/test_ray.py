@@ -1,4 +1,4 @@
-"""A local Ray cluster: the index's bytes are one engine's, also when an actor is killed; and Ray Data's batches."""
+"""A local Ray cluster: the index's bytes are one engine's, also when an actor is killed; and the batches of Ray Data."""
 
 from __future__ import annotations
 
@@ -28,31 +28,6 @@ from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
 RECORDS = 600
 TEXTS = ["aspirin prevents stroke", "", "insulin " * 30, "a cohort of 12"]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """Two cores, a small object store, and not a word."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'bmretriever-integrations[ray]'")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv(
-            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-        )  # what Ray will do from its next version on, without a notice
-        patch.setenv(
-            "OMP_NUM_THREADS", "1"
-        )  # sums are added up in the same order on a machine with any number of cores
-        patch.delenv("RAY_ADDRESS", raising=False)
-        ray.init(
-            address="local",
-            num_cpus=2,
-            object_store_memory=80_000_000,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-        )
-        yield ray
-        ray.shutdown()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -121,32 +96,13 @@ def test_the_command_on_a_cluster(cluster, checkpoint, undisturbed, tmp_path, ca
     assert rows_in(tmp_path / "i") == expected
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
-def test_map_batches_adds_a_column_of_float32(cluster, checkpoint) -> None:
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    rows = [{"abstract": text, "title": None if i % 2 else f"T {i}", "id": i} for i, text in enumerate(TEXTS * 3)]
-    dataset = ray.data.from_items(rows).map_batches(
-        BMRetrieverBatchEmbedder,
-        fn_constructor_kwargs={
-            "model": str(checkpoint),
-            "dtype": "float32",
-            "device": "cpu",
-            "text_column": "abstract",
-            "title_column": "title",
-        },
-        batch_size=5,
-        compute=ray.data.ActorPoolStrategy(size=1),
-    )
-    found = dataset.take_batch(100)
+def test_a_batch_of_passages(checkpoint) -> None:
+    embed = BMRetrieverBatchEmbedder(str(checkpoint), text_column="abstract", title_column="title", dtype="float32")
+    titles = [None if i % 2 else f"T {i}" for i in range(12)]
+    found = embed({"abstract": np.array(TEXTS * 3), "title": np.array(titles, object), "id": np.arange(12)})
     assert found["vector"].dtype == np.float32
-    rows = [rows[number] for number in found["id"]]
-    expected = reference_encode(checkpoint, [passage_prompt(row["abstract"], row["title"]) for row in rows])
+    expected = reference_encode(checkpoint, list(map(passage_prompt, TEXTS * 3, titles)))
     errors = np.linalg.norm(found["vector"] - expected, axis=1) / np.linalg.norm(expected, axis=1)
-    assert len(rows) == 3 * len(TEXTS)
     assert errors.max() <= 1e-5
 
 

@@ -25,7 +25,7 @@ def read_lines(stream: IO[bytes], name: str, report: CorpusReport) -> Iterator[R
     :param report: counts the lines that are left out.
     """
     for number, entry in read_values(stream):
-        record, reason = (None, entry.reason) if isinstance(entry, NotJson) else _record(entry)
+        record, reason = (None, entry.reason) if isinstance(entry, NotJson) else record_of_values(entry)
         if record is not None:
             yield record
         else:
@@ -56,8 +56,13 @@ def id_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _record(entry: Any) -> tuple[Record | None, str]:
-    """Make the record of one line, or return None and the reason why there is none."""
+def record_of_values(entry: Any) -> tuple[Record | None, str]:
+    """
+    Make the record of one line.
+
+    :param entry: its value.
+    :returns: the record, or None and the reason why there is none.
+    """
     if not isinstance(entry, dict):
         return None, "not a JSON object"
     values = named_values(entry)

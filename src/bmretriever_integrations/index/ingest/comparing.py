@@ -111,14 +111,20 @@ def choose(
             report.held_back += 1
             continue
         now = taken[record.id][1] if record.id in taken else standing.get(record.id)
-        if now is None or _gives_way(now, known, report):
+        if now is None or gives_way(now, known, report):
             report.outdated += record.id in taken
             taken[record.id] = record, known
     return _sorted_by_work(taken.values(), standing, bool(stored), report)
 
 
-def _gives_way(now: Known, known: Known, report: BuildReport) -> bool:
-    """Whether a record is replaced by another one of its id."""
+def gives_way(now: Known, known: Known, report: BuildReport) -> bool:
+    """
+    Tell whether a record is replaced by another one of its id that is read later.
+
+    :param now: the record that stands.
+    :param known: the other one.
+    :param report: counts what becomes of the other one.
+    """
     if now.record_hash == known.record_hash:
         report.unchanged += 1
         return False

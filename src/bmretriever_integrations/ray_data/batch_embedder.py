@@ -1,7 +1,4 @@
-"""Define the class that Ray Data's ``map_batches`` creates once in each actor.
-
-The class takes a batch of columns and returns a batch of columns, so this module needs no Ray and serves other tools, too.
-"""
+"""Adds vectors to batches of columns, for Ray Data's ``map_batches``, which creates the class once in each actor."""
 
 from __future__ import annotations
 
@@ -12,8 +9,6 @@ from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
-
-__all__ = ["BMRetrieverBatchEmbedder"]
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -137,7 +132,7 @@ class BMRetrieverBatchEmbedder:
                     f"row {row} of column {self.text_column!r} is {text!r} and not a text; replace it (an empty text is "
                     "accepted), or leave such rows out"
                 )
-        encoder = self._engine()
+        encoder = self.engine()
         if self.kind == "queries":
             vectors = encoder.encode_queries(texts, self.instruction)
         else:
@@ -151,7 +146,12 @@ class BMRetrieverBatchEmbedder:
         values: Sequence[Any] = batch[name]
         return list(values)
 
-    def _engine(self) -> BMRetrieverEncoder:
+    def engine(self) -> BMRetrieverEncoder:
+        """
+        Return the engine, which is loaded by the first call.
+
+        :raises ValueError: if the model has other weights here than where this object was pickled.
+        """
         if self._encoder is None:
             from bmretriever_integrations.encoder import BMRetrieverEncoder
 
