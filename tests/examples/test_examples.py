@@ -124,7 +124,7 @@ def test_chroma_does_not_mix_models(finished):
 
 def test_the_table_names_every_example():
     table = (FOLDER / "README.md").read_text("utf-8")
-    assert re.findall(r"^\| \[(\w+)\.py\]\(\1\.py\)", table, re.MULTILINE) == SCRIPTS
+    assert re.findall(r"^\| \[(\w+)\.py\]\(\1\.py\)", table, re.MULTILINE) == sorted({*SCRIPTS, *CLUSTER})
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

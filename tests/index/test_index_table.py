@@ -202,8 +202,14 @@ def test_what_is_not_what_it_says_is_refused(rows_of, made_by, sources, tmp_path
         "other weights": ((half, rows_of(records[30:], by=other_weights)), "files_sha256='[0-9a-f]{64}'"),
         "other packages": ((half, rows_of(records[30:], by=other_torch)), "with version of torch='1.0'"),
         "all other weights": ((rows_of(records, by=other_weights),), "model with which .* had f{16}"),
-        "vectors of other texts": ((rows_of(records, texts=["fever"] * 60),), "differs by .*% from what the model makes"),
-        "other words": ((good.set_column(words, "words", pa.array(["x"] * 60)),), "has another words than this version"),
+        "vectors of other texts": (
+            (rows_of(records, texts=["fever"] * 60),),
+            "differs by .*% from what the model makes",
+        ),
+        "other words": (
+            (good.set_column(words, "words", pa.array(["x"] * 60)),),
+            "has another words than this version",
+        ),
     }
     for name, (parts, message) in tables.items():
         with pytest.raises(IndexMismatch, match=message):
@@ -216,7 +222,7 @@ def test_what_is_not_what_it_says_is_refused(rows_of, made_by, sources, tmp_path
 def test_what_a_job_did_not_write_is_refused(rows_of, engine, made_by, sources, tmp_path, capsys) -> None:
     with pytest.raises(FileNotFoundError, match="holds no table"):
         index_table(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="lacks the columns made_by, place and has no other"):
+    with pytest.raises(ValueError, match="that it lacks: made_by, place; others that it has: none"):
         index_table(write(tmp_path / "plain", rows_of(list(read_corpus(sources))).drop_columns(["made_by", "place"])))
     build_index(engine, sources[:1], tmp_path / "i")
     assert main(["index-table", str(tmp_path / "i")]) == 2
@@ -243,9 +249,10 @@ def test_stopped_at_any_step_the_same_call_does_it_again(rows_of, sources, tmp_p
                     plain(*arguments, **named)
                 raise KeyboardInterrupt
 
-            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            with monkeypatch.context() as patch:
                 patch.setattr(module, step, stop)
-                index_table(folder, device="cpu")
+                with pytest.raises(KeyboardInterrupt):
+                    index_table(folder, device="cpu")
             with pytest.raises((FileNotFoundError, DamagedIndex)):
                 SearchIndex.open(folder)
             assert index_table(folder, device="cpu").records == 60

@@ -51,7 +51,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     (folder / "a.xml").write_text(xml)
     for number, name in enumerate(("b.jsonl", "c.jsonl")):
         rows = [
-            {"_id": f"{name}{i}", "text": f"{WORDS[i % 10]} {WORDS[i % 7]} " * (i % 5 + 1), "ward": i} for i in range(59)
+            {"_id": f"{name}{i}", "text": f"{WORDS[i % 10]} {WORDS[i % 7]} " * (i % 5 + 1), "ward": i}
+            for i in range(59)
         ]
         rows.append({"_id": "both", "text": f"of {name}", "authors": ["Roe, R"] * number})
         (folder / name).write_text("\n".join(map(json.dumps, rows)))
@@ -78,6 +79,9 @@ def test_a_job_loses_and_doubles_nothing_though_an_actor_is_killed(
 
         batches = 0
 
+        def __init__(self, model: str) -> None:
+            super().__init__(model, dtype="float32", device="cpu")
+
         def __call__(self, batch: Any) -> Any:
             self.batches += 1
             if self.batches == 3 and not killed.exists():
@@ -98,7 +102,9 @@ def test_a_job_loses_and_doubles_nothing_though_an_actor_is_killed(
         with SearchIndex.open(folder) as index, SearchIndex.open(tmp_path / "one") as other:
             ours, theirs = ({record.id: (record, vector) for record, vector in one.entries()} for one in (index, other))
         assert build_index(encoder, sources, folder).unchanged == 178  # all but those of the id that is there twice
-    assert {key: record for key, (record, _vector) in ours.items()} == {key: one for key, (one, _vector) in theirs.items()}
+    assert {key: record for key, (record, _vector) in ours.items()} == {
+        key: one for key, (one, _vector) in theirs.items()
+    }
     for key, (_record, vector) in theirs.items():
         assert np.linalg.norm(ours[key][1] - vector) <= 1e-3 * np.linalg.norm(vector)
 
@@ -109,14 +115,16 @@ def rows_of(checkpoint: Path) -> BMRetrieverIndexRows:
 
 
 def test_columns_of_any_data_set_are_read_like_the_keys_of_a_json_line(rows_of, checkpoint) -> None:
-    batch = pa.table({
-        "id": [7, 8],
-        "title": ["T", None],
-        "text": ["a", "b"],
-        "date": [date(2015, 3, 14), None],
-        "mesh_terms": [["Humans"], None],
-        "ward": [1.5, float("nan")],
-    })
+    batch = pa.table(
+        {
+            "id": [7, 8],
+            "title": ["T", None],
+            "text": ["a", "b"],
+            "date": [date(2015, 3, 14), None],
+            "mesh_terms": [["Humans"], None],
+            "ward": [1.5, float("nan")],
+        }
+    )
     made = rows_of(batch)
     one, two = (record_of(row) for row in made.to_pylist())
     assert (one.id, one.title, one.metadata.date, one.metadata.mesh) == ("7", "T", "2015-03-14", ("Humans",))
@@ -174,8 +182,10 @@ def test_files_become_rows_and_what_is_left_out_is_logged(sources, tmp_path, mon
         (table,) = read_sources([cut])
     assert table["id"].to_pylist() == ["1", "3"]
     assert "left out 1 records: cut.jsonl:2: " in caplog.text
-    gone.write_text(f"<PubmedArticleSet>{citation(1)}<DeleteCitation><PMID>5</PMID></DeleteCitation></PubmedArticleSet>")
-    with pytest.raises(ValueError, match="update.xml withdraws 1 records, which a job cannot remove"):
+    gone.write_text(
+        f"<PubmedArticleSet>{citation(1)}<DeleteCitation><PMID>5</PMID></DeleteCitation></PubmedArticleSet>"
+    )
+    with pytest.raises(ValueError, match=r"update\.xml withdraws 1 records, which a job cannot remove"):
         read_sources([gone])
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_sources([tmp_path / "nowhere.jsonl"])

@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     counted = [f"{count:,} {what}" for count, what in others if count]
     lines += [f"removed: {', '.join(counted)}"] * bool(counted)
     if report.undecided:
-        lines.append(f"undecided: {report.undecided:,} PubMed records replaced others of their ids, and neither is dated as newer")
+        lines.append(
+            f"undecided: {report.undecided:,} PubMed records replaced others of their ids, and neither says that it is newer"
+        )
     write_lines(lines)
     return 0

@@ -50,8 +50,10 @@ def _outdated(rows: list[dict[str, Any]], report: BuildReport) -> list[int]:
     for row in rows[1:]:
         if gives_way(_known(standing), _known(row), report):
             report.outdated += 1
-            standing, row = row, standing
-        gone.append(row["_rowid"])
+            gone.append(standing["_rowid"])
+            standing = row
+        else:
+            gone.append(row["_rowid"])
     return gone
 
 

@@ -15,7 +15,7 @@ from bmretriever_integrations.index.ingest.portions import portion_size
 from bmretriever_integrations.index.ingest.proof import prove_rows
 from bmretriever_integrations.index.ingest.report import BuildReport
 from bmretriever_integrations.index.manifest import NAME, IndexMismatch, Manifest
-from bmretriever_integrations.index.schema import schema, vector_type_of
+from bmretriever_integrations.index.schema import schema
 from bmretriever_integrations.index.search.question_engine import QuestionEngine
 from bmretriever_integrations.index.table import FILES, create_table, open_table, optimize
 from bmretriever_integrations.versions import NAME as PACKAGE
@@ -57,7 +57,7 @@ def index_table(
         say("reading by which engine each row was made")
         ids, made = _read(table)
         manifest = _manifest(target, made)
-        _prove(target, table, manifest, model, device, say)
+        _prove(table, manifest, QuestionEngine(target, manifest, model, device), say)
         report = BuildReport(CorpusReport())
         remove_doubles(table, ids, report)
         del ids
@@ -80,12 +80,14 @@ def _check_columns(folder: Path, table: Any) -> None:
     there = set(table.schema.names)
     wanted = {*schema(1, "float16").names, *JOB_COLUMNS}
     if (folder / NAME).exists() and not there & set(JOB_COLUMNS):
-        raise FileExistsError(f"{folder} is an index already; `bmretriever index SOURCE --to {folder}` brings it up to date")
+        raise FileExistsError(
+            f"{folder} is an index already; `bmretriever index SOURCE --to {folder}` brings it up to date"
+        )
     if there != wanted:
-        lacking, other = sorted(wanted - there), sorted(there - wanted)
+        lacking, other = (", ".join(sorted(names)) or "none" for names in (wanted - there, there - wanted))
         raise ValueError(
-            f"the table of {folder} was not written with BMRetrieverIndexRows: it lacks the columns {', '.join(lacking) or '(none)'}"
-            f" and has {', '.join(other) or 'no other'}. Write it anew as docs/many-machines.md says"
+            f"the table of {folder} was not written with BMRetrieverIndexRows (columns that it lacks: {lacking}; others that it "
+            f"has: {other}). Write it anew as docs/many-machines.md says"
         )
     if not table.count_rows():
         raise ValueError(f"the table of {folder} holds no row")
@@ -130,10 +132,8 @@ def _manifest(folder: Path, made: set[str | None]) -> Manifest:
     )
 
 
-def _prove(folder: Path, table: Any, manifest: Manifest, model: str | Path | None, device: str | None, say: Say) -> None:
-    if vector_type_of(table) != manifest.vector_type:
-        raise IndexMismatch(f"the vectors of {folder} are not of the type that its rows name: {manifest.vector_type}")
-    with QuestionEngine(folder, manifest, model, device).load() as encoder:
-        say("embedding a sample of the rows again")
-        count = prove_rows(folder, table, encoder, manifest.vector_type, manifest.encoder.get("quantization") is not None)
+def _prove(table: Any, manifest: Manifest, engine: QuestionEngine, say: Say) -> None:
+    say("embedding a sample of the rows again")
+    with engine.load() as encoder:
+        count = prove_rows(table, encoder, manifest.vector_type, quantized="quantization" in manifest.encoder)
     say(f"{count:,} rows are what the model makes of their texts")

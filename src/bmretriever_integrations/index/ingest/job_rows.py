@@ -79,8 +79,8 @@ def job_rows(
     if not error <= LARGEST_ERROR:
         worst = records[int(np.abs(vectors).max(axis=1).argmax())].id
         raise ValueError(
-            f"float16 loses {error:.1%} of a vector (record {worst!r}); an index allows {LARGEST_ERROR:.1%}: write the whole table "
-            "with vector_type='float32'"
+            f"float16 loses {error:.1%} of a vector (record {worst!r}); an index allows {LARGEST_ERROR:.1%}: write the whole "
+            "table with vector_type='float32'"
         )
     text = MadeBy(**{**vars(made_by), "vector_error": error}).as_text()
     rows = table_of(records, vectors, sources, made_by.vector_type)

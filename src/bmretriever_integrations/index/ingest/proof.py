@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,11 +21,10 @@ LARGEST_QUANTIZED = 0.25
 """The same where the rows were made with quantised weights, for the engine that makes them again has them whole."""
 
 
-def prove_rows(folder: Path, table: Any, encoder: BMRetrieverEncoder, vector_type: VectorType, quantized: bool) -> int:
+def prove_rows(table: Any, encoder: BMRetrieverEncoder, vector_type: VectorType, *, quantized: bool) -> int:
     """
     Make a sample of the rows again and compare every column.
 
-    :param folder: the index, for messages.
     :param table: the LanceDB table.
     :param encoder: the engine.
     :param vector_type: the number type of the stored vectors.
@@ -44,15 +42,15 @@ def prove_rows(folder: Path, table: Any, encoder: BMRetrieverEncoder, vector_typ
     for row, other in zip(stored, again.to_pylist(), strict=True):
         if names := [name for name, value in other.items() if row[name] != value]:
             raise IndexMismatch(
-                f"row {row['id']!r} of {folder} has another {names[0]} than this version makes of its record; write the table anew "
-                "with this version"
+                f"row {row['id']!r} of the table has another {names[0]} than this version makes of its record; write the table "
+                "anew with this version"
             )
     differences = np.linalg.norm(made - vectors, axis=1) / np.linalg.norm(made, axis=1)
     worst = int(differences.argmax())
     allowed = LARGEST_QUANTIZED if quantized else LARGEST_DIFFERENCE
     if not differences[worst] <= allowed:
         raise IndexMismatch(
-            f"the vector of row {stored[worst]['id']!r} of {folder} differs by {differences[worst]:.0%} from what the model "
+            f"the vector of row {stored[worst]['id']!r} differs by {differences[worst]:.0%} from what the model "
             f"makes of its text now, and {allowed:.0%} is allowed; write the table anew"
         )
     return len(stored)
