@@ -27,6 +27,8 @@ class FakeActor:
 
     def _load(self):
         assert self.may_load.wait(10)
+        if self.dead:
+            raise Lost("killed")
         self.loaded = True
 
     def _run(self, job):
@@ -49,11 +51,16 @@ def ray():
 
         return lambda _actor: SimpleNamespace(remote=make)
 
+    def kill(actor):
+        actor.dead = True
+        killed.append(actor)
+        may_load.set()
+
     errors = SimpleNamespace(RayTaskError=type("RayTaskError", (Exception,), {}), RayError=Lost)
     return SimpleNamespace(
         remote=remote,
         get=lambda reference: reference(),
-        kill=killed.append,
+        kill=kill,
         exceptions=errors,
         made=made,
         killed=killed,
@@ -99,10 +106,11 @@ def test_another_lane_gets_no_actor_without_an_engine(ray, worker):
     assert len(ray.made) == 2
 
 
-def test_a_worker_closed_meanwhile_leaves_no_actor(ray, worker):
+def test_a_worker_closed_meanwhile_leaves_no_actor_and_no_thread(ray, worker):
     thread, found = replacing(ray, worker)
-    worker.close()
-    ray.may_load.set()
+    worker.close()  # ends the actor that is loading, too, and waits until the thread knows
+    assert not worker.replace()
     thread.join(10)
     assert found == [False]
-    assert ray.killed == ray.made
+    assert set(ray.killed) == set(ray.made)
+    assert len(ray.made) == 2

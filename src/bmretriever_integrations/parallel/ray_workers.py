@@ -17,6 +17,8 @@ from bmretriever_integrations.parallel.worker_engine import WorkerEngine
 from bmretriever_integrations.parallel.worker_group import WorkerGroup
 from bmretriever_integrations.settings import EncoderSettings
 
+NOTICED = 10.0
+"""Most seconds until a thread notices that the actor which it waits for was killed; else a thousandth of that."""
 REPLACEMENTS = 3
 """The number of times that a lost worker is started again. Single machines may fail, but an error that ends every worker must end
 the run."""
@@ -81,6 +83,7 @@ class RayWorker:
         self._closed = False
         self._left = REPLACEMENTS
         self._broken: Any = None
+        self._replacement: Any = None
         self._actor = self._class.remote(settings, settings.token)
 
     def load(self) -> Facts:
@@ -104,7 +107,7 @@ class RayWorker:
                 return True
             while self._left > 0 and not self._closed:
                 self._left -= 1
-                actor = self._class.remote(self._settings, self._settings.token)
+                actor = self._replacement = self._class.remote(self._settings, self._settings.token)
                 try:
                     self._get(actor, actor.load.remote())
                 except Exception:
@@ -119,7 +122,10 @@ class RayWorker:
     def close(self) -> None:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         self._closed = True
-        self._ray.kill(self._actor)
+        for actor in {self._actor, self._replacement} - {None}:
+            self._ray.kill(actor)
+        if self._lock.acquire(timeout=NOTICED):  # a thread that waits for the replacement must not see the cluster go
+            self._lock.release()
 
     def _get(self, actor: Any, reference: Any) -> Any:
         try:
