@@ -109,6 +109,8 @@ class RayWorker:
                 self._left -= 1
                 actor = self._replacement = self._class.remote(self._settings, self._settings.token)
                 try:
+                    if self._closed:  # which may have come just before this actor was known
+                        self._ray.kill(actor)
                     self._get(actor, actor.load.remote())
                 except Exception:
                     self._broken = self._actor
@@ -122,8 +124,9 @@ class RayWorker:
     def close(self) -> None:
         """See :class:`~bmretriever_integrations.parallel.dispatcher.Worker`."""
         self._closed = True
-        for actor in {self._actor, self._replacement} - {None}:
-            self._ray.kill(actor)
+        for actor in (self._actor, self._replacement):
+            if actor is not None:
+                self._ray.kill(actor)
         if self._lock.acquire(timeout=NOTICED):  # a thread that waits for the replacement must not see the cluster go
             self._lock.release()
 

@@ -23,6 +23,7 @@ from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest
 from bmretriever_integrations.index.places.lease import FILES as LEASE
 from bmretriever_integrations.index.places.place import Place
 from bmretriever_integrations.index.places.where import place_of
+from bmretriever_integrations.index.table import FILES
 from bmretriever_integrations.versions import NAME as PACKAGE
 from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
@@ -115,6 +116,10 @@ def _check_folder(folder: Place) -> None:
     """Refuse a file, and a folder that holds other files."""
     names = folder.names()
     others = sorted(set(names).difference((LOCK, LEASE, f".{NAME}.tmp")))
+    if others == [FILES] and NAME not in names:
+        raise DamagedIndex(
+            f"{folder} holds a table and no {NAME}. If a job wrote it, run `bmretriever index-table {folder}` first"
+        )
     if others and NAME not in names:
         raise DamagedIndex(
             f"{folder} holds other files ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}) and no {NAME}; name a "

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.corpus.records import CorpusReport
-from bmretriever_integrations.files import only_writer
 from bmretriever_integrations.index.checksums import update_checksums
 from bmretriever_integrations.index.ingest.doubles import remove_doubles
 from bmretriever_integrations.index.ingest.job_rows import JOB_COLUMNS, MADE_BY, MadeBy
@@ -15,6 +14,8 @@ from bmretriever_integrations.index.ingest.portions import portion_size
 from bmretriever_integrations.index.ingest.proof import prove_rows
 from bmretriever_integrations.index.ingest.report import BuildReport
 from bmretriever_integrations.index.manifest import NAME, IndexMismatch, Manifest
+from bmretriever_integrations.index.places.place import Place
+from bmretriever_integrations.index.places.where import place_of
 from bmretriever_integrations.index.schema import schema
 from bmretriever_integrations.index.search.question_engine import QuestionEngine
 from bmretriever_integrations.index.table import FILES, create_table, open_table, optimize
@@ -38,7 +39,7 @@ def index_table(
     Every row says by which engine it was made; all must say the same, and a sample is embedded again and compared. Of several
     rows of an id the newest stays. Stopped at any moment, the same call does it again.
 
-    :param folder: the index; the job wrote its table, ``records.lance`` in it.
+    :param folder: the index, or a URL such as ``s3://bucket/papers``; the job wrote its table, ``records.lance`` in it.
     :param model: where the model is now; None takes the name in the table.
     :param device: the device for the sample; None takes CUDA, then MPS, then the CPU.
     :param say: is told what is going on.
@@ -49,37 +50,42 @@ def index_table(
     :raises ValueError: if the table was written by something else, or is empty.
     :raises BlockingIOError: if another process writes into the folder.
     """
-    target = Path(folder)
-    if not target.is_dir() or (table := open_table(target)) is None:
-        raise FileNotFoundError(f"{target} holds no table ({FILES}); a job writes one, see docs/many-machines.md")
-    with only_writer(target):
-        _check_columns(target, table)
-        say("reading by which engine each row was made")
-        ids, made = _read(table)
-        manifest = _manifest(target, made)
-        _prove(table, manifest, QuestionEngine(target, manifest, model, device), say)
-        report = BuildReport(CorpusReport())
-        remove_doubles(table, ids, report)
-        del ids
-        say("making the indices of words and filters")
-        optimize(table)  # before the indices, which would be written again
-        create_table(target, manifest.width, manifest.vector_type)
-        say("computing checksums")
-        update_checksums(target, manifest, progress=True)  # of the large files, which no later step changes
-        manifest.write(target)  # first, so that the columns which prove it are here for as long as it is not there
-        table.drop_columns(list(JOB_COLUMNS))
-        update_checksums(target, manifest)
-        manifest.complete = True
-        manifest.write(target)
-        report.records = table.count_rows()
+    target = place_of(folder)
+    with target.explained():
+        if (table := open_table(target)) is None:
+            raise FileNotFoundError(f"{target} holds no table ({FILES}); a job writes one, see docs/many-machines.md")
+        with target.only_writer():
+            return _index(target, table, model, device, say)
+
+
+def _index(target: Place, table: Any, model: str | Path | None, device: str | None, say: Say) -> BuildReport:
+    _check_columns(target, table)
+    say("reading by which engine each row was made")
+    ids, made = _read(table)
+    manifest = _manifest(target, made)
+    _prove(table, manifest, QuestionEngine(target, manifest, model, device), say)
+    report = BuildReport(CorpusReport())
+    remove_doubles(table, ids, report)
+    del ids
+    say("making the indices of words and filters")
+    optimize(table)  # before the indices, which would be written again
+    create_table(target, manifest.width, manifest.vector_type)
+    say("computing checksums")
+    update_checksums(target, manifest, progress=True)  # of the large files, which no later step changes
+    manifest.write(target)  # first, so that the columns which prove it are here for as long as it is not there
+    table.drop_columns(list(JOB_COLUMNS))
+    update_checksums(target, manifest)
+    manifest.complete = True
+    manifest.write(target)
+    report.records = table.count_rows()
     return report
 
 
-def _check_columns(folder: Path, table: Any) -> None:
+def _check_columns(folder: Place, table: Any) -> None:
     """Refuse an index, and a table that something else wrote."""
     there = set(table.schema.names)
     wanted = {*schema(1, "float16").names, *JOB_COLUMNS}
-    if (folder / NAME).exists() and not there & set(JOB_COLUMNS):
+    if NAME in folder.names() and not there & set(JOB_COLUMNS):
         raise FileExistsError(
             f"{folder} is an index already; `bmretriever index SOURCE --to {folder}` brings it up to date"
         )
@@ -104,7 +110,7 @@ def _read(table: Any) -> tuple[Any, set[str | None]]:
     return pa.chunked_array(ids), made
 
 
-def _manifest(folder: Path, made: set[str | None]) -> Manifest:
+def _manifest(folder: Place, made: set[str | None]) -> Manifest:
     """
     Begin the manifest of the index.
 
