@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.commands.arguments import positive
+from bmretriever_integrations.corpus.forms import FORMS
+from bmretriever_integrations.corpus.sources import KINDS, check_sources
 from bmretriever_integrations.settings import DTYPES, MAX_LENGTH, QUANTIZATIONS
 from bmretriever_integrations.terminal.characters import printable
 from bmretriever_integrations.terminal.streams import write_lines
@@ -30,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     :param parser: the parser of this command.
     """
-    parser.add_argument("source", nargs="+", metavar="SOURCE", help="PubMed .xml(.gz) or BEIR .jsonl(.gz)")
+    forms = ", ".join(form.name for form in FORMS)
+    parser.add_argument(
+        "source", nargs="+", metavar="SOURCE", help=f"files ({', '.join(KINDS)}; each also .gz): {forms}"
+    )
     parser.add_argument(
         "--to", required=True, metavar="DIR", help="folder of the index; one that is there is brought up to date"
     )
@@ -86,7 +91,6 @@ def run(arguments: argparse.Namespace) -> int:
     :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
     from bmretriever_integrations.commands.index_engines import engines_for
-    from bmretriever_integrations.corpus.sources import check_sources
     from bmretriever_integrations.index import build_index
 
     # missing and wrong files are named before the model is loaded

@@ -29,8 +29,9 @@ def read_corpus(
     The checksum of a compressed file is verified before its first record is returned, so that no garbled record is. Of a file
     that is cut short, the records before the cut are returned.
 
-    :param sources: PubMed files (.xml, .xml.gz) and JSON lines (.jsonl, .jsonl.gz; keys ``_id``, ``title``, ``text`` as in BEIR,
-        or those of MedRAG, Anserini or R2MED: :data:`~.json_records.NAMES`). A whole number as id becomes text.
+    :param sources: files of any of :data:`~.forms.FORMS`, e.g. PubMed's XML (.xml) and tagged lines (.nbib, .txt), RIS (.ris), or
+        JSON lines (.jsonl; keys ``_id``, ``title``, ``text`` as in BEIR, or those of MedRAG, Anserini or R2MED:
+        :data:`~.json_records.NAMES`); each may be packed as .gz.
     :param report: a report that is updated while records are read; None means that no report is wanted.
     :param strict: refuses unreadable sources. False goes on with the next source, and the report names the damaged one.
     :param splitter: cuts the long texts of full-text articles into passages; None means that they stay whole.
