@@ -76,7 +76,7 @@ def _equal(asked: Field, operator: str, value: Any) -> Condition:  # noqa: ARG00
 
 
 def _in(asked: Field, operator: str, value: Any) -> Condition:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, list):
         raise ValueError(
             f"Filter value must be a `list` when using operator 'in' or 'not in', received type {type(value).__name__!r}"
         )
