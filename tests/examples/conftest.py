@@ -20,7 +20,12 @@ from bmretriever_integrations import BMRetrieverEncoder
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QUESTION = "Does tolvaptan slow polycystic kidney disease?"
 RECORDS = [
-    {"_id": str(90000001 + row), "title": title, "text": text}
+    {
+        "_id": str(90000001 + row),
+        "title": title,
+        "text": text,
+        "publication_types": [("Review", "Clinical Trial")[row % 2]],
+    }
     for row, (title, text) in enumerate(
         [
             ("Tolvaptan in polycystic kidney disease", "Kidney growth was 2.8% a year with tolvaptan, 5.5% without."),
@@ -75,14 +80,22 @@ def source(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ranking(tiny) -> Callable[[bool], list[str]]:
-    """A function: by cosine or by dot product -> ids of all records, best first for the question."""
+def ranking(tiny) -> list[str]:
+    """Ids of all records, best first for the question, by dot product."""
     with BMRetrieverEncoder(tiny("llama")) as encoder:
         query = encoder.encode_queries([QUESTION])[0]
         vectors = encoder.encode_passages([r["text"] for r in RECORDS], [r["title"] for r in RECORDS])
+    return [RECORDS[row]["_id"] for row in np.argsort(-(vectors @ query))]
 
-    def rank(cosine: bool) -> list[str]:
-        lengths = np.linalg.norm(vectors, axis=1) if cosine else 1
-        return [RECORDS[row]["_id"] for row in np.argsort(-(vectors @ query) / lengths)]
 
-    return rank
+@pytest.fixture(scope="session")
+def hits(tiny, source, tmp_path_factory) -> Callable[..., list[str]]:
+    """A function: filters, number -> ids of what an index of the records finds for the question."""
+    pytest.importorskip("lancedb")
+    from bmretriever_integrations.index import SearchIndex, build_index
+
+    folder = tmp_path_factory.mktemp("hits") / "index"
+    with BMRetrieverEncoder(tiny("llama")) as encoder:
+        build_index(encoder, [source], folder)
+    index = SearchIndex.open(folder)
+    return lambda filters=None, top_k=5: [hit.id for hit in index.search(QUESTION, top_k, filters=filters)]

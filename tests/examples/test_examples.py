@@ -68,13 +68,21 @@ def test_it_runs_without_a_word_of_warning(name, finished, question):
     assert name == "embed_texts" or question in run.out
 
 
-@pytest.mark.parametrize("name", ["chroma_search", "faiss_search", "haystack_rag", "haystack_search"])
+@pytest.mark.parametrize("name", ["chroma_search", "faiss_search"])
 def test_records_are_ranked_by_the_dot_product(name, finished, ranking):
-    assert finished[name].pmids == ranking(cosine=False)[:5]
+    assert finished[name].pmids == ranking[:5]
 
 
-def test_llamaindex_ranks_unit_vectors(finished, ranking):
-    assert finished["llamaindex_rag"].pmids == ranking(cosine=True)[:5]
+@pytest.mark.parametrize("name", ["haystack_rag", "llamaindex_rag"])
+def test_the_evidence_is_what_the_index_finds(name, finished, hits):
+    assert finished[name].pmids == hits()
+
+
+def test_an_agent_searches_again_with_a_filter(finished, hits):
+    out = finished["haystack_agent"].out
+    assert "A script stands in for a language model" in out
+    assert finished["haystack_agent"].pmids == [*hits(), *hits({"publication_types": "Review"})]
+    assert re.findall(r'"filters": (.*)}\)', out) == ["null", '{"publication_types": ["Review"]}']
 
 
 @pytest.mark.parametrize("name", ["haystack_rag", "llamaindex_rag"])
@@ -92,19 +100,6 @@ def test_texts_are_compared_by_dot_product(finished, tiny, example):
             f"{rank:>2}  {row[place]:8.2f}  {module.PASSAGES[place]}" for rank, place in enumerate((-row).argsort(), 1)
         ]
         assert block.strip().splitlines() == [question, *lines]
-
-
-def test_hybrid_search_joins_both_rankings(finished, ranking):
-    lines = re.findall(r"^ *\d+ +(\S+) +(\S+)  PMID (\d+)", finished["hybrid_search"].out, re.MULTILINE)
-    assert len(lines) == 5
-    dense = ranking(cosine=False)
-    assert [int(meaning) for _, meaning, _ in lines] == [dense.index(pmid) + 1 for *_, pmid in lines]
-    words = {pmid: int(rank) for rank, _, pmid in lines if rank != "-"}
-    assert words["90000001"] == 1  # the one record that names the drug
-    # reciprocal rank fusion with the constant 60 of its authors; BM25 leaves out records that share no word
-    joined = [(1 / (60 + words[pmid]) if pmid in words else 0) + 1 / (60 + int(rank)) for _, rank, pmid in lines]
-    assert joined == sorted(joined, reverse=True)
-    assert [pmid for *_, pmid in lines] != dense[:5]
 
 
 def test_chroma_embeds_only_what_is_new(finished):

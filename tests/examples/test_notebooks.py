@@ -51,14 +51,6 @@ def run(name: str, folder: Path, then: str) -> str:
     return done.stdout
 
 
-def test_records_of_pubmed_are_found_in_haystack(tmp_path):
-    pytest.importorskip("haystack")
-    then = "assert len(found) == 5 and all(one.id.isdigit() for one in found); print('best:', found[0].meta['title'])"
-    printed = run("search_pubmed_haystack", tmp_path, then)
-    assert "300 records" in printed
-    assert re.search(r"^best: .*(sleep|attention|ADHD)", printed, re.MULTILINE | re.IGNORECASE)
-
-
 def test_an_index_is_made_searched_and_measured(tmp_path):
     pytest.importorskip("ir_measures")
     then = (

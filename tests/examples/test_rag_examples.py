@@ -15,14 +15,15 @@ BOTH = pytest.mark.parametrize("name", ["haystack_rag", "llamaindex_rag"])
 
 
 @pytest.fixture
-def run(example, tiny, source, question, monkeypatch, capsys):
+def run(example, tiny, source, question, monkeypatch, capsys, tmp_path):
     """A function: example, options, an LLM in place of the one they name -> what is printed."""
 
     def main(name, *options, llm=None):
         module = example(name)
         if llm is not None:
             monkeypatch.setattr(module, "open_llm", lambda arguments: llm)
-        command = [name, str(source), "--question", question, "--model", str(tiny("llama")), *options]
+        index = ["--index", str(tmp_path / "index"), "--model", str(tiny("llama"))]
+        command = [name, str(source), "--question", question, *index, *options]
         monkeypatch.setattr(sys, "argv", command)
         module.main()
         return capsys.readouterr().out
@@ -39,8 +40,8 @@ class Scripted(MockLLM):
         return CompletionResponse(text=self.reply)
 
 
-def check_prompt(prompt, pmids, records, question):
-    places = [prompt.index(f"[PMID {pmid}]") for pmid in pmids]
+def check_prompt(prompt, pmids, records, question, mark="[PMID {}]"):
+    places = [prompt.index(mark.format(pmid)) for pmid in pmids]
     assert places == sorted(places)
     for pmid in pmids:
         assert f"{records[pmid]['title']}" in prompt
@@ -49,14 +50,14 @@ def check_prompt(prompt, pmids, records, question):
     assert "An earlier version of this abstract." not in prompt
 
 
-def test_haystack_shows_the_llm_the_evidence(run, ranking, records, question):
+def test_haystack_shows_the_llm_the_evidence(run, hits, records, question):
     prompts = []
 
     def reply(messages):
         prompts.extend(messages)
         return f"It does [PMID {best[0]}]."
 
-    best = ranking(cosine=False)
+    best = hits(top_k=6)
     out = run("haystack_rag", llm=MockChatGenerator(response_fn=reply))
     system, user = prompts
     assert "cite" in system.text
@@ -65,18 +66,18 @@ def test_haystack_shows_the_llm_the_evidence(run, ranking, records, question):
     assert out.endswith(f"\n\nIt does [PMID {best[0]}].\n\nCited and retrieved: PMID {best[0]}\n")
 
 
-def test_llamaindex_shows_the_llm_the_evidence(run, ranking, records, question):
-    best = ranking(cosine=True)
+def test_llamaindex_shows_the_llm_the_evidence(run, hits, records, question):
+    best = hits(top_k=6)
     out = run("llamaindex_rag", llm=MockLLM())  # repeats the prompt
     prompt = out[out.index("Answer the question") : out.rindex("\n\n")]
-    check_prompt(prompt, best[:5], records, question)
+    check_prompt(prompt, best[:5], records, question, "{}")
     assert best[5] not in prompt
     assert out.endswith("Unsupported, for they were not retrieved: PMID 12345678\n")  # the prompt's own example
 
 
 @BOTH
-def test_an_invented_pmid_is_pointed_out(name, run, ranking):
-    best = ranking(cosine=name == "llamaindex_rag")
+def test_an_invented_pmid_is_pointed_out(name, run, hits):
+    best = hits(top_k=6)
     reply = f"It does [PMID {best[0]}], by half [PMID {best[5]}]."
     if name == "haystack_rag":
         llm = MockChatGenerator(reply)
@@ -137,7 +138,7 @@ def server():
 
 @BOTH
 @pytest.mark.parametrize("key", [None, "of-the-user"])
-def test_any_server_that_speaks_openai_will_do(name, key, run, server, ranking, records, question, monkeypatch):
+def test_any_server_that_speaks_openai_will_do(name, key, run, server, hits, records, question, monkeypatch):
     if name == "llamaindex_rag":
         pytest.importorskip("llama_index.llms.openai_like")
     if key is None:
@@ -150,7 +151,8 @@ def test_any_server_that_speaks_openai_will_do(name, key, run, server, ranking, 
     assert path == "/v1/chat/completions"
     assert authorization == f"Bearer {key or 'none'}"
     assert body["model"] == "some-model"
-    check_prompt(body["messages"][-1]["content"], ranking(cosine=name == "llamaindex_rag")[:5], records, question)
+    mark = "[PMID {}]" if name == "haystack_rag" else "{}"
+    check_prompt(body["messages"][-1]["content"], hits(), records, question, mark)
     assert "I cannot tell [PMID 90000099]." in out
     assert out.endswith("Unsupported, for they were not retrieved: PMID 90000099\n")
 

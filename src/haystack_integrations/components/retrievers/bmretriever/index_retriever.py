@@ -117,7 +117,7 @@ class BMRetrieverIndexRetriever:
     def run(
         self,
         query: str,
-        filters: Filters | dict[str, Any] | None = None,
+        filters: dict[str, Any] | None = None,
         top_k: int | None = None,
         include_retracted: bool | None = None,
     ) -> dict[str, Any]:
@@ -125,7 +125,8 @@ class BMRetrieverIndexRetriever:
         Find documents.
 
         :param query: the question.
-        :param filters: what every document fulfils; see the constructor.
+        :param filters: what every document fulfils: the fields of ``Filters`` as a dictionary, e.g. ``{"since": 2015,
+            "publication_types": ["Review"]}``, or a filter dictionary of Haystack's. ``Filters`` themselves will do.
         :param top_k: how many documents, instead of the component's own number.
         :param include_retracted: return retracted papers, too, or leave them out, instead of the component's own choice.
         :returns: a dictionary with the keys ``documents``, best first, each with its score, and ``retracted_left_out``, the
@@ -152,7 +153,7 @@ class BMRetrieverIndexRetriever:
     async def run_async(
         self,
         query: str,
-        filters: Filters | dict[str, Any] | None = None,
+        filters: dict[str, Any] | None = None,
         top_k: int | None = None,
         include_retracted: bool | None = None,
     ) -> dict[str, Any]:
