@@ -1,13 +1,16 @@
 """
 Runs scripts as `python SCRIPT ARGUMENTS` would, each in a process of its own, but imports torch once for all of them.
 
-    python run_forked.py FOLDER < jobs.json       # [{"name": ..., "script": ..., "arguments": [...]}, ...]
+    python run_forked.py FOLDER [MODULE ...] < jobs.json       # [{"name": ..., "script": ..., "arguments": [...]}, ...]
+
+The modules are imported once, too.
 
 They run in FOLDER, one after another, and what they print goes to NAME.out and NAME.err there. Writes the exit codes as JSON.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import runpy
@@ -38,4 +41,6 @@ def fork(job: dict) -> int:
 if __name__ == "__main__":
     jobs = json.load(sys.stdin)
     os.chdir(sys.argv[1])
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
     json.dump({job["name"]: fork(job) for job in jobs}, sys.stdout)

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,28 +53,45 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.slow
-def test_every_command_of_the_page_runs_in_its_order(folder, pytestconfig):
-    root = pytestconfig.rootpath
-    (folder / "training").symlink_to(root / "training")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    commands = []
-    for language, code in BLOCK.findall((root / PAGE).read_text(encoding="utf-8")):
+def jobs_of(page, folder):
+    """The commands of the page in order, as run_forked.py takes them."""
+    (folder / "bmretriever.py").write_text(
+        "import sys\nfrom bmretriever_integrations.cli import main\nsys.exit(main())"
+    )
+    for place, (language, code) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8"))):
         if language == "python":
-            commands.append([sys.executable, "-c", code])
+            (folder / f"block{place}.py").write_text(code)
+            yield {"name": f"block{place}", "script": str(folder / f"block{place}.py"), "arguments": []}
             continue
         for line in code.splitlines():
             words = shlex.split(line)
             if words[0] == "bmretriever":
-                commands.append([sys.executable, "-m", "bmretriever_integrations", *words[1:]])
+                yield {"name": words[1], "script": str(folder / "bmretriever.py"), "arguments": words[1:]}
             elif words[0] == "python":
-                commands.append([sys.executable, *words[1:]])
+                yield {"name": Path(words[1]).stem, "script": str(folder / words[1]), "arguments": words[2:]}
             else:
                 assert words[:2] == ["pip", "install"], line
-    assert len(commands) >= 8
-    for command in commands:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}\n{done.stderr[-3000:]}"
+
+
+@pytest.mark.slow
+def test_every_command_of_the_page_runs_in_its_order(folder, pytestconfig):
+    root = pytestconfig.rootpath
+    (folder / "training").symlink_to(root / "training")
+    jobs = list(jobs_of(root / PAGE, folder))
+    assert len(jobs) >= 8
+    runner = root / "tests" / "examples" / "run_forked.py"
+    done = subprocess.run(
+        [sys.executable, str(runner), str(folder), "datasets", "sentence_transformers", "haystack"],
+        input=json.dumps(jobs),
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for job, code in json.loads(done.stdout).items():
+        assert code == 0, f"{job}\n" + "\n".join(
+            (folder / f"{job}.{end}").read_text()[-3000:] for end in ("out", "err")
+        )
     assert list((folder / "build" / "my-model" / "tensorboard").iterdir())
     record = json.loads((folder / "build" / "my-model" / "training.json").read_text(encoding="utf-8"))
     assert record["losses"][-1][1] < record["losses"][0][1]
