@@ -19,7 +19,7 @@ PROCESSES ?= 2
 SHARED = -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 test test-lowest: export OMP_NUM_THREADS = 1
 
-.PHONY: demo test test-lowest lowest-versions lint types check docs build clean
+.PHONY: demo test test-lowest lowest-train lowest-versions lint types check docs build clean
 
 demo: $(VENV)/.demo
 	@$(VENV)/bin/bmretriever demo
@@ -39,17 +39,19 @@ types: $(VENV)/.dev
 # The oldest versions that pyproject.toml allows, but for PyTorch: only of 2.13 is there a wheel without gigabytes of CUDA.
 # Training needs a newer transformers than the rest, so it comes first and the environment is then set back to the oldest of all.
 # The deprecations of old packages are no errors here.
-test-lowest: $(LOWEST)/.torch
-	@$(LOWEST)/bin/python -m pip $(QUICKLY) --no-deps -r .ci/lowest-train.txt -e .
+test-lowest: lowest-train
 	@$(LOWEST)/bin/python -m pytest -W default $(SHARED) $(TRAINING_TESTS)
 	@$(LOWEST)/bin/python -m pip $(QUICKLY) --no-deps -r .ci/lowest.txt
 	@$(LOWEST)/bin/python -m pytest -W default $(SHARED) $(LOWEST_TESTS)
 
 TRAINING_TESTS = tests/training/stages/test_run.py tests/training/stages/test_data.py tests/training/stages/test_settings.py tests/training/pairs tests/training/negatives tests/training/synthesis tests/checkpoints/test_lora.py
-# Left out: tests of commands and of processes that are stopped, tests that take long, and those of faults of newer packages.
+# Left out: tests of commands and of processes that are stopped or forked, tests that take long, those of faults of newer packages,
+# and those of what LanceDB alone does, of which both lists have the same version (tests/habits/test_lowest_versions.py).
 LOWEST_TESTS = tests/checkpoints tests/corpus tests/encoder tests/evaluation tests/export tests/forward tests/frameworks tests/index tests/stores \
-  $(addprefix --ignore tests/, encoder/test_known_faults.py encoder/test_memory.py encoder/test_threads.py export/test_real_tokenizers.py \
-    forward/test_fused.py frameworks/test_llama_index_pipeline.py frameworks/test_haystack_lifecycle.py index/test_kill.py corpus/test_pubmed.py evaluation/tasks/test_builders.py)
+  $(addprefix --ignore tests/, encoder/test_known_faults.py encoder/test_memory.py encoder/test_threads.py encoder/test_forked.py \
+    export/test_real_tokenizers.py forward/test_fused.py frameworks/test_llama_index_pipeline.py frameworks/test_haystack_lifecycle.py \
+    frameworks/test_haystack_fork.py index/test_kill.py corpus/test_pubmed.py evaluation/tasks/test_builders.py \
+    $(addprefix index/test_, build_order.py build_stops.py damage.py filters.py full_text.py search_beside_others.py tune.py))
 
 # Writes both lists of versions again, after a change of the ranges in pyproject.toml.
 lowest-versions: $(VENV)/.dev
@@ -81,6 +83,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(VENV)/bin/python -m pip $(PIP_INSTALL) torch==2.13.0
 	@$(VENV)/bin/python -m pip $(PIP_INSTALL) -e ".[dev]"
 	@touch $@ $(VENV)/.demo
+
+# An environment of its own to install into, so that CI can do it beside the types.
+lowest-train: $(LOWEST)/.torch
+	@$(LOWEST)/bin/python -m pip $(QUICKLY) --no-deps -r .ci/lowest-train.txt -e .
 
 $(LOWEST)/.torch:
 	@echo "Installing the oldest versions into $(LOWEST) (two minutes, once) ..."

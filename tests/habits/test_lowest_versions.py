@@ -23,6 +23,12 @@ def pinned(name: str) -> set[str]:
     return set(re.findall(rf"^{re.escape(name)}==(\S+)$", lists, re.MULTILINE | re.IGNORECASE))
 
 
+def test_lancedb_is_the_same_in_all_lists():
+    constraints = (ROOT / "constraints.txt").read_text("utf-8")
+    found = {*pinned("lancedb"), *re.findall(r"^lancedb==(\S+)$", constraints, re.MULTILINE)}
+    assert len(found) == 1, f"{found}: take the tests of tests/index back into LOWEST_TESTS of the Makefile"
+
+
 @pytest.mark.parametrize("requirement", [line for line in RANGES if not line.startswith("torch>")])
 def test_the_lowest_version_of_each_range_is_tested(requirement):
     name, lowest = re.match(r"([\w.-]+)[>=]=([\w.]+)", requirement).groups()
