@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import os
 import pickle
 
 import pytest
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.prompts import PromptTemplate, format_document
 from langchain_core.runnables import ConfigurableField, RunnablePassthrough
 
@@ -16,6 +16,7 @@ pytest.importorskip("lancedb")
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.index import Filters, SearchIndex, build_index
+from bmretriever_integrations.index.search.shared import indices_open
 from bmretriever_integrations.langchain import BMRetrieverIndexRetriever
 
 QUESTION = "does metformin lower the risk of cancer"
@@ -127,22 +128,28 @@ def test_configured_for_a_call_it_shares_the_index_and_its_model(folder, opened,
     assert len(loads) == 1
 
 
-def test_an_index_is_opened_when_it_is_asked_and_closed_for_all(folder, opened, monkeypatch):
+def test_an_index_is_opened_when_it_is_asked_and_closed_by_the_last(folder, opened, monkeypatch):
+    before = indices_open()
     monkeypatch.chdir(folder.parent)
-    closed, close = [], SearchIndex.close
-    monkeypatch.setattr(SearchIndex, "close", lambda self: closed.append(self) or close(self))
     one, same = BMRetrieverIndexRetriever(index=folder), BMRetrieverIndexRetriever(index="index")
     assert opened == []
+    one.warm_up()
+    assert (len(opened), indices_open()) == (1, before + 1)
     found = one.invoke(QUESTION)
     monkeypatch.chdir("/")  # a retriever keeps to the folder that its name meant when it was made
-    assert same.invoke(QUESTION) == found
+    assert (
+        same.invoke(QUESTION)
+        == pickle.loads(pickle.dumps(same)).invoke(QUESTION)
+        == copy.deepcopy(same).invoke(QUESTION)
+        == found
+    )
     assert len(opened) == 1
-    one.close()
     same.close()
-    assert len(closed) == 1
-    assert same.invoke(QUESTION) == found
+    same.close()
+    assert indices_open() == before
+    assert one.invoke(QUESTION) == found
     assert len(opened) == 2
-    same.close()
+    one.close()
 
 
 def test_a_pickle_names_the_index_alone(retriever):
@@ -152,24 +159,13 @@ def test_a_pickle_names_the_index_alone(retriever):
     assert pickle.loads(written).invoke(QUESTION) == found
 
 
-async def test_callbacks_hear_of_retracted_papers(folder, retriever):
-    texts = []
-
-    class Listener(BaseCallbackHandler):
-        def on_text(self, text, **others):
-            texts.append(text)
-
-    class AsyncListener(AsyncCallbackHandler):
-        async def on_text(self, text, **others):
-            texts.append(text)
-
-    retriever.invoke(QUESTION, {"callbacks": [Listener()]}, k=10)
-    await retriever.ainvoke(QUESTION, {"callbacks": [AsyncListener()]}, k=10)
-    assert texts == ["retracted papers left out: 2; include_retracted=True shows them"] * 2
+def test_the_log_says_how_many_retracted_papers_are_left_out(folder, retriever, caplog):
+    retriever.invoke(QUESTION, k=10)
+    assert caplog.messages == ["retracted papers left out: 2; include_retracted=True shows them"]
+    retriever.invoke(QUESTION, filters="id = '104'")
+    assert len(caplog.messages) == 1
     shown = BMRetrieverIndexRetriever(index=folder, k=10, include_retracted=True)
     assert sum(document.metadata.get("retracted", False) for document in shown.invoke(QUESTION)) == 2
-    retriever.invoke(QUESTION, {"callbacks": [Listener()]}, filters="id = '104'")
-    assert len(texts) == 2
 
 
 async def test_the_event_loop_stays_free_during_a_search(retriever, monkeypatch):

@@ -1,17 +1,19 @@
-"""Share opened indices: retrievers of one index use one SearchIndex, also if LangChain makes a retriever for each call."""
+"""Find the opened index of a retriever again: LangChain makes another retriever for each call that configures one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import Lock
 from weakref import WeakValueDictionary
 
 from bmretriever_integrations.index import SearchIndex
+from bmretriever_integrations.index.search.shared import LazyIndex
 
 
 class OpenedIndex:
-    """An index that is opened at its first use. Pickles name it alone: another process opens it for itself."""
+    """An index that is opened at its first use. Pickles and copies name it alone."""
 
     def __init__(self, index: str, model: str | None, device: str | None) -> None:
         """
@@ -20,27 +22,19 @@ class OpenedIndex:
         :param device: the device of the model.
         """
         self._named = (index, model, device)
-        self._lock = Lock()
-        self._index: SearchIndex | None = None
+        self._lazy = LazyIndex()
 
-    def get(self) -> SearchIndex:
+    def use(self) -> AbstractContextManager[SearchIndex]:
         """
-        Return the index, which is opened by the first call.
+        Give the index for a while, during which it is not closed.
 
         :raises FileNotFoundError: if there is none.
         """
-        with self._lock:
-            if self._index is None:
-                index, model, device = self._named
-                self._index = SearchIndex.open(index, model=model, device=device)
-            return self._index
+        return self._lazy.use(*self._named)
 
-    def close(self) -> None:
-        """Close the index, if it is open; the next :meth:`get` opens it again."""
-        with self._lock:
-            index, self._index = self._index, None
-        if index is not None:
-            index.close()
+    def release(self) -> None:
+        """Release the index; the next :meth:`use` opens it again."""
+        self._lazy.release()
 
     def __reduce__(self) -> tuple[Callable[..., OpenedIndex], tuple[str, str | None, str | None]]:
         return opened_index, self._named

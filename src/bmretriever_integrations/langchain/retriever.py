@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from bmretriever_integrations.encoder.cancelling import run_on_thread
-from bmretriever_integrations.index import Hit, Hits
-from bmretriever_integrations.index.search.asked import Mode
+from bmretriever_integrations.index import Hit
+from bmretriever_integrations.index.search.asked import Mode, wanted_of
 from bmretriever_integrations.langchain.opened import OpenedIndex, opened_index
+from bmretriever_integrations.prompts import resolve_instruction
+
+logger = logging.getLogger(__name__)
 
 
 class BMRetrieverIndexRetriever(BaseRetriever):
@@ -21,10 +25,12 @@ class BMRetrieverIndexRetriever(BaseRetriever):
     Searches an index that :func:`~bmretriever_integrations.index.build_index` wrote.
 
     A Document has a record's text as its content, and ``id``, ``title``, ``score`` and all facts that are known as its metadata.
-    How many retracted papers were left out is told to callbacks, as their ``on_text``.
 
-    The index is opened at the first question. Retrievers of the same index share it and its model, also those that
-    ``configurable_fields`` makes for a call. :meth:`close` closes it for all of them; the next question opens it again.
+    The index embeds the question with the model, the settings and the template that its vectors were made with. It is opened at
+    the first question. Retrievers of the same index share it and its model, also those that ``configurable_fields`` makes for a
+    call. Pickles hold the settings only.
+
+    If retracted papers were left out, a warning in the log says how many.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,39 +69,59 @@ class BMRetrieverIndexRetriever(BaseRetriever):
         super().model_post_init(context)
         self._opened = opened_index(self.index, self.model, self.device)
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        wanted_of(self.k, self.filters, self.include_retracted)
+        resolve_instruction(self.instruction)
+        return self
+
+    def warm_up(self) -> None:
+        """
+        Open the index and, unless words alone are compared, load its model.
+
+        :raises FileNotFoundError: if there is no index, or its model is not where it was.
+        """
+        with self._opened.use() as index:
+            if self.mode != "text":
+                index.warm_up()
+
     def close(self) -> None:
-        """Close the index and its model; the next question opens them again. Closing twice does nothing."""
-        self._opened.close()
+        """Release the index and its model, also for the other retrievers of it. A later question opens them again."""
+        self._opened.release()
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, filters: Any = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002
+        k: int | None = None,
+        filters: Any = None,
     ) -> list[Document]:
-        hits = self._search(query, k, filters)
-        if hits.retracted_left_out:
-            run_manager.on_text(_left_out(hits))
-        return [_document_of(hit) for hit in hits]
+        return self._search(query, k, filters)
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None, filters: Any = None
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,  # noqa: ARG002
+        k: int | None = None,
+        filters: Any = None,
     ) -> list[Document]:
-        hits = await run_on_thread(None, self._search, query, k, filters)
+        return await run_on_thread(None, self._search, query, k, filters)
+
+    def _search(self, query: str, k: int | None, filters: Any) -> list[Document]:
+        with self._opened.use() as index:
+            hits = index.search(
+                query,
+                self.k if k is None else k,
+                mode=self.mode,
+                filters=self.filters if filters is None else filters,
+                instruction=self.instruction,
+                include_retracted=self.include_retracted,
+            )
         if hits.retracted_left_out:
-            await run_manager.on_text(_left_out(hits))
+            logger.warning("retracted papers left out: %d; include_retracted=True shows them", hits.retracted_left_out)
         return [_document_of(hit) for hit in hits]
-
-    def _search(self, query: str, k: int | None, filters: Any) -> Hits:
-        return self._opened.get().search(
-            query,
-            self.k if k is None else k,
-            mode=self.mode,
-            filters=self.filters if filters is None else filters,
-            instruction=self.instruction,
-            include_retracted=self.include_retracted,
-        )
-
-
-def _left_out(hits: Hits) -> str:
-    return f"retracted papers left out: {hits.retracted_left_out}; include_retracted=True shows them"
 
 
 def _document_of(hit: Hit) -> Document:
