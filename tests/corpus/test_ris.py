@@ -143,6 +143,9 @@ def test_what_each_exporter_writes(tmp_path: Path, text: str, end: str, key: str
         ("L2  - http://www.ncbi.nlm.nih.gov/pubmed/123", "123"),
         ("C3  - PUBMED 123,EMBASE 456\nAN  - CN-01", "123"),
         ("U1  - 123[pmid]\nAN  - PMC77", "123"),
+        ("L2  - http://ovidsp.ovid.com/ovidweb.cgi?T=JS&PAGE=reference&D=medp&NEWS=N&AN=123\nID  - 123", "123"),
+        ("UR  - https://search.ebscohost.com/login.aspx?direct=true&db=mdc&AN=123&site=ehost-live", "123"),
+        ("L2  - http://ovidsp.ovid.com/ovidweb.cgi?D=emed20&NEWS=N&AN=2001\nDO  - 10.1/x", "10.1/x"),
         ("AN  - PMC77", "PMC77"),
         ("DB  - Ovid MEDLINE(R)\nAN  - 123", "123"),
         ("AN  - WOS:000298449100001\nDO  - 10.1/x", "WOS:000298449100001"),
@@ -158,14 +161,30 @@ def test_where_an_id_comes_from(tmp_path: Path, lines: str, key: str) -> None:
     assert [record.id for record in records] == [key.replace("10.1/", "10.1234/")]
 
 
-def test_without_a_number_the_id_depends_on_title_and_year_only(tmp_path: Path) -> None:
-    made = "TY  - JOUR\nTI  - {}\nPY  - {}\nID  - {}\nER  - \n"
-    texts = [("Zinc: a trial.", 2019, 1), ("Salt", 2019, 2), ("ZINC - a trial", 2019, 3), ("Zinc: a trial.", 2020, 4)]
-    records, _ = read(tmp_path, "".join(made.format(*one) for one in texts))
-    zinc, salt, again, later = (record.id for record in records)
-    assert zinc == again
-    assert len({zinc, salt, later}) == 3
-    assert zinc.startswith("ris-")
+def test_without_a_number_the_id_depends_on_what_is_said_of_the_paper_only(tmp_path: Path) -> None:
+    made = "TY  - JOUR\nTI  - {}\nAU  - {}\nPY  - {}\nSP  - {}\nID  - {}\nER  - \n"
+    papers = [
+        ("Zinc: a trial.", "Muster, Ana", 2019, "12-15", 1),
+        ("ZINC - a trial", "Muster, A.", 2019, "12", 2),
+        ("Zinc: a trial.", "Muster, Ana", 2020, "12-15", 3),
+        ("Editorial", "Muster, Ana", 2019, "1", 4),
+        ("Editorial", "Muster, Ana", 2019, "99", 5),
+        ("Editorial", "Beispiel, Bo", 2019, "1", 6),
+    ]
+    records, _ = read(tmp_path, "".join(made.format(*one) for one in papers))
+    ids = [record.id for record in records]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 5
+    assert all(key.startswith("ris-") for key in ids)
+
+
+def test_elements_of_jats_are_removed(tmp_path: Path) -> None:
+    abstract = (
+        "<jats:title>Abstract</jats:title><jats:p>10<jats:sup>6</jats:sup> <jats:italic>E. coli</jats:italic>.</jats:p>"
+    )
+    records, _ = read(tmp_path, f"TY  - JOUR\nTI  - Zinc\nAU  - Muster,Ana\nAB  - {abstract}\nER  - \n")
+    assert [record.text for record in records] == ["Abstract 10^6 E. coli."]
+    assert records[0].metadata.authors == ("Muster, Ana",)
 
 
 def test_a_damaged_reference_is_named_and_the_next_one_read(tmp_path: Path) -> None:

@@ -24,27 +24,8 @@ OTHER_ABSTRACT = re.compile(r"(?:AAMC|AIDS|KIE|PIP|NASA|Publisher|plain-language
 """Says who wrote an abstract that is not the journal's."""
 NO_ABSTRACT = "Abstract available from the publisher."
 USED = (
-    *(
-        "PMID",
-        "PMC",
-        "TI",
-        "TT",
-        "BTI",
-        "AB",
-        "OAB",
-        "OABL",
-        "DP",
-        "DEP",
-        "CTDT",
-        "JT",
-        "TA",
-        "AU",
-        "PT",
-        "MH",
-        "OT",
-        "LA",
-    ),
-    *("LID", "AID", "LR", "RIN", "RRI", "ECI"),
+    *("PMID", "PMC", "TI", "TT", "BTI", "AB", "OAB", "OABL", "DP", "DEP", "CTDT", "JT", "TA"),
+    *("AU", "PT", "MH", "OT", "LA", "LID", "AID", "LR", "RIN", "RRI", "ECI"),
 )
 AUTHORS = {"FAU": "authors", "CN": "authors"}
 """One list for people and groups, because their order counts."""

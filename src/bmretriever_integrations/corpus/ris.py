@@ -12,7 +12,17 @@ from rispy import RisParser
 from bmretriever_integrations.corpus.markup import clean
 from bmretriever_integrations.corpus.metadata import Metadata
 from bmretriever_integrations.corpus.records import CorpusReport, Record, fault
-from bmretriever_integrations.corpus.ris_facts import OURS, Tags, date_of, doi_of, first, languages_of, texts, types_of
+from bmretriever_integrations.corpus.ris_facts import (
+    OURS,
+    Tags,
+    date_of,
+    doi_of,
+    first,
+    languages_of,
+    texts,
+    types_of,
+    without_jats,
+)
 from bmretriever_integrations.corpus.tagged_lines import Block, read_blocks
 
 NO_START = "damaged RIS: no line TY"
@@ -21,56 +31,21 @@ START, END = re.compile(r"TY  ?-", re.IGNORECASE), re.compile(r"ER  ?-", re.IGNO
 OF_A_RECORD = re.compile(r"(?:TI|T1|A1|AU|AB|N2|PY)  ?-", re.IGNORECASE)
 """Tags of a reference. Behind the end of one, they are of another, whose start is lost."""
 USED = (
-    *(
-        "ID",
-        "DB",
-        "DP",
-        "AN",
-        "TI",
-        "T1",
-        "CT",
-        "BT",
-        "AB",
-        "N2",
-        "AU",
-        "A1",
-        "T2",
-        "JF",
-        "JO",
-        "JA",
-        "J2",
-        "PY",
-        "Y1",
-        "DA",
-    ),
-    *(
-        "KW",
-        "LA",
-        "M3",
-        "DO",
-        "UR",
-        "L2",
-        "N1",
-        "C1",
-        "C2",
-        "C3",
-        "C5",
-        "C6",
-        "C7",
-        "C8",
-        "M1",
-        "M2",
-        "U1",
-        "U2",
-        "PM",
-        "XR",
-    ),
+    *("ID", "DB", "DP", "AN", "TI", "T1", "CT", "BT", "AB", "N2", "AU", "A1", "T2"),
+    *("JF", "JO", "JA", "J2", "PY", "Y1", "DA", "SP", "KW", "LA", "M3", "DO", "UR"),
+    *("L2", "N1", "C1", "C2", "C3", "C5", "C6", "C7", "C8", "M1", "M2", "U1", "U2"),
+    *("PM", "XR"),
 )
 PMID_STATED = re.compile(
     r"(?:PMID|PM|PUBMED(?: ID)?|MEDLINE)\s*[:\s]\s*([0-9]{1,9})\b(?:\D.*)?|([0-9]{1,9})\s?\[pmid\]", re.IGNORECASE
 )
 """What is written in fields of notes and of further numbers. Within a longer note it may be the PMID of another paper."""
-ADDRESS = re.compile(r"(?:pubmed\.ncbi\.nlm\.nih\.gov|ncbi\.nlm\.nih\.gov/pubmed)/([0-9]{1,9})\b")
+ADDRESS = re.compile(
+    r"(?:pubmed\.ncbi\.nlm\.nih\.gov|ncbi\.nlm\.nih\.gov/pubmed)/([0-9]{1,9})\b"
+    r"|[?&](?:D=(?:med|ppez|prem|pmnm)|db=(?:cmedm|mdc|mnh)\b)\S*?&AN=([0-9]{1,9})\b"
+)
+"""A page of PubMed, or of its copies at Ovid and EBSCO."""
+COMMA = re.compile(r",(?=\S)")
 NUMBER = re.compile(r"[0-9]{1,9}")
 OF_PUBMED = re.compile(r"\b(?:NLM|PubMed|MEDLINE)\b", re.IGNORECASE)
 PMCID = re.compile(r"PMC[0-9]{1,12}")
@@ -128,7 +103,11 @@ def _begins(line: str, block: Block | None) -> bool:
 
 def _tags(lines: list[str]) -> Tags:
     (tags,) = PARSER.parse("\n".join(["TY  -", *lines[1:], "ER  -"]))[:1]
-    return {tag: [text for one in values if (text := clean(one))] for tag, values in tags.items() if tag != "TY"}
+    return {
+        tag: [text for one in values if (text := clean(without_jats(one)))]
+        for tag, values in tags.items()
+        if tag != "TY"
+    }
 
 
 def _record(tags: Tags) -> Record:
@@ -140,7 +119,7 @@ def _record(tags: Tags) -> Record:
     metadata = Metadata(
         date=date,
         journal=first(tags, "JF", "T2", "JO", "JA", "J2") or None,
-        authors=tuple(tags.get("AU") or tags.get("A1") or ()),
+        authors=tuple(COMMA.sub(", ", name) for name in tags.get("AU") or tags.get("A1") or ()),
         publication_types=types,
         keywords=tuple(dict.fromkeys(word.removeprefix("*") for word in texts(tags, "KW"))),
         languages=languages_of(tags),
@@ -156,7 +135,8 @@ def _record(tags: Tags) -> Record:
 
 def _id(tags: Tags, doi: str | None, title: str, date: str | None) -> str:
     """
-    Give the PMID, else the number that the database gave the record, else the DOI, else a hash of title and year.
+    Give the PMID, else the number that the database gave the record, else the DOI, else a hash of title and
+    year, first author and page.
 
     ``ID`` counts in our own files only: in those of others it is a number within somebody's library, or a citation key. A number
     without a word on where it comes from is none of PubMed as far as is known, and must not pass for a PMID.
@@ -176,5 +156,7 @@ def _id(tags: Tags, doi: str | None, title: str, date: str | None) -> str:
         return number
     if doi is not None:
         return doi
-    words = [*re.findall(r"\w+", title.casefold()), (date or "")[:4]]
+    # many papers bear the title of their column in a journal: "Editorial"
+    others = ((date or "")[:4], first(tags, "AU", "A1").split(",")[0], *re.findall("[0-9]+", first(tags, "SP"))[:1])
+    words = re.findall(r"\w+", " ".join((title, *others)).casefold())
     return f"ris-{hashlib.sha256(' '.join(words).encode()).hexdigest()[:16]}" if title else ""

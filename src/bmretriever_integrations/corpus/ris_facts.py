@@ -13,6 +13,9 @@ OURS = "bmretriever"
 """Name of the database (``DB``) in the references that ``bmretriever search --format ris`` writes."""
 DAY = re.compile(r"([0-9]{4})(?:[/-]([0-9]{1,2})?)?(?:[/-]([0-9]{1,2})?)?(?:[/-].*)?")
 """``2014/03/14/``, ``2014/03//undefined``, ``2014///``."""
+JATS = re.compile(r"(</?)jats:([a-z-]+)")
+PLAIN = {"title": "h4", "sec": "div", "list": "ul", "list-item": "li"}
+"""Publishers give abstracts with elements of JATS to Crossref, from where they reach other files; as HTML they are removed."""
 LANGUAGES = {
     **{"english": "eng", "german": "ger", "french": "fre", "spanish": "spa", "italian": "ita", "portuguese": "por"},
     **{"russian": "rus", "chinese": "chi", "japanese": "jpn", "korean": "kor", "polish": "pol", "dutch": "dut"},
@@ -96,3 +99,12 @@ def types_of(tags: Tags) -> tuple[str, ...]:
     :param tags: of the reference.
     """
     return tuple(text for text in texts(tags, "M3") if not re.search(r"[0-9]", text))
+
+
+def without_jats(text: str) -> str:
+    """
+    Write elements of JATS as those of HTML.
+
+    :param text: a value, perhaps with ``<jats:p>``.
+    """
+    return JATS.sub(lambda tag: tag[1] + PLAIN.get(tag[2], tag[2]), text) if "jats:" in text else text
