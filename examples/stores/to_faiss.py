@@ -24,7 +24,8 @@ def main() -> None:
     given = parser(__doc__).parse_args()
 
     with open_index(given.index) as index:
-        embedding = BMRetrieverEmbedding(model_name=index.manifest.encoder["model"])
+        made_by = index.manifest.encoder
+        embedding = BMRetrieverEmbedding(model_name=made_by["model"], dtype=made_by["dtype"])
         faiss_index = faiss.index_factory(*store_settings("llama-index-faiss", embedding).values())  # flat: exact
         store = FaissVectorStore(faiss_index=faiss_index)
         check_store(store, embedding)

@@ -27,7 +27,8 @@ def main() -> None:
     given = arguments.parse_args()
 
     with open_index(given.index) as index:
-        embedding = BMRetrieverEmbedding(model_name=index.manifest.encoder["model"])
+        made_by = index.manifest.encoder
+        embedding = BMRetrieverEmbedding(model_name=made_by["model"], dtype=made_by["dtype"])
         store = MilvusVectorStore(
             uri=given.server,
             collection_name="papers",

@@ -30,7 +30,10 @@ def main() -> None:
     given = arguments.parse_args()
 
     with open_index(given.index) as index:
-        embedder = BMRetrieverTextEmbedder(model=index.manifest.encoder["model"], progress_bar=False)
+        made_by = index.manifest.encoder
+        embedder = BMRetrieverTextEmbedder(
+            model=made_by["model"], model_kwargs={"dtype": made_by["dtype"]}, progress_bar=False
+        )
         store = QdrantDocumentStore(
             index="papers",
             progress_bar=False,

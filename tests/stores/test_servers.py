@@ -1,6 +1,6 @@
 """Stores whose packages or servers are not here: judged by the attributes that their classes show (read in their wheels).
 
-No PostgreSQL takes part: these tests know pgvector's settings, not its behaviour.
+No server takes part: these tests know the stores' settings, not their behaviour.
 """
 
 from __future__ import annotations
@@ -93,3 +93,31 @@ def test_haystack_faiss_is_always_l2(index_string, message):
         return
     with pytest.raises(ValueError, match=message):
         check_store(store, 24, normalize=True)
+
+
+def opensearch(method, width=24):
+    """Haystack's store, which shows the mapping that it would give to a new index."""
+    embedding = {"type": "knn_vector", "index": True, "dimension": width, **({"method": method} if method else {})}
+    shown = {"init_parameters": {"mappings": {"properties": {"embedding": embedding}}}}
+    module = "haystack_integrations.document_stores.opensearch.document_store"
+    return lookalike(module, "OpenSearchDocumentStore", to_dict=lambda: shown)
+
+
+def test_opensearch_passes_with_its_settings():
+    settings = store_settings("haystack-opensearch", 24)
+    assert settings["embedding_dim"] == 24
+    check_store(opensearch(settings["method"]), 24)
+
+
+@pytest.mark.parametrize(
+    ("method", "width", "message"),
+    [
+        (None, 24, "compares by l2"),
+        ({"name": "hnsw", "engine": "faiss"}, 24, "compares by l2"),
+        ({"name": "hnsw", "space_type": "cosinesimil"}, 24, "compares by cosinesimil"),
+        ({"name": "hnsw", "space_type": "innerproduct"}, 64, "64 dimensions, the encoder makes 24"),
+    ],
+)
+def test_opensearch_is_refused_with_the_cure(method, width, message):
+    with pytest.raises(ValueError, match=message + r"(?s:.*)OpenSearchDocumentStore\(\*\*settings\)"):
+        check_store(opensearch(method, width), 24)
