@@ -14,6 +14,8 @@ from lxml import etree
 OPEN, CLOSE, STRONG_OPEN, STRONG_CLOSE, RAISED, LOWERED, LEVEL = "\x00", "\x01", "\x02", "\x03", "\x04", "\x05", "\x06"
 INLINE = {"i": (OPEN, CLOSE), "b": (STRONG_OPEN, STRONG_CLOSE), "u": (STRONG_OPEN, STRONG_CLOSE)}
 INLINE |= {"sup": (RAISED, LEVEL), "sub": (LOWERED, LEVEL)}
+INLINE |= {"italic": INLINE["i"], "bold": INLINE["b"], "underline": INLINE["u"]}
+"""Name of an element, of PubMed or of JATS -> what stands for its edges."""
 ALIASES = {"em": "i", "italic": "i", "strong": "b", "bold": "b"}
 
 INVISIBLE = "\u200b\u2060\ufeff\u00ad"
@@ -91,7 +93,7 @@ def _pieces(element: Any) -> Iterator[str]:
     for child in element:
         name = etree.QName(child).localname if isinstance(child.tag, str) else ""  # an entity has no name
         if name == "math":
-            yield _formula(child)
+            yield formula_text(child)
         elif child.tag is etree.Entity:
             yield child.text
         elif name:
@@ -135,11 +137,15 @@ def _whole(outside: str, inside: str, opens: bool, long_too: bool) -> bool:
     return long_too and len(outside) >= 4 and len(inside) >= 3
 
 
-def _formula(element: Any) -> str:
-    """Give the plain form of MathML; white space between its elements stays."""
+def formula_text(element: Any) -> str:
+    """
+    Give the plain form of MathML, with marks that :func:`clean` needs; white space between its elements stays.
+
+    :param element: an element of MathML.
+    """
     name = etree.QName(element).localname
-    children = [child for child in element if isinstance(child.tag, str)]
-    parts = [_formula(child) for child in children]
+    children = [child for child in element if isinstance(child.tag, str) and "}annotation" not in child.tag]
+    parts = [formula_text(child) for child in children]
     if name == "mfrac" and len(parts) == 2:
         return f"{_grouped(parts[0])}/{_grouped(parts[1])}"
     if name in ("msup", "msub") and len(parts) == 2:
