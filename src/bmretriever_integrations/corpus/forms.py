@@ -79,10 +79,28 @@ def _ris(
     return islice(read_ris(stream, name, report), limit)
 
 
+def _jats(
+    stream: BufferedReader, name: str, report: CorpusReport, limit: int | None, splitter: Splitter | None
+) -> Iterator[Record]:
+    from bmretriever_integrations.corpus.jats.reader import read_articles
+
+    return islice(read_articles(stream, name, report, splitter), limit)
+
+
+def _jats_package(
+    stream: BufferedReader, name: str, report: CorpusReport, limit: int | None, splitter: Splitter | None
+) -> Iterator[Record]:
+    from bmretriever_integrations.corpus.jats.reader import read_package
+
+    return islice(read_package(stream, name, report, splitter), limit)
+
+
 TAGGED = (".nbib", ".ris", ".txt")
 FORMS = (
     Form("PubMed XML", (".xml",), _pubmed, True, roots=("PubmedArticleSet", "PubmedBookArticleSet")),
     Form("Europe PMC XML", (".xml",), _europe_pmc, True, roots=("responseWrapper",)),
+    Form("JATS", (".xml", ".nxml"), _jats, False, roots=("article", "pmc-articleset", "OAI-PMH")),
+    Form("package of JATS", (".tar", ".tgz"), _jats_package, False),
     Form("JSON lines", (".jsonl",), _json_lines, False),
     Form("PubMed's tagged lines", TAGGED, _medline, True, holds=re.compile(r"^(?:PMID|PMC )- *[0-9P]", re.MULTILINE)),
     Form("RIS", TAGGED, _ris, False, holds=re.compile(r"^TY  ?- *\w", re.MULTILINE | re.IGNORECASE)),

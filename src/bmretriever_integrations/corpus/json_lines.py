@@ -17,6 +17,8 @@ from bmretriever_integrations.corpus.records import RECORD_BYTES, TOO_LARGE
 DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 """The errors that reading raises where a compressed file is cut short or was changed."""
 
+PACKED = (".gz", ".tgz")
+"""Endings of compressed files."""
 UNPACKED_AT_ONCE = 1 << 20
 """Bytes that are unpacked together while a checksum is verified."""
 
@@ -37,11 +39,11 @@ def unpacked(path: Path, file: BufferedReader) -> BufferedReader:
     """
     Unpack a file that may be compressed.
 
-    :param path: the path of the file; it is compressed if its name ends in ``.gz``.
+    :param path: the path of the file; it is compressed if its name ends in one of :data:`PACKED`.
     :param file: the open file; its ``tell()`` says how many bytes of it were read.
     :returns: a stream of its content. Reading raises one of :data:`DAMAGE` where a compressed file is damaged.
     """
-    return cast("BufferedReader", gzip.GzipFile(fileobj=file)) if path.suffix.lower() == ".gz" else file
+    return cast("BufferedReader", gzip.GzipFile(fileobj=file)) if path.suffix.lower() in PACKED else file
 
 
 def verify(path: Path, file: BufferedReader) -> None:
@@ -51,12 +53,12 @@ def verify(path: Path, file: BufferedReader) -> None:
 
     What stands before the place where a file is cut short is whole, so such a file passes, and reading it ends with the error.
 
-    :param path: the path of the file; it is compressed if its name ends in ``.gz``.
+    :param path: the path of the file; it is compressed if its name ends in one of :data:`PACKED`.
     :param file: the open file, which is at its start before and afterwards.
     :raises gzip.BadGzipFile: if the checksum is not that of the content.
     :raises zlib.error: if the content cannot be unpacked.
     """
-    if path.suffix.lower() == ".gz":
+    if path.suffix.lower() in PACKED:
         stream = unpacked(path, file)
         with contextlib.suppress(EOFError):
             while stream.read(UNPACKED_AT_ONCE):

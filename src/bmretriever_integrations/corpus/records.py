@@ -23,13 +23,16 @@ class Record:
     """One passage to embed."""
 
     id: str
-    """PMID, or the ``_id`` of a BEIR line."""
+    """PMID, the ``_id`` of a BEIR line, or the article, section and number of a passage: ``PMC3166277#results.2/1``."""
     title: str
     """Title, or "" if there is none."""
     text: str
     """Text, or "" if there is only a title."""
     metadata: Metadata = NO_METADATA
     """What else the source says of it."""
+    article: str = field(default="", compare=False)
+    """Id of the article of which this is a passage, so that a newer version of the article takes the place of all its passages;
+    "" if the record stands for itself."""
 
 
 class DamagedSource(ValueError):

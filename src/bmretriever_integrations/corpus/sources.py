@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bmretriever_integrations.corpus.forms import FORMS, Form, form_of, forms_by_ending
+from bmretriever_integrations.corpus.json_lines import PACKED
 from bmretriever_integrations.corpus.records import DamagedSource
 from bmretriever_integrations.corpus.refusals import advice_by_ending
 
@@ -50,7 +51,7 @@ def check_file(path: Path) -> None:
 
     :param path: a source.
     :raises FileNotFoundError: if it is missing.
-    :raises ValueError: if it is a folder, a pipe, a device or an archive.
+    :raises ValueError: if it is a folder, a pipe, a device or an archive that no form is.
     """
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name its files, e.g. {path}/*.xml.gz")
@@ -58,7 +59,7 @@ def check_file(path: Path) -> None:
         raise FileNotFoundError(f"{path} does not exist")
     if not path.is_file():
         raise ValueError(f"{path} is a pipe or a device; sources are read more than once, so save it as a file first")
-    if path.name.lower().endswith(ARCHIVES):
+    if path.name.lower().endswith(ARCHIVES) and not forms_by_ending(path):
         raise ValueError(f"{path} is an archive; unpack it, and name the file in it")
 
 
@@ -73,5 +74,5 @@ def check_content(path: Path) -> Form:
     try:
         return form_of(path)
     except (EOFError, OSError, zlib.error) as error:
-        kind = "gzip" if path.suffix.lower() == ".gz" else "a file"
+        kind = "gzip" if path.suffix.lower() in PACKED else "a file"
         raise DamagedSource(f"{path} cannot be read as {kind}: {error}") from error

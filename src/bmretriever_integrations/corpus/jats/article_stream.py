@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from lxml import etree
 
 from bmretriever_integrations.corpus.citation_stream import DAMAGED, DECLARATION, ENCODING, WIDE
-from bmretriever_integrations.corpus.pubmed import SAFE
 from bmretriever_integrations.corpus.records import DamagedSource
+from bmretriever_integrations.corpus.xml_root import SAFE
 
 ARTICLE_BYTES = 50_000_000
 """Most bytes of an article; its tree takes about eight times as many. Articles with long tables have up to 30 MB."""
@@ -22,7 +22,8 @@ CHUNK = 1 << 16
 LONGEST_TAG = 4096
 """Bytes that are looked at again with the next chunk, because a tag may go on there."""
 START = re.compile(rb"<(?P<name>(?:[\w.-]{1,40}:)?article)(?:\s[^<>]{0,4000})?>")
-NAMESPACE = re.compile(rb"""\sxmlns:[\w.-]{1,40}\s*=\s*(?:"[^"<>]*"|'[^'<>]*')""")
+ROOT = re.compile(rb"</?(?:pmc-articleset|OAI-PMH)[\s>]")
+NAMESPACE = re.compile(rb"""(\sxmlns:([\w.-]{1,40})\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))""")
 NUMBER = re.compile(rb"<(?:[\w.-]+:)?article-id[^<>]*>\s*([^<>\s]{1,100})\s*<")
 OPENING = b'<!DOCTYPE article SYSTEM "jats.dtd">'
 """With a document type the parser keeps entities that it does not know, and without one it refuses them."""
@@ -49,12 +50,6 @@ class Piece(NamedTuple):
     fault: str | None = None
     """The reason why it cannot be read."""
 
-    @property
-    def number(self) -> str:
-        """The first id in it, or ""."""
-        found = NUMBER.search(self.content)
-        return found[1].decode("utf-8", "replace") if found else ""
-
 
 class ArticleStream:
     """
@@ -67,22 +62,25 @@ class ArticleStream:
         """
         :param stream: the unpacked file, from its start.
         """
-        self._stream, self._data = stream, stream.read1(CHUNK)
-        wide = next((name for mark, name in WIDE.items() if self._data.startswith(mark)), None)
-        self._decode = None if wide is None else codecs.getincrementaldecoder(wide)().decode
-        self._data = self._utf8(self._data)
+        first = stream.read1(CHUNK)
+        wide = next((name for mark, name in WIDE.items() if first.startswith(mark)), None)
+        self._stream, self._decode = stream, None if wide is None else codecs.getincrementaldecoder(wide)().decode
+        self._data = bytearray(self._utf8(first))
         declared = None if wide is not None else DECLARATION.search(self._data, 0, 1000)
-        named = ENCODING.search(declared[0]) if declared else None
-        self._encoding, self._namespaces = named[1].decode() if named else "utf-8", b""
+        encoding = ENCODING.search(declared[0]) if declared else None
+        self._encoding = encoding[1].decode() if encoding else "utf-8"
+        self._namespaces, self._open = b"", False
 
     def __iter__(self) -> Iterator[Piece]:
         """
         Cut the file.
 
-        :raises DamagedSource: if it breaks off inside an article.
+        :raises DamagedSource: if it breaks off.
         """
         while (name := self._next_start()) is not None:
             yield self._article(name)
+        if self._open:
+            raise DamagedSource("it breaks off before the end of its root element")
 
     def _fill(self) -> bool:
         chunk = self._stream.read1(CHUNK)
@@ -100,42 +98,56 @@ class ArticleStream:
     def _next_start(self) -> bytes | None:
         """Go to the next start tag, and return the name of its element, or None at the end."""
         while (found := START.search(self._data)) is None:
-            self._note_namespaces(self._data)
-            self._data = self._data[-LONGEST_TAG:]
+            self._between(len(self._data))
+            del self._data[:-LONGEST_TAG]
             if not self._fill():
                 return None
-        self._note_namespaces(self._data[: found.start()])
-        self._data = self._data[found.start() :]
-        return found["name"]
+        name = bytes(found["name"])
+        self._between(found.start())
+        del self._data[: found.start()]
+        return name
 
-    def _note_namespaces(self, between: bytes) -> None:
-        if b"xmlns:" in between:
-            self._namespaces = b"".join(NAMESPACE.findall(between))[:LONGEST_TAG]
+    def _between(self, end: int) -> None:
+        """Look at what stands around articles: the elements of a server's answer."""
+        for root in ROOT.finditer(self._data, 0, end):
+            self._open = not root[0].startswith(b"</")
+        if self._data.find(b"xmlns:", 0, end) >= 0:
+            self._namespaces = b"".join(whole for whole, _prefix in NAMESPACE.findall(self._data[:end]))
 
     def _article(self, name: bytes) -> Piece:
-        end, looked_at, parts = b"</%b" % name, 1, [self._data]
-        size = len(self._data)
-        whole = re.compile(rb"%b\s*>" % re.escape(end))
-        while (found := whole.search(self._data, looked_at)) is None:
+        start_tag, end_tag = _tags(name)
+        looked_at = 1
+        while (found := end_tag.search(self._data, looked_at)) is None:
             looked_at = max(1, len(self._data) - LONGEST_TAG)
             if len(self._data) > ARTICLE_BYTES:
-                return self._too_large(whole)
+                return self._too_large(end_tag)
             if not self._fill():
-                raise DamagedSource(f"it breaks off inside the article {Piece(self._data).number or 'without an id'}")
-        following = START.search(self._data, 1, found.end())
+                raise DamagedSource(f"it breaks off inside {named(self._data)}")
+        following = start_tag.search(self._data, 1, found.end())
         stop = found.end() if following is None else following.start()
-        content, self._data = self._data[:stop], self._data[stop:]
+        content = bytes(self._data[:stop])
+        del self._data[:stop]
         return Piece(content, self._encoding, self._namespaces, None if following is None else DAMAGED)
 
-    def _too_large(self, whole: re.Pattern[bytes]) -> Piece:
+    def _too_large(self, end_tag: re.Pattern[bytes]) -> Piece:
         """Pass over an article, of which no more is held."""
-        piece = Piece(self._data[:CHUNK], fault=TOO_LARGE)
-        while (found := whole.search(self._data)) is None:
-            self._data = self._data[-LONGEST_TAG:]
+        beginning = bytes(self._data[:CHUNK])
+        while (found := end_tag.search(self._data)) is None:
+            del self._data[:-LONGEST_TAG]
             if not self._fill():
-                raise DamagedSource(f"it breaks off inside the article {piece.number or 'without an id'}")
-        self._data = self._data[found.end() :]
-        return piece
+                raise DamagedSource(f"it breaks off inside {named(beginning)}")
+        del self._data[: found.end()]
+        return Piece(beginning, fault=TOO_LARGE)
+
+
+def named(content: bytes | bytearray) -> str:
+    """
+    Name a damaged article.
+
+    :param content: what there is of it.
+    """
+    found = NUMBER.search(content)
+    return f"the article {found[1].decode('utf-8', 'replace')}" if found else "an article without an id"
 
 
 def parsed(piece: Piece) -> Any:
@@ -146,5 +158,33 @@ def parsed(piece: Piece) -> Any:
     :returns: its element, whose names have no namespace; None if it is not well-formed.
     :raises DamagedSource: if its encoding is unknown.
     """
-    namespaces = b"".join(dict.fromkeys(NAMESPACE.findall(PREFIXES + piece.namespaces)))
-    ...
+    opening = b"%b<articles%b>" % (OPENING, _declared(piece.namespaces))
+    try:
+        root = etree.fromstring(b"%b%b</articles>" % (opening, piece.content), _parser(piece.encoding))
+    except etree.XMLSyntaxError:
+        return None
+    (article,) = root
+    namespace, brace, _name = article.tag.rpartition("}")
+    if brace:
+        for element in article.iter(f"{namespace}}}*"):
+            element.tag = element.tag.rpartition("}")[2]
+    return article
+
+
+@lru_cache(maxsize=16)
+def _tags(name: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    return re.compile(rb"<%b[\s>]" % re.escape(name)), re.compile(rb"</%b\s*>" % re.escape(name))
+
+
+@lru_cache(maxsize=16)
+def _declared(namespaces: bytes) -> bytes:
+    found = {prefix: whole for whole, prefix in NAMESPACE.findall(PREFIXES + namespaces)}
+    return b"".join(found.values())
+
+
+@lru_cache(maxsize=4)
+def _parser(encoding: str) -> etree.XMLParser:
+    try:
+        return etree.XMLParser(encoding=encoding, **SAFE)
+    except LookupError as error:
+        raise DamagedSource(f"its encoding {encoding!r} is unknown") from error

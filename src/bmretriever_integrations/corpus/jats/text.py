@@ -7,7 +7,7 @@ from typing import Any
 
 from lxml import etree
 
-from bmretriever_integrations.corpus.markup import INLINE, clean, formula_text
+from bmretriever_integrations.corpus.markup import INLINE, LEVEL, RAISED, clean, formula_text
 
 CITED = "\x07"
 """Stands for a citation number until the text around it is known. XML cannot contain this character."""
@@ -20,7 +20,19 @@ LEFT_OUT = frozenset(
     + ("permissions", "chem-struct", "index-term", "private-char", "annotation", "annotation-xml")
 )
 BLOCKS = frozenset(
-    ("p", "title", "list", "list-item", "def-list", "def-item", "term", "def", "disp-quote", "disp-formula", "statement")
+    (
+        "p",
+        "title",
+        "list",
+        "list-item",
+        "def-list",
+        "def-item",
+        "term",
+        "def",
+        "disp-quote",
+        "disp-formula",
+        "statement",
+    )
     + ("speech", "speaker", "verse-group", "verse-line", "preformat", "break", "sec", "array", "question", "answer")
 )
 """Elements whose words are apart from those around them."""
@@ -31,10 +43,8 @@ MARK_CHARACTERS = 3
 NUMBERS = re.compile(r"\W*(?:\d{1,3}[a-z]?(?:\W+|$))*")
 """The text of a citation by number. A year, as in "Smith (2008)", has four digits and stays."""
 RUN = re.compile(r"\x07(?:[\s\x04\x06]*(?:[,;\-\u2010-\u2015\u2212]|and\b|&)?[\s\x04\x06]*\x07)+")
-CITATION = re.compile(
-    r"\s*\((?:see |e\.g\.,? )?(?:refs?\.?|references?) *\x07\)|\s*\x04?[\[(]\s*\x07\s*[\])]\x06?|[,;]?\s*\x04?\s*\x07\s*\x06?"
-)
-BEGIN = re.compile(r"([\[(])\s*[,;]\s*")
+REFERENCE = re.compile(r"\((?:see |e\.g\.,? )?(?:refs?\.?|references?)\s*\Z")
+REFERENCE_CHARACTERS = 30
 
 
 def text_of(element: Any, floats: list[Any] | None = None) -> str:
@@ -56,7 +66,7 @@ def text_of(element: Any, floats: list[Any] | None = None) -> str:
     _collect(element, pieces, [] if floats is None else floats)
     text = "".join(pieces)
     if CITED in text:
-        text = BEGIN.sub(r"\1", CITATION.sub("", RUN.sub(CITED, text)))
+        text = _without_citations(RUN.sub(CITED, text))
     return clean(text)
 
 
@@ -105,6 +115,36 @@ def _add_first(element: Any, pieces: list[str], floats: list[Any]) -> None:
             _add(child, child.tag.rpartition("}")[2], pieces, floats)
         if len(pieces) > before:
             return
+
+
+def _without_citations(text: str) -> str:
+    left, *rest = text.split(CITED)
+    done = []
+    for right in rest:
+        left, right = _joined(*_joined(left.rstrip(), right))  # brackets may stand inside or outside of a raised text
+        if left.endswith((",", ";")):
+            left = left[:-1]
+        elif left.endswith(("(", "[")):
+            right = right.lstrip(" ,;")
+        elif left.endswith(".") and right.startswith("."):
+            right = right[1:]
+        done.append(left)
+        left = right
+    return "".join([*done, left])
+
+
+def _joined(left: str, right: str) -> tuple[str, str]:
+    """Take away what stood around a citation alone: brackets, or the marks of a raised text."""
+    after = right.lstrip()
+    if left.endswith(RAISED) and after.startswith(LEVEL):
+        return left[:-1].rstrip(), after[1:]
+    if after.startswith((")", "]")):
+        if left.endswith(("(", "[")):
+            return left[:-1].rstrip(), after[1:]
+        found = REFERENCE.search(left[-REFERENCE_CHARACTERS:])
+        if found is not None:
+            return left[: found.start() - min(len(left), REFERENCE_CHARACTERS)].rstrip(), after[1:]
+    return left, right
 
 
 def _is_mark(xref: Any) -> bool:

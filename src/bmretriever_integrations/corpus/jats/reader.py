@@ -1,0 +1,97 @@
+"""Read full texts in JATS: files of articles, and packages of such files."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from io import BufferedIOBase, BytesIO
+from typing import Any
+
+from bmretriever_integrations.corpus.citation_stream import DAMAGED
+from bmretriever_integrations.corpus.forms import Splitter
+from bmretriever_integrations.corpus.jats.article_stream import ArticleStream, Piece, named, parsed
+from bmretriever_integrations.corpus.jats.facts import metadata_of
+from bmretriever_integrations.corpus.jats.identity import title_of
+from bmretriever_integrations.corpus.jats.package import members
+from bmretriever_integrations.corpus.jats.sections import sections_of
+from bmretriever_integrations.corpus.pubmed_metadata import child
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+
+NO_ARTICLE = "no full text in JATS"
+CUT_SHORT = "breaks off inside an article"
+
+
+def read_articles(
+    stream: BufferedIOBase, name: str, report: CorpusReport, splitter: Splitter | None, revised: str | None = None
+) -> Iterator[Record]:
+    """
+    Read the articles of one file, each by itself: what is wrong with one does not reach the next.
+
+    The records of an article follow each other. Their ids are ``ARTICLE#section/number``: the article's PMCID, else its PMID,
+    else its DOI; the key of a section (:mod:`.sections`); and the number of the passage in the section, from 1.
+
+    :param stream: the file's content from its start.
+    :param name: the name of the file, for the report.
+    :param report: counts the articles that are left out.
+    :param splitter: cuts the text of a section, under a title, into passages; None leaves sections whole.
+    :param revised: the date of the file, where it is known.
+    :raises DamagedSource: if the file is cut short.
+    """
+    for piece in ArticleStream(stream):
+        reason: str | None = piece.fault
+        if reason is None:
+            article = parsed(piece)
+            reason = DAMAGED if article is None else (yield from _records(article, splitter, revised))
+        if reason is not None:
+            report.skip(f"{name}: {named(piece.content)}", reason)
+
+
+def read_package(
+    stream: BufferedIOBase, name: str, report: CorpusReport, splitter: Splitter | None
+) -> Iterator[Record]:
+    """
+    Read the articles of a package (``.tar.gz``) as a stream: nothing is unpacked to the disk.
+
+    :param stream: the unpacked archive from its start.
+    :param name: the name of the package, for the report.
+    :param report: counts the articles that are left out, each named by its file in the package.
+    :param splitter: see :func:`read_articles`.
+    :raises DamagedSource: if the package is damaged or cut short; what stands before that was returned.
+    """
+    for member in members(stream):
+        where = f"{name}: {member.name}"
+        if member.fault is not None:
+            report.skip(where, member.fault)
+            continue
+        before = report.skipped.total()
+        found = False
+        try:
+            for record in read_articles(BytesIO(member.content), where, report, splitter, member.changed):
+                found = True
+                yield record
+        except DamagedSource as error:
+            report.skip(f"{where}: {error}", CUT_SHORT)
+        if not found and report.skipped.total() == before:
+            report.skip(where, NO_ARTICLE)
+
+
+def _records(article: Any, splitter: Splitter | None, revised: str | None) -> Generator[Record, None, str | None]:
+    """Give the records of an article, and return the reason if there are none."""
+    meta = child(child(article, "front"), "article-meta")
+    if meta is None:
+        return "no article-meta"
+    title = title_of(meta)
+    facts = metadata_of(article, meta, title, revised)
+    key = facts.pmcid or facts.other.get("pmid") or facts.doi
+    if not key:
+        return "no PMCID, PMID or DOI"
+    sections = sections_of(article, meta)
+    for section in sections:
+        lead = f"{section.heading}: " if section.heading else ""
+        passages = [section.text] if splitter is None else splitter(section.text, f"{title} {lead}".strip())
+        metadata = replace(facts, other={**facts.other, "section": " > ".join(section.path)})
+        for number, passage in enumerate(passages, 1):
+            yield Record(f"{key}#{section.key}/{number}", title, f"{lead}{passage}", metadata, article=key)
+    if not sections and title:
+        yield Record(f"{key}#title/1", title, "", facts, article=key)
+    return None if sections or title else "neither title nor text"
