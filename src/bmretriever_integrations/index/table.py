@@ -21,6 +21,8 @@ INDEXED_LISTS = tuple(column for column in LISTS if column not in ("authors", "k
 """Columns of lists with an index. It is written anew in each run; with 100,000 different words, that takes many seconds."""
 IDS_AT_ONCE = 4096
 """Ids in one condition."""
+ARTICLES_AT_ONCE = 64
+"""Articles in one condition."""
 
 
 def open_table(folder: Where) -> Any | None:
@@ -90,6 +92,22 @@ def rows_of(table: Any, ids: Sequence[str], columns: Sequence[str]) -> Any:
         table.search().where(ids_condition(part)).select(names).limit(len(part)).to_arrow() for part in in_parts(ids)
     ]
     return pa.concat_tables(found)
+
+
+def passages_of(table: Any, articles: Sequence[str], columns: Sequence[str]) -> Iterator[Any]:
+    """
+    Look up all passages of some articles. Their ids begin with the article's and ``#``.
+
+    :param table: the LanceDB table.
+    :param articles: ids of articles; unknown ones are passed over.
+    :param columns: the columns that are read beside ``id``.
+    :returns: pyarrow tables, in any order.
+    """
+    quoted = [article.replace("'", "''") for article in articles]
+    for start in range(0, len(quoted), ARTICLES_AT_ONCE):
+        # "$" follows "#", so that the index of the ids finds the range
+        ranges = (f"(id >= '{one}#' AND id < '{one}$')" for one in quoted[start : start + ARTICLES_AT_ONCE])
+        yield table.search().where(" OR ".join(ranges)).select(["id", *columns]).to_arrow()
 
 
 def in_parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -15,8 +15,8 @@ PRINT = ("ppub", "epub-ppub", "print")
 ELECTRONIC = ("epub", "electronic", "pub", "publication", "original-publication")
 OTHER = ("collection", "preprint")
 LAST = ("pmc-release",)
-"""Kinds of dates, the first that is known counts: of the issue in print, as PubMed has it, else of the publication online, else of
-the volume, else of the release in PubMed Central."""
+"""Kinds of dates, of which the first that is known counts: of the issue in print, as PubMed has it, else of the publication
+online, else of the volume, else of the release in PubMed Central."""
 LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 MARC = {
     **{

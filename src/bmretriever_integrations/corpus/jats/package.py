@@ -39,7 +39,7 @@ def members(stream: BufferedIOBase) -> Iterator[Member]:
     try:
         with tarfile.TarFile(fileobj=_Bounded(stream), tarinfo=_Entry) as archive:  # type: ignore[arg-type]
             while (entry := archive.next()) is not None:
-                archive.members.clear()  # else they would pile up
+                archive.members.clear()  # type: ignore[attr-defined]  # else they would pile up
                 if entry.isreg() and _may_hold_an_article(entry.name):
                     yield _member(archive, entry)
     except tarfile.TarError as error:

@@ -9,11 +9,11 @@ from typing import Any
 
 from bmretriever_integrations.corpus.citation_stream import DAMAGED
 from bmretriever_integrations.corpus.forms import Splitter
-from bmretriever_integrations.corpus.jats.article_stream import ArticleStream, Piece, named, parsed
+from bmretriever_integrations.corpus.jats.article_stream import ArticleStream, named, parsed
 from bmretriever_integrations.corpus.jats.facts import metadata_of
 from bmretriever_integrations.corpus.jats.identity import title_of
 from bmretriever_integrations.corpus.jats.package import members
-from bmretriever_integrations.corpus.jats.sections import sections_of
+from bmretriever_integrations.corpus.jats.sections import Section, sections_of
 from bmretriever_integrations.corpus.pubmed_metadata import child
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
 
@@ -33,7 +33,7 @@ def read_articles(
     :param stream: the file's content from its start.
     :param name: the name of the file, for the report.
     :param report: counts the articles that are left out.
-    :param splitter: cuts the text of a section, under a title, into passages; None leaves sections whole.
+    :param splitter: cuts the text of a section into passages; None leaves sections whole.
     :param revised: the date of the file, where it is known.
     :raises DamagedSource: if the file is cut short.
     """
@@ -87,11 +87,24 @@ def _records(article: Any, splitter: Splitter | None, revised: str | None) -> Ge
         return "no PMCID, PMID or DOI"
     sections = sections_of(article, meta)
     for section in sections:
-        lead = f"{section.heading}: " if section.heading else ""
-        passages = [section.text] if splitter is None else splitter(section.text, f"{title} {lead}".strip())
         metadata = replace(facts, other={**facts.other, "section": " > ".join(section.path)})
+        named_title, passages = (title, [_led(section)]) if splitter is None else _cut(section, title, splitter)
         for number, passage in enumerate(passages, 1):
-            yield Record(f"{key}#{section.key}/{number}", title, f"{lead}{passage}", metadata, article=key)
+            yield Record(f"{key}#{section.key}/{number}", named_title, passage, metadata, article=key)
     if not sections and title:
         yield Record(f"{key}#title/1", title, "", facts, article=key)
     return None if sections or title else "neither title nor text"
+
+
+def _led(section: Section) -> str:
+    return f"{section.heading}: {section.text}" if section.heading else section.text
+
+
+def _cut(section: Section, title: str, splitter: Splitter) -> tuple[str, list[str]]:
+    """Cut a section into passages, each behind its heading. A title that leaves too little room is shortened."""
+    lead = f"{section.heading}: " if section.heading else ""
+    try:
+        return title, [f"{lead}{passage}" for passage in splitter.split(section.text, f"{title} {lead}".strip())]
+    except ValueError:
+        short = splitter.shortened_title(title)
+        return short, splitter.split(section.text, short)

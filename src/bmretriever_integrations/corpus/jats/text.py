@@ -16,24 +16,39 @@ FLOATS = frozenset(
 )
 """Elements that stand inside a text and are no part of it."""
 LEFT_OUT = frozenset(
-    ("tex-math", "graphic", "inline-graphic", "table", "label", "fn", "object-id", "alt-text", "long-desc", "attrib")
-    + ("permissions", "chem-struct", "index-term", "private-char", "annotation", "annotation-xml")
+    (
+        *(
+            "tex-math",
+            "graphic",
+            "inline-graphic",
+            "table",
+            "label",
+            "fn",
+            "object-id",
+            "alt-text",
+            "long-desc",
+            "attrib",
+        ),
+        *("permissions", "chem-struct", "index-term", "private-char", "annotation", "annotation-xml"),
+    )
 )
 BLOCKS = frozenset(
     (
-        "p",
-        "title",
-        "list",
-        "list-item",
-        "def-list",
-        "def-item",
-        "term",
-        "def",
-        "disp-quote",
-        "disp-formula",
-        "statement",
+        *("p", "title", "list", "list-item", "def-list", "def-item", "term", "def", "disp-quote", "disp-formula"),
+        *(
+            "statement",
+            "speech",
+            "speaker",
+            "verse-group",
+            "verse-line",
+            "preformat",
+            "break",
+            "sec",
+            "array",
+            "question",
+        ),
+        *("answer"),
     )
-    + ("speech", "speaker", "verse-group", "verse-line", "preformat", "break", "sec", "array", "question", "answer")
 )
 """Elements whose words are apart from those around them."""
 NOTES = ("fn", "table-fn", "aff", "corresp", "author-notes")
@@ -120,8 +135,8 @@ def _add_first(element: Any, pieces: list[str], floats: list[Any]) -> None:
 def _without_citations(text: str) -> str:
     left, *rest = text.split(CITED)
     done = []
-    for right in rest:
-        left, right = _joined(*_joined(left.rstrip(), right))  # brackets may stand inside or outside of a raised text
+    for part in rest:
+        left, right = _joined(*_joined(left.rstrip(), part))  # brackets may stand inside or outside of a raised text
         if left.endswith((",", ";")):
             left = left[:-1]
         elif left.endswith(("(", "[")):

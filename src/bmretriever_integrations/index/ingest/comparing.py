@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bmretriever_integrations.corpus.records import Record
+from bmretriever_integrations.index.ingest.articles import Articles
+from bmretriever_integrations.index.ingest.known import Known, is_newer
 from bmretriever_integrations.index.ingest.report import BuildReport
-from bmretriever_integrations.index.schema import hashes_of
-from bmretriever_integrations.index.table import rows_of
-
-COMPARED = ("version", "revised", "text_hash", "record_hash")
-"""Columns that a comparison reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A record without its texts: how new it is, and the hashes of its content."""
-
-    version: int | None
-    revised: str | None
-    text_hash: int
-    record_hash: int
 
 
 @dataclass
@@ -35,47 +21,10 @@ class Choice:
     """Records whose stored vectors are kept."""
     known: dict[str, Known] = field(default_factory=dict)
     """All of them by id."""
+    gone: set[str] = field(default_factory=set)
+    """Ids of rows that go: passages of articles whose newest version has no such passage."""
     replaces: bool = False
     """Whether one of the ids may have a row in the table already."""
-
-
-def known_of(record: Record) -> Known:
-    """
-    Sum a record up.
-
-    :param record: the record.
-    """
-    facts = record.metadata
-    return Known(facts.version, facts.revised, *hashes_of(record))
-
-
-def look_up(table: Any | None, ids: Sequence[str]) -> dict[str, Known]:
-    """
-    Read what the table knows of some ids.
-
-    :param table: the LanceDB table, or None if there is none yet.
-    :param ids: the ids; each may be unknown.
-    """
-    if table is None:
-        return {}
-    rows = rows_of(table, ids, COMPARED)
-    columns = (rows.column(name).to_pylist() for name in ("id", *COMPARED))
-    return {row[0]: Known(*row[1:]) for row in zip(*columns, strict=True)}
-
-
-def is_newer(one: Known, other: Known) -> bool | None:
-    """
-    Tell which of two records of an id is the newer one: the one with the higher version, then the one revised later.
-
-    :param one: a record.
-    :param other: another one.
-    :returns: True if ``one`` is newer, False if ``other`` is; None if nothing says so.
-    """
-    if one.version is not None and other.version is not None and one.version != other.version:
-        return one.version > other.version
-    if one.revised and other.revised and one.revised != other.revised:
-        return one.revised > other.revised
-    return None
 
 
 def is_barred(withdrawn: Mapping[str, str], record_id: str, revised: str | None) -> bool:
@@ -95,18 +44,23 @@ def choose(
     stored: Mapping[str, Known],
     withdrawn: Mapping[str, str],
     report: BuildReport,
+    unfinished: str = "",
 ) -> Choice:
     """
     Choose what is written of the records of a chunk. Of several versions the newest one counts, else the one that is read later.
 
+    The passages of an article come and go together: an older version of an article adds none, and a newer one leaves none.
+
     :param records: the records, in the order of their source.
-    :param stored: the rows of their ids, those included that are still being embedded.
+    :param stored: the rows of their ids and of their articles, those included that are still being embedded.
     :param withdrawn: see :func:`is_barred`.
     :param report: counts what becomes of each record.
+    :param unfinished: id of an article of which not all passages are here, so that none of its rows goes.
     """
     standing = {key: row for key, row in stored.items() if not is_barred(withdrawn, key, row.revised)}
     taken: dict[str, tuple[Record, Known]] = {}
-    for record, known in records:
+    articles = Articles(standing, taken, unfinished, report)
+    for record, known in articles.not_older(records):
         if is_barred(withdrawn, record.id, known.revised):
             report.held_back += 1
             continue
@@ -114,7 +68,10 @@ def choose(
         if now is None or gives_way(now, known, report):
             report.outdated += record.id in taken
             taken[record.id] = record, known
-    return _sorted_by_work(taken.values(), standing, bool(stored), report)
+    choice = _sorted_by_work(taken.values(), standing, bool(stored), report)
+    choice.gone = articles.gone
+    report.removed += len(choice.gone)
+    return choice
 
 
 def gives_way(now: Known, known: Known, report: BuildReport) -> bool:

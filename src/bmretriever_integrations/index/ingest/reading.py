@@ -15,7 +15,7 @@ from typing import TypeVar
 from bmretriever_integrations.corpus.forms import states_revisions
 from bmretriever_integrations.corpus.reading import read_source
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
-from bmretriever_integrations.index.ingest.comparing import Known, known_of
+from bmretriever_integrations.index.ingest.known import Known, known_of
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
 from bmretriever_integrations.versions import VERSION
 
@@ -34,6 +34,8 @@ class Chunk:
     """Empty if an earlier run committed them."""
     count: int
     """Number of records, committed ones included."""
+    unfinished: str = ""
+    """Id of the article whose passages the limit cuts off, if it does. All passages of an article are in one chunk."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,13 @@ class Sources:
         before, withdrawn = self._corpus.records, dict(self._corpus.withdrawn)
         limit = self._left
         more = None if limit is None else limit + 1  # one more tells whether there is one
-        unread, lasting = 0, True
+        unread, lasting = False, True
         try:
             with closing(read_source(path, self._corpus, limit=more)) as records:
-                yield from self._cut(islice(records, limit), source, size)
-                for _record in records:
-                    unread += 1
+                beyond = yield from self._cut(records, limit, source, size)
+                unread = beyond is not None
+                for _record in records:  # none; the rest of the source is searched for withdrawals
+                    pass
         except DamagedSource as error:
             if self._strict:
                 raise
@@ -127,24 +130,38 @@ class Sources:
         learnt = {key: day for key, day in self._corpus.withdrawn.items() if withdrawn.get(key) != day}
         yield SourceEnd(source, lasting and not unread, learnt, after)
 
-    def _cut(self, records: Iterator[Record], source: SourceRead, size: int) -> Iterator[Chunk]:
-        """Cut records into chunks. At a damage, those before it make the last chunk."""
+    def _cut(
+        self, records: Iterator[Record], limit: int | None, source: SourceRead, size: int
+    ) -> Generator[Chunk, None, Record | None]:
+        """Cut records into chunks; return the first one beyond the limit. At a damage, those before it make the last chunk."""
         same = self._begun is not None and (self._begun.sha256, self._begun.reader) == (source.sha256, VERSION)
         committed = self._begun.chunks if self._begun is not None and same else 0
-        number, chunk, damage = 0, list[Record](), None
-        while damage is None:
-            chunk = []
+        taken, number, damage = islice(records, limit), 0, None
+        ahead: Record | None = None
+        beyond: Record | None = None
+        while True:
+            chunk, ahead = [] if ahead is None else [ahead], None
             try:
-                chunk.extend(islice(records, size))
+                for record in taken:
+                    if len(chunk) >= size and not _are_of_one_article(chunk[-1], record):
+                        ahead = record
+                        break
+                    chunk.append(record)
+                else:
+                    beyond = next(records, None)
             except DamagedSource as error:
                 damage = error
-            if not chunk:
-                break
-            known = [] if number < committed else [(record, known_of(record)) for record in chunk]
-            number += len(chunk) == size  # a part of a chunk may be a whole one next time
-            yield Chunk(SourceBegun(source.name, source.sha256, VERSION, number), known, len(chunk))
-        if damage is not None:
-            raise damage
+            if chunk:
+                last = chunk[-1]
+                known = [] if number < committed else [(record, known_of(record)) for record in chunk]
+                # a part of a chunk, or of an article, may be a whole one next time
+                number += len(chunk) >= size and (ahead is not None or not last.article)
+                unfinished = last.article if beyond is not None and _are_of_one_article(last, beyond) else ""
+                yield Chunk(SourceBegun(source.name, source.sha256, VERSION, number), known, len(chunk), unfinished)
+            if damage is not None:
+                raise damage
+            if ahead is None:
+                return beyond
 
     def _note_change(self, path: Path) -> None:
         reason = f"{path.name}: it was changed while it was read; run the same command again"
@@ -155,6 +172,10 @@ class Sources:
     def _take(self, records: int) -> None:
         if self._left is not None:
             self._left = max(0, self._left - records)
+
+
+def _are_of_one_article(one: Record, other: Record) -> bool:
+    return bool(one.article) and one.article == other.article
 
 
 def _is_of_the_disk(error: BaseException | None) -> bool:

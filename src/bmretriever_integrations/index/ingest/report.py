@@ -30,6 +30,8 @@ class BuildReport:
     """Number of records that PubMed withdrew and did not revise since."""
     withdrawn: int = 0
     """Number of records that were removed from the index, because PubMed withdrew them."""
+    removed: int = 0
+    """Number of passages that were removed from the index, because the newest version of their article has no such passage."""
     undecided: int = 0
     """Number of PubMed records that replaced another one of the same id though neither is dated as the newer."""
     not_read_again: list[str] = field(default_factory=list)

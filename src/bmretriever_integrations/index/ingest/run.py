@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
-from bmretriever_integrations.corpus.records import DamagedSource
+from bmretriever_integrations.corpus.records import DamagedSource, Record
 from bmretriever_integrations.encoder.vectors import Vectors
-from bmretriever_integrations.index.ingest.comparing import Choice, Known, choose, look_up
+from bmretriever_integrations.index.ingest.comparing import Choice, choose
 from bmretriever_integrations.index.ingest.engines import PassageEngines
+from bmretriever_integrations.index.ingest.known import Known, article_of, look_up
 from bmretriever_integrations.index.ingest.one_by_one import OneByOne
 from bmretriever_integrations.index.ingest.portions import Portion
 from bmretriever_integrations.index.ingest.progress import RecordBar
@@ -91,8 +93,8 @@ class Run:
         else:
             self._bar.expect(self._report.corpus)
             if item.records:
-                ids = list({record.id for record, _known in item.records})
-                step.choice = choose(item.records, self._stored(ids), self._withdrawn, self._report)
+                stored = self._stored([record for record, _known in item.records])
+                step.choice = choose(item.records, stored, self._withdrawn, self._report, item.unfinished)
             else:
                 self._report.unchanged += item.count
             self._bar.found(item.count - len(step.choice.embed))
@@ -101,14 +103,19 @@ class Run:
                 step.portion = Portion(self._engines, step.choice.embed, tokens, self._bar.embedded)
         self._under_way.append(step)
 
-    def _stored(self, ids: list[str]) -> dict[str, Known]:
-        """Look ids up in the table and among what is not committed yet; the latter is what the table will hold."""
+    def _stored(self, records: Sequence[Record]) -> dict[str, Known]:
+        """Look records and their articles up in the table and among what is not committed yet, which the table will hold."""
         # first of all, for what is dropped after the look into the table would be seen in neither
         while self._writing and self._writing[0][1].done():
             self._writing.popleft()[1].result()
-        stored = look_up(self._writer.table, ids)
+        articles = {record.article for record in records if record.article}
+        ids = {record.id for record in records if not record.article}
+        stored = look_up(self._writer.table, list(ids), list(articles))
         for step in (*(step for step, _done in self._writing), *self._under_way):
-            stored.update({key: step.choice.known[key] for key in ids if key in step.choice.known})
+            for key in step.choice.gone:
+                stored.pop(key, None)
+            known = step.choice.known
+            stored |= {key: known[key] for key in known if key in ids or article_of(key) in articles}
         return stored
 
     def _hand_over(self, most: int) -> None:

@@ -62,7 +62,7 @@ class Writer:
 
     def commit(self, choice: Choice, vectors: Vectors | None, begun: SourceBegun) -> None:
         """
-        Write rows in one commit, then note how far their source is read.
+        Write rows in one commit, remove those in whose place they stand, then note how far their source is read.
 
         :param choice: the records.
         :param vectors: of those that were embedded. *Shape:* (records, width) float32
@@ -85,6 +85,9 @@ class Writer:
             else:
                 table.add(rows)
             self._new_rows += len(records)
+        if choice.gone:
+            self._open()
+            self.delete(sorted(choice.gone))
         self.manifest.begun = begun
         self.save()
         if self._new_rows >= ROWS_UNTIL_OPTIMIZE:
