@@ -46,14 +46,15 @@ MARC = {
 """Language of two letters -> PubMed's code."""
 
 
-def metadata_of(article: Any, meta: Any, title: str, revised: str | None) -> Metadata:
+def metadata_of(article: Any, meta: Any, title: str, changed: str | None) -> Metadata:
     """
     Read the facts of an article.
 
     :param article: its element.
     :param meta: its element ``article-meta``.
     :param title: its title.
-    :param revised: the date of its file, in ISO 8601, where that is known.
+    :param changed: the date of its file, in ISO 8601, where that is known. It counts where PubMed Central's own date of the last
+        change is not stated.
     """
     ids, types = ids_of(meta), types_of(article, meta)
     standing = standing_of(meta, title, types)
@@ -69,7 +70,7 @@ def metadata_of(article: Any, meta: Any, title: str, revised: str | None) -> Met
         doi=ids.get("doi"),
         pmcid=ids.get("pmcid"),
         version=int(ids["version"]) if "version" in ids else None,
-        revised=revised,
+        revised=_last_change(meta) or changed,
         retracted=standing.retracted,
         retraction_notice=standing.notice,
         expression_of_concern=standing.concern,
@@ -83,12 +84,25 @@ def _date(meta: Any) -> str | None:
         kind = one.get("pub-type") or one.get("date-type") or ""
         if one.get("publication-format") == "print" and kind != "collection":
             kind = "print"
-        parts = {part.tag: (part.text or "").strip() for part in one if isinstance(part.tag, str)}
-        day = iso_date(parts.get("year", ""), parts.get("month", ""), parts.get("day", ""))
-        day = day or first_date(parts.get("string-date", "") or parts.get("year", ""))
+        day = _day(one)
         if day is not None:
             found.setdefault(kind if kind in (*PRINT, *ELECTRONIC, *OTHER, *LAST) else "", day)
     return next((found[kind] for kind in (*PRINT, *ELECTRONIC, *OTHER, "", *LAST) if kind in found), None)
+
+
+def _last_change(meta: Any) -> str | None:
+    history = child(meta, "pub-history")
+    events = () if history is None else history.iterchildren("event")
+    dates = (child(event, "date") for event in events if event.get("event-type") == "pmc-last-change")
+    return next((day for day in map(_day, dates) if day is not None), None)
+
+
+def _day(element: Any) -> str | None:
+    if element is None:
+        return None
+    parts = {part.tag: (part.text or "").strip() for part in element if isinstance(part.tag, str)}
+    day = iso_date(parts.get("year", ""), parts.get("month", ""), parts.get("day", ""))
+    return day or first_date(parts.get("string-date", "") or parts.get("year", ""))
 
 
 def _journal(journal: Any) -> str | None:
@@ -147,8 +161,9 @@ def _languages(article: Any) -> tuple[str, ...]:
 def _licence(meta: Any) -> str | None:
     """Give the address of the licence; where it has none, its kind."""
     licence = child(child(meta, "permissions"), "license")
-    if licence is None:
-        return None
-    stated = [licence.get(HREF), *((one.text or "").strip() for one in licence.iter("{*}license_ref"))]
-    stated += [one.get(HREF) for one in licence.iter("ext-link") if "creativecommons.org" in (one.get(HREF) or "")]
-    return next(filter(None, [*stated, licence.get("license-type")]), None)
+    stated = [] if licence is None else [licence.get(HREF), *map(text_of, licence.iter("{*}license_ref"))]
+    for one in () if licence is None else licence.iter("ext-link"):
+        stated += [one.get(HREF)] if "creativecommons.org" in (one.get(HREF) or "") else []
+    custom = (one for group in meta.iterchildren("custom-meta-group") for one in group.iterchildren("custom-meta"))
+    stated += [text_of(child(one, "meta-value")) for one in custom if text_of(child(one, "meta-name")) == "pmc-license-ref"]
+    return next(filter(None, [*stated, None if licence is None else licence.get("license-type")]), None)

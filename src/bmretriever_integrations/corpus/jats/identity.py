@@ -150,6 +150,10 @@ def _related(meta: Any, word: str) -> Iterator[str]:
     for one in (*meta.iterchildren("related-article"), *meta.iterchildren("related-object")):
         kind = one.get("related-article-type", "") or one.get("link-type", "")
         if word in kind and "partial" not in kind and kind not in ("retracted-article", "object-of-concern"):
-            address = (one.get(HREF) or one.get("id") or "").strip()
-            doi = DOI.search(address)
-            yield doi[0] if doi else address if PMID.fullmatch(address) else ""
+            stated = {part.get("pub-id-type"): (part.text or "").strip() for part in one.iter("pub-id", "object-id")}
+            address = (one.get(HREF) or "").strip()
+            numbers = (stated.get("pmid", ""), address if "pm" in one.get("ext-link-type", "") else "")
+            dois = (stated.get("doi", ""), address)
+            known = [number for number in numbers if PMID.fullmatch(number)]
+            known += [found[0] for text in dois if (found := DOI.search(text)) is not None]
+            yield known[0] if known else ""

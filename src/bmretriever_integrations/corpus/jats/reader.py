@@ -22,7 +22,7 @@ CUT_SHORT = "breaks off inside an article"
 
 
 def read_articles(
-    stream: BufferedIOBase, name: str, report: CorpusReport, splitter: Splitter | None, revised: str | None = None
+    stream: BufferedIOBase, name: str, report: CorpusReport, splitter: Splitter | None, changed: str | None = None
 ) -> Iterator[Record]:
     """
     Read the articles of one file, each by itself: what is wrong with one does not reach the next.
@@ -34,14 +34,14 @@ def read_articles(
     :param name: the name of the file, for the report.
     :param report: counts the articles that are left out.
     :param splitter: cuts the text of a section into passages; None leaves sections whole.
-    :param revised: the date of the file, where it is known.
+    :param changed: the date of the file, where it is known.
     :raises DamagedSource: if the file is cut short.
     """
     for piece in ArticleStream(stream):
         reason: str | None = piece.fault
         if reason is None:
             article = parsed(piece)
-            reason = DAMAGED if article is None else (yield from _records(article, splitter, revised))
+            reason = DAMAGED if article is None else (yield from _records(article, splitter, changed))
         if reason is not None:
             report.skip(f"{name}: {named(piece.content)}", reason)
 
@@ -75,13 +75,13 @@ def read_package(
             report.skip(where, NO_ARTICLE)
 
 
-def _records(article: Any, splitter: Splitter | None, revised: str | None) -> Generator[Record, None, str | None]:
+def _records(article: Any, splitter: Splitter | None, changed: str | None) -> Generator[Record, None, str | None]:
     """Give the records of an article, and return the reason if there are none."""
     meta = child(child(article, "front"), "article-meta")
     if meta is None:
         return "no article-meta"
     title = title_of(meta)
-    facts = metadata_of(article, meta, title, revised)
+    facts = metadata_of(article, meta, title, changed)
     key = facts.pmcid or facts.other.get("pmid") or facts.doi
     if not key:
         return "no PMCID, PMID or DOI"

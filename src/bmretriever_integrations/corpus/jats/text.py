@@ -17,37 +17,18 @@ FLOATS = frozenset(
 """Elements that stand inside a text and are no part of it."""
 LEFT_OUT = frozenset(
     (
-        *(
-            "tex-math",
-            "graphic",
-            "inline-graphic",
-            "table",
-            "label",
-            "fn",
-            "object-id",
-            "alt-text",
-            "long-desc",
-            "attrib",
-        ),
-        *("permissions", "chem-struct", "index-term", "private-char", "annotation", "annotation-xml"),
+        *("tex-math", "graphic", "inline-graphic", "table", "label", "fn"),
+        *("object-id", "alt-text", "long-desc", "attrib", "permissions"),
+        *("chem-struct", "index-term", "private-char", "annotation"),
+        *("annotation-xml"),
     )
 )
 BLOCKS = frozenset(
     (
-        *("p", "title", "list", "list-item", "def-list", "def-item", "term", "def", "disp-quote", "disp-formula"),
-        *(
-            "statement",
-            "speech",
-            "speaker",
-            "verse-group",
-            "verse-line",
-            "preformat",
-            "break",
-            "sec",
-            "array",
-            "question",
-        ),
-        *("answer"),
+        *("p", "title", "list", "list-item", "def-list", "def-item", "term"),
+        *("def", "disp-quote", "disp-formula", "statement", "speech"),
+        *("speaker", "verse-group", "verse-line", "preformat", "break", "sec"),
+        *("array", "question", "answer"),
     )
 )
 """Elements whose words are apart from those around them."""

@@ -19,8 +19,8 @@ from bmretriever_integrations.evaluation.tasks.retrieval import NO_DOCUMENT, Tas
 from bmretriever_integrations.evaluation.tasks.similarity import AnyTask
 from bmretriever_integrations.index.hits import Hits
 from bmretriever_integrations.index.ingest.comparing import Choice
-from bmretriever_integrations.index.ingest.known import known_of
 from bmretriever_integrations.index.ingest.engines import OneEngine
+from bmretriever_integrations.index.ingest.known import known_of
 from bmretriever_integrations.index.ingest.writing import Writer
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun
 from bmretriever_integrations.index.search.answers import Question, answer

@@ -18,6 +18,7 @@ from bmretriever_integrations.index.ingest.progress import RecordBar
 from bmretriever_integrations.index.ingest.reading import Sources
 from bmretriever_integrations.index.ingest.report import BuildReport
 from bmretriever_integrations.index.ingest.run import Run
+from bmretriever_integrations.index.ingest.splitting import SplitterOnDemand
 from bmretriever_integrations.index.ingest.writing import Writer
 from bmretriever_integrations.index.manifest import NAME, DamagedIndex, Manifest, read_manifest
 from bmretriever_integrations.index.places.lease import FILES as LEASE
@@ -49,7 +50,8 @@ def build_index(
     A source that was read, if only up to a damage, and has not changed is not read again. Of the others, a record is embedded if
     its id or its text is new; if only its metadata changed, its stored vector is kept. Of several records of an id the newest
     counts, by version and date of revision, else the one that is read last. A record that PubMed withdrew goes, and comes back
-    only if it was revised later. Memory holds a few thousand records, for each engine of a pool three times as many.
+    only if it was revised later. The sections of full texts are cut into passages that the model embeds whole; of an article the
+    passages of one version stand, and no others. Memory holds a few thousand records, for each engine of a pool three times as many.
 
     :param encoder: makes the vectors: one encoder, whose ``max_batch_tokens`` is set to the index's, or an
         :class:`~bmretriever_integrations.parallel.EncoderPool`, which gives the same vectors.
@@ -78,7 +80,8 @@ def build_index(
     with target.explained(), target.only_writer():
         manifest = _begin(target, engines, identity)
         report = BuildReport(CorpusReport())
-        reading = Sources(paths, manifest, report.corpus, limit=limit, strict=strict)
+        splitter = SplitterOnDemand(engines, identity)
+        reading = Sources(paths, manifest, report.corpus, splitter, limit=limit, strict=strict)
         with closing(RecordBar(progress, limit)) as bar, _full_disk_told(target, report):
             Run(engines, Writer(target, manifest), report, bar).follow(reading)
         report.not_read_again = reading.not_read_again

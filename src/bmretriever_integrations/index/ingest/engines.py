@@ -61,27 +61,27 @@ class OneEngine:
         """
         from bmretriever_integrations.parallel.jobs import steady_batch_tokens
 
-        self._encoder = encoder
+        self.encoder = encoder
         self.width = encoder.width
         self.batch_tokens = steady_batch_tokens(encoder)
 
     @property
     def cut_texts(self) -> int:
         """See :class:`PassageEngines`."""
-        return self._encoder.cut_texts
+        return self.encoder.cut_texts
 
     def identity(self) -> dict[str, Any]:
         """See :class:`PassageEngines`."""
-        return self._encoder.identity()
+        return self.encoder.identity()
 
     def submit_passages(self, calls: tuple[Call, ...], batch_tokens: int, done: Progress) -> Future[Vectors]:
         """See :class:`PassageEngines`; errors are raised here and now."""
         from bmretriever_integrations.parallel.jobs import Job
 
         if self._begun_with != batch_tokens:  # set once, so that a budget halved for lack of memory stays halved
-            self._encoder.max_batch_tokens = self._begun_with = batch_tokens
+            self.encoder.max_batch_tokens = self._begun_with = batch_tokens
         future: Future[Vectors] = Future()
-        future.set_result(Job("encode_passages", calls, batch_tokens).run(self._encoder, done))
+        future.set_result(Job("encode_passages", calls, batch_tokens).run(self.encoder, done))
         return future
 
     _begun_with: int | None = None

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from bmretriever_integrations.corpus.forms import states_revisions
+from bmretriever_integrations.corpus.forms import Splitter, states_revisions
 from bmretriever_integrations.corpus.reading import read_source
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
 from bmretriever_integrations.index.ingest.known import Known, known_of
@@ -55,16 +55,25 @@ class Sources:
     """The sources of one run, and how far they are read."""
 
     def __init__(
-        self, paths: Sequence[Path], manifest: Manifest, corpus: CorpusReport, *, limit: int | None, strict: bool
+        self,
+        paths: Sequence[Path],
+        manifest: Manifest,
+        corpus: CorpusReport,
+        splitter: Splitter,
+        *,
+        limit: int | None,
+        strict: bool,
     ) -> None:
         """
         :param paths: the sources, checked.
         :param manifest: of the index; it is not looked at again.
         :param corpus: counts what is read.
+        :param splitter: cuts the sections of full texts into passages.
         :param limit: the most records; those of sources that are not read again count, too.
         :param strict: whether a damaged source is an error.
         """
-        self._paths, self._corpus, self._left, self._strict = paths, corpus, limit, strict
+        self._paths, self._corpus, self._splitter = paths, corpus, splitter
+        self._left, self._strict = limit, strict
         marks = [mark for mark in manifest.sources if mark.reader == VERSION and not (strict and mark.damage)]
         self._read = {mark.sha256: mark for mark in marks}
         self._begun = manifest.begun
@@ -111,7 +120,7 @@ class Sources:
         more = None if limit is None else limit + 1  # one more tells whether there is one
         unread, lasting = False, True
         try:
-            with closing(read_source(path, self._corpus, limit=more)) as records:
+            with closing(read_source(path, self._corpus, limit=more, splitter=self._splitter)) as records:
                 beyond = yield from self._cut(records, limit, source, size)
                 unread = beyond is not None
                 for _record in records:  # none; the rest of the source is searched for withdrawals
