@@ -18,7 +18,6 @@ from bmretriever_integrations.corpus.pubmed_metadata import child
 from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
 
 NO_ARTICLE = "no full text in JATS"
-CUT_SHORT = "breaks off inside an article"
 
 
 def read_articles(
@@ -70,7 +69,7 @@ def read_package(
                 found = True
                 yield record
         except DamagedSource as error:
-            report.skip(f"{where}: {error}", CUT_SHORT)
+            report.skip(f"{where}: {error}", DAMAGED)
         if not found and report.skipped.total() == before:
             report.skip(where, NO_ARTICLE)
 
