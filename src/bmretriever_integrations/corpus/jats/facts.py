@@ -165,5 +165,7 @@ def _licence(meta: Any) -> str | None:
     for one in () if licence is None else licence.iter("ext-link"):
         stated += [one.get(HREF)] if "creativecommons.org" in (one.get(HREF) or "") else []
     custom = (one for group in meta.iterchildren("custom-meta-group") for one in group.iterchildren("custom-meta"))
-    stated += [text_of(child(one, "meta-value")) for one in custom if text_of(child(one, "meta-name")) == "pmc-license-ref"]
+    stated += [
+        text_of(child(one, "meta-value")) for one in custom if text_of(child(one, "meta-name")) == "pmc-license-ref"
+    ]
     return next(filter(None, [*stated, None if licence is None else licence.get("license-type")]), None)

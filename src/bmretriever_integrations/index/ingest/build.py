@@ -50,8 +50,8 @@ def build_index(
     A source that was read, if only up to a damage, and has not changed is not read again. Of the others, a record is embedded if
     its id or its text is new; if only its metadata changed, its stored vector is kept. Of several records of an id the newest
     counts, by version and date of revision, else the one that is read last. A record that PubMed withdrew goes, and comes back
-    only if it was revised later. The sections of full texts are cut into passages that the model embeds whole; of an article the
-    passages of one version stand, and no others. Memory holds a few thousand records, for each engine of a pool three times as many.
+    only if it was revised later. The sections of full texts are cut into passages that the model embeds whole, and of an article
+    the passages of one version stand. Memory holds a few thousand records, for each engine of a pool three times as many.
 
     :param encoder: makes the vectors: one encoder, whose ``max_batch_tokens`` is set to the index's, or an
         :class:`~bmretriever_integrations.parallel.EncoderPool`, which gives the same vectors.
