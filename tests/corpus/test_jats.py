@@ -173,6 +173,7 @@ def test_the_facts_of_an_article(read: Read) -> None:
         "subjects": ["Case Reports"],
         "licence": "https://creativecommons.org/licenses/by/2.0",
         "section": "Body",
+        "headings": ["Body"],
     }
 
 

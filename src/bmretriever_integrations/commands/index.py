@@ -173,6 +173,8 @@ def summary(report: BuildReport, folder: str) -> list[str]:
     lines += [f"also read: {', '.join(counted)}"] * bool(counted)
     if report.withdrawn:
         lines.append(f"removed: {report.withdrawn:,} records that PubMed withdrew")
+    if report.removed:
+        lines.append(f"removed: {report.removed:,} passages that the newest versions of their articles do not have")
     if report.undecided:
         lines.append(
             f"undecided: {report.undecided:,} PubMed records differ from others of their ids, and neither says that it is newer; "

@@ -9,32 +9,10 @@ from dataclasses import dataclass
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from bmretriever_integrations.corpus.json_lines import unpacked
-from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, Splitter
 from bmretriever_integrations.corpus.refusals import advice_by_content
-
-
-class Splitter(Protocol):
-    """Cuts long texts into passages, as :class:`~bmretriever_integrations.passages.PassageSplitter` does."""
-
-    def split(self, text: str, title: str | None = None) -> list[str]:
-        """
-        Cut a text.
-
-        :param text: the text.
-        :param title: what each passage is embedded with.
-        :raises ValueError: if the title takes too many tokens.
-        """
-
-    def shortened_title(self, title: str) -> str:
-        """
-        Return a title that does not.
-
-        :param title: the title.
-        """
-
 
 Reader = Callable[[BufferedReader, str, CorpusReport, int | None, Splitter | None], Iterator[Record]]
 """Gets the unpacked file from its start, its name for the report, the report, the most records that are wanted, and what cuts

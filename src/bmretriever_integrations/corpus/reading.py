@@ -7,9 +7,8 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bmretriever_integrations.corpus.forms import Splitter
 from bmretriever_integrations.corpus.json_lines import unpacked, verify
-from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, Splitter
 from bmretriever_integrations.corpus.sources import check_content, check_sources
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bmretriever_integrations.corpus.metadata import NO_METADATA, Metadata
 from bmretriever_integrations.prompts import lone_surrogate
@@ -33,6 +34,26 @@ class Record:
     article: str = field(default="", compare=False)
     """Id of the article of which this is a passage, so that a newer version of the article takes the place of all its passages;
     "" if the record stands for itself."""
+
+
+class Splitter(Protocol):
+    """Cuts long texts into passages, as :class:`~bmretriever_integrations.passages.PassageSplitter` does."""
+
+    def split(self, text: str, title: str | None = None) -> list[str]:
+        """
+        Cut a text.
+
+        :param text: the text.
+        :param title: what each passage is embedded with.
+        :raises ValueError: if the title takes too many tokens.
+        """
+
+    def shortened_title(self, title: str) -> str:
+        """
+        Return a title that does not.
+
+        :param title: the title.
+        """
 
 
 class DamagedSource(ValueError):

@@ -8,14 +8,13 @@ from io import BufferedIOBase, BytesIO
 from typing import Any
 
 from bmretriever_integrations.corpus.citation_stream import DAMAGED
-from bmretriever_integrations.corpus.forms import Splitter
 from bmretriever_integrations.corpus.jats.article_stream import ArticleStream, named, parsed
 from bmretriever_integrations.corpus.jats.facts import metadata_of
 from bmretriever_integrations.corpus.jats.identity import title_of
 from bmretriever_integrations.corpus.jats.package import members
 from bmretriever_integrations.corpus.jats.sections import Section, sections_of
 from bmretriever_integrations.corpus.pubmed_metadata import child
-from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, Splitter
 
 NO_ARTICLE = "no full text in JATS"
 
@@ -86,7 +85,8 @@ def _records(article: Any, splitter: Splitter | None, changed: str | None) -> Ge
         return "no PMCID, PMID or DOI"
     sections = sections_of(article, meta)
     for section in sections:
-        metadata = replace(facts, other={**facts.other, "section": " > ".join(section.path)})
+        place = {"section": " > ".join(section.path), "headings": list(section.path)}
+        metadata = replace(facts, other={**facts.other, **place})
         named_title, passages = (title, [_led(section)]) if splitter is None else _cut(section, title, splitter)
         for number, passage in enumerate(passages, 1):
             yield Record(f"{key}#{section.key}/{number}", named_title, passage, metadata, article=key)

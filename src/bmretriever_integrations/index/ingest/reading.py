@@ -12,9 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from bmretriever_integrations.corpus.forms import Splitter, states_revisions
+from bmretriever_integrations.corpus.forms import states_revisions
 from bmretriever_integrations.corpus.reading import read_source
-from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record
+from bmretriever_integrations.corpus.records import CorpusReport, DamagedSource, Record, Splitter
 from bmretriever_integrations.index.ingest.known import Known, known_of
 from bmretriever_integrations.index.manifest import Manifest, SourceBegun, SourceRead
 from bmretriever_integrations.versions import VERSION
