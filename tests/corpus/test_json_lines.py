@@ -114,14 +114,14 @@ def test_a_truncated_gzip_gives_what_is_before_the_damage_and_then_names_the_fil
     ("name", "content", "error", "message"),
     [
         ("missing.jsonl", None, FileNotFoundError, "does not exist"),
-        ("a.csv", b"x", ValueError, r"ends in none of \.xml, \.jsonl, .* \(each also with \.gz\)"),
+        ("a.csv", b"x", ValueError, r"ends in none of \.xml, \.nxml, .* \(each also with \.gz\)"),
         ("a.doc", b"x", ValueError, "docs/records.md says how to get records in a form that is read"),
         ("drugbank.ZIP", b"PK", ValueError, "is an archive; unpack it, and name the file in it"),
         ("a.jsonl", b"", ValueError, "is empty"),
         ("a.jsonl.gz", gzip.compress(b"", mtime=0), ValueError, "is empty"),
         ("a.jsonl.gz", b"plain text", ValueError, "cannot be read as gzip"),
         ("a.xml", b"no markup", ValueError, "is no XML"),
-        ("a.xml", b"<article/>", ValueError, "its root is <article>"),
+        ("a.xml", b"<other/>", ValueError, "its root is <other>"),
     ],
 )
 def test_a_wrong_source_is_refused_before_the_first_record(tmp_path: Path, name, content, error, message) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from bmretriever_integrations.index.ingest.comparing import COMPARED, Known, gives_way
+from bmretriever_integrations.index.ingest.comparing import gives_way
 from bmretriever_integrations.index.ingest.job_rows import PLACE
+from bmretriever_integrations.index.ingest.known import COMPARED, Known
 from bmretriever_integrations.index.ingest.report import BuildReport
 from bmretriever_integrations.index.table import ids_condition, in_parts
 
