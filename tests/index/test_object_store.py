@@ -30,12 +30,10 @@ SCRIPT = """
 import sys, time
 from bmretriever_integrations.index import build_index
 from bmretriever_integrations.index.ingest import build
-from bmretriever_integrations.index.places import lease
 sys.path.insert(0, sys.argv[3])
 from conftest import PortionEngines
 
 build.portion_size = lambda width, batch_tokens: 10
-lease.SECONDS = 2.0
 
 class Slow(PortionEngines):
     def submit_passages(self, calls, batch_tokens, done):
@@ -106,14 +104,12 @@ def engines(portion_engines: type) -> Any:
 
 @pytest.fixture(scope="module")
 def remote(killed: str, engines: Any, source: Path) -> str:
-    """The index that the killed process began, finished as soon as its right to write has ended."""
-    while True:
-        try:
-            build_index(engines, [source], URL)
-        except BlockingIOError:
-            time.sleep(0.2)
-            continue
-        return URL
+    """The index that the killed process began, finished after its right to write has ended."""
+    with pytest.raises(BlockingIOError):
+        build_index(engines, [source], URL)
+    connect(place_of(URL)).open_table("lock").update(values={"until": time.time() - 1})
+    build_index(engines, [source], URL)
+    return URL
 
 
 @pytest.fixture(scope="module")
@@ -196,16 +192,11 @@ def test_info_counts_and_finds_a_changed_object(remote: str, store: Any, capsys)
 
 
 def test_a_writer_that_lost_its_right_is_stopped(store: Any, engines: Any, source: Path, monkeypatch) -> None:
-    monkeypatch.setattr("bmretriever_integrations.index.places.lease.SECONDS", 0.5)
+    monkeypatch.setattr("bmretriever_integrations.index.places.lease.SECONDS", 4.0)
     place = place_of("s3://papers/lost")
     with place.only_writer():
         place.write("x", b"1")
-        import lancedb
-
-        options = {"aws_endpoint": os.environ["AWS_ENDPOINT_URL"]}
-        lancedb.connect("s3://papers/lost", storage_options=options).open_table("lock").update(
-            values={"token": "other's"}
-        )
+        connect(place).open_table("lock").update(values={"token": "other's"})
         error = None
         while error is None:
             try:
