@@ -19,8 +19,10 @@ import pytest
 
 from bmretriever_integrations.cli import main
 from bmretriever_integrations.index import DamagedIndex, Filters, SearchIndex, build_index, delete_records, tune_index
+from bmretriever_integrations.index.places.access import file_system_of
 from bmretriever_integrations.index.places.database import connect
 from bmretriever_integrations.index.places.place import Place
+from bmretriever_integrations.index.places.urls import Url
 from bmretriever_integrations.index.places.where import place_of
 from bmretriever_integrations.index.table import open_table
 
@@ -318,3 +320,15 @@ def test_other_names_are_folders(given: str) -> None:
 )
 def test_urls(given: str, url: str) -> None:
     assert place_of(given).given == str(place_of(given)) == url
+
+
+def test_other_stores_are_opened_with_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server of theirs runs here."""
+    pytest.importorskip("pyarrow")
+    monkeypatch.setenv("GOOGLE_SKIP_SIGNATURE", "true")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "example")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+    assert [file_system_of(Url(scheme, "b", "b/i")).type_name for scheme in ("gs", "az")] == ["gcs", "abfs"]
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME")
+    with pytest.raises(ValueError, match="set AZURE_STORAGE_ACCOUNT_NAME"):
+        file_system_of(Url("az", "b", "b/i"))

@@ -37,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", nargs="+", metavar="SOURCE", help=f"files ({', '.join(KINDS)}; each also .gz): {forms}"
     )
     parser.add_argument(
-        "--to", required=True, metavar="DIR", help="folder of the index; one that is there is brought up to date"
+        "--to",
+        required=True,
+        metavar="DIR",
+        help="folder of the index, or s3://bucket/folder; one that is there is brought up to date",
     )
     parser.add_argument("--model", help=f"short name, hub id or folder (default: the index's, or {DEFAULT_MODEL})")
     parser.add_argument("--limit", type=positive, metavar="N", help="index the first N records only")

@@ -78,7 +78,7 @@ def tune_index(
     A sample of the rows serves as questions, each without itself as an answer, and so do the middles between two of them, which
     are as hard as people's questions. Searches in between are exact, also after a stop.
 
-    :param folder: an index.
+    :param folder: an index; a folder or a URL.
     :param recall: the share of the ten best records that a search shall find, 0.5 to below 1.
     :param questions: questions of the user, of which the same recall is asked.
     :param model: where the model is now, if there are questions; None takes the name in the manifest.

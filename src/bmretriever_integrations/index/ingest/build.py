@@ -57,7 +57,7 @@ def build_index(
         :class:`~bmretriever_integrations.parallel.EncoderPool`, which gives the same vectors.
     :param sources: see :func:`~bmretriever_integrations.corpus.read_corpus`. They may be other ones than before. Behind a source
         that is read, files of JSON lines are read, too, for of them the one that is named last counts.
-    :param folder: made if it is not there.
+    :param folder: made if it is not there. It may be a URL, such as ``s3://bucket/papers-index``, of a bucket that is there.
     :param limit: read the first records only. What the index holds already stays.
     :param strict: stop at a damaged source. Else the report names it, and the run goes on with what is readable.
     :param progress: show a bar, if standard error is a terminal.
@@ -65,6 +65,7 @@ def build_index(
     :raises DamagedIndex: if the folder holds other files, or a file of the index is damaged; says which, and what to do.
     :raises DamagedSource: with ``strict``, if a source is damaged; what was read before stays.
     :raises BlockingIOError: if another process writes into the folder.
+    :raises ConnectionError: if an object store cannot be reached or refuses the credentials; what was committed stays.
     :raises OSError: if the disk is full; what was committed stays.
     :raises ValueError: if the sources hold no record.
     """

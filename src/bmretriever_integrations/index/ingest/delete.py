@@ -29,13 +29,14 @@ def delete_records(folder: str | Path, ids: Sequence[str]) -> DeleteReport:
     """
     Remove records from an index. A later run over the sources that they came from brings them back.
 
-    :param folder: the index.
+    :param folder: the index; a folder or a URL.
     :param ids: ids of the records; unknown ones are named in the report.
     :raises TypeError: if ``ids`` is no list of strings.
     :raises ValueError: if it is empty.
     :raises FileNotFoundError: if there is no index.
     :raises DamagedIndex: if the index is damaged.
     :raises BlockingIOError: if another process writes into the folder.
+    :raises ConnectionError: if an object store cannot be reached or refuses the credentials.
     """
     if isinstance(ids, str) or not all(isinstance(one, str) for one in ids):
         raise TypeError(f"ids must be a list of strings, got {ids!r:.80}")

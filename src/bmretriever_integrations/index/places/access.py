@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 """Variables that name a server other than Amazon's, the first that is set counts."""
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 CONNECT_SECONDS = 5.0
+RETRIES = timedelta(seconds=30)
+"""pyarrow would try for 15 minutes to reach Google's store."""
 
 
 def options_of(url: Url) -> dict[str, str]:
@@ -46,12 +49,12 @@ def file_system_of(url: Url) -> Any:
         raise missing(error) from error
     note_use()
     if url.scheme == "gs":
-        return fs.GcsFileSystem(anonymous=_is_set("GOOGLE_SKIP_SIGNATURE"))
+        return fs.GcsFileSystem(anonymous=_is_set("GOOGLE_SKIP_SIGNATURE"), retry_time_limit=RETRIES)
     if url.scheme == "az":
         account, key = os.environ.get("AZURE_STORAGE_ACCOUNT_NAME"), os.environ.get("AZURE_STORAGE_ACCOUNT_KEY")
         if account is None:
             raise ValueError("set AZURE_STORAGE_ACCOUNT_NAME to the name of the storage account")
-        return fs.AzureFileSystem(account, key)
+        return fs.AzureFileSystem(account, account_key=key)
     region, endpoint = _first(REGIONS), options_of(url).get("aws_endpoint")
     anonymous = _is_set("AWS_SKIP_SIGNATURE")
     if endpoint is None:
