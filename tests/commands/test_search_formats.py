@@ -134,6 +134,8 @@ def test_a_number_is_a_pmid_only_if_the_record_is_pubmeds() -> None:
     assert pmid_of(hit("123", title="x")) is None
     of_pubmed = {"version": 1, "publication_types": ["Letter"]}
     assert pmid_of(hit("123", **of_pubmed)) == "123"
+    assert pmid_of(hit("123", revised="2020-01-01", publication_types=["Letter"])) == "123"  # saved by PubMed as lines
+    assert pmid_of(hit("123", publication_types=["Letter"])) is None
     assert pmid_of(hit("123", version=1)) is None  # as a row of other data may have
     assert pmid_of(hit("٣", **of_pubmed)) is None
     assert pmid_of(hit("0123", **of_pubmed)) is None

@@ -54,6 +54,7 @@ RECORD = Record(
         retracted=True,
         retraction_notice="77",
         expression_of_concern="J Ex. 2021;1",
+        other={"pmid": "123"},
     ),
 )
 
@@ -85,7 +86,7 @@ def test_a_result_with_every_fact(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "key", "more", "record_id", "facts"),
     [
-        ("MED", "5", "<pmid>5</pmid><pubYear>2015</pubYear>", "5", {"date": "2015"}),
+        ("MED", "5", "<pmid>5</pmid><pubYear>2015</pubYear>", "5", {"date": "2015", "other": {"pmid": "5"}}),
         (
             "PPR",
             "PPR7",

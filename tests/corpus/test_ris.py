@@ -132,7 +132,8 @@ def read(folder: Path, text: str | bytes) -> tuple[list[Record], CorpusReport]:
 )
 def test_what_each_exporter_writes(tmp_path: Path, text: str, end: str, key: str, facts: dict) -> None:
     records, report = read(tmp_path, (text + text).replace("\n", end))
-    assert records == [Record(key, "A made-up trial", "Zinc helps.", Metadata(doi="10.1234/zinc", **facts))] * 2
+    metadata = Metadata(doi="10.1234/zinc", **facts, other={"pmid": key} if key == "123" else {})
+    assert records == [Record(key, "A made-up trial", "Zinc helps.", metadata)] * 2
     assert report.skipped.total() == 0
 
 
@@ -236,5 +237,8 @@ def test_what_bmretriever_writes_is_read_back(tmp_path: Path) -> None:
     assert [(record.id, record.title, record.text) for record in records] == [
         (hit.id, hit.title, hit.text) for hit in hits
     ]
-    assert records[0].metadata.facts() == {key: value for key, value in facts.items() if key != "version"}
+    assert records[0].metadata.facts() == {
+        **{key: value for key, value in facts.items() if key != "version"},
+        "pmid": "27602157",
+    }
     assert [record.metadata.date for record in records[1:]] == ["2015", "2015-03"]

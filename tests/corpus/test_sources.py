@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bmretriever_integrations.corpus import CorpusReport, check_sources, read_corpus
+from bmretriever_integrations.corpus.forms import states_revisions
 
 MEDLINE = "PMID- 1\nTI  - Zinc.\n"
 RIS = "TY  - JOUR\nAN  - X1\nTI  - Zinc.\nER  - \n"
@@ -77,6 +78,22 @@ def test_a_file_that_is_not_read_is_answered_with_what_to_do(tmp_path: Path, nam
     (tmp_path / name).write_text(content, newline="")
     with pytest.raises(ValueError, match=advice):
         check_sources([tmp_path / name])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "stated"),
+    [
+        ("a.nbib", MEDLINE, True),
+        ("a.txt", MEDLINE, True),
+        ("a.txt", RIS, False),
+        ("a.xml", EUROPE, True),
+        ("a.xml", "<html>", True),
+        ("a.jsonl", "{}", False),
+    ],
+)
+def test_a_form_says_whether_its_records_state_when_they_were_revised(tmp_path: Path, name, content, stated) -> None:
+    (tmp_path / name).write_text(content)
+    assert states_revisions(tmp_path / name) is stated
 
 
 def test_without_strictness_a_file_of_no_form_is_named_and_the_next_one_read(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def _record(result: Any) -> Record:
         retracted=bool(notices) or RETRACTED.lower() in {one.lower() for one in types},
         retraction_notice=next(filter(None, notices), None),
         expression_of_concern=next(filter(None, concerns), "") if concerns else None,
+        other={"pmid": pmid} if (pmid := _text(result, "pmid")) else {},
     )
     return Record(_id(result), _text(result, "title"), _abstract(result), metadata)
 

@@ -112,7 +112,7 @@ def _tags(lines: list[str]) -> Tags:
 
 def _record(tags: Tags) -> Record:
     title, types, notes = first(tags, "TI", "T1", "CT", "BT"), types_of(tags), texts(tags, "N1")
-    date, doi = date_of(tags), doi_of(tags)
+    date, doi, pmid = date_of(tags), doi_of(tags), _pmid(tags)
     retraction = next(filter(None, map(RETRACTED.fullmatch, notes)), None)
     concern = next(filter(None, map(CONCERN.fullmatch, notes)), None)
     stated = {text.lower() for text in (*types, *notes, *texts(tags, "KW"))}
@@ -128,34 +128,38 @@ def _record(tags: Tags) -> Record:
         retracted=retraction is not None or not stated.isdisjoint(RETRACTED_TYPES),
         retraction_notice=None if retraction is None else retraction[1],
         expression_of_concern=None if concern is None else concern[1] or "",
+        other={} if pmid is None else {"pmid": pmid},
     )
     text = " ".join(tags.get("AB") or tags.get("N2") or ())
-    return Record(_id(tags, doi, title, date), title, "" if text == "NA" else text, metadata)
+    return Record(_id(tags, pmid, doi, title, date), title, "" if text == "NA" else text, metadata)
 
 
-def _id(tags: Tags, doi: str | None, title: str, date: str | None) -> str:
-    """
-    Give the PMID, else the number that the database gave the record, else the DOI, else a hash of title and
-    year, first author and page.
-
-    ``ID`` counts in our own files only: in those of others it is a number within somebody's library, or a citation key. A number
-    without a word on where it comes from is none of PubMed as far as is known, and must not pass for a PMID.
-    """
-    if OURS in texts(tags, "DB") and (own := first(tags, "ID")):
-        return own
-    number = first(tags, "AN")
-    if NUMBER.fullmatch(number) and OF_PUBMED.search(" ".join(texts(tags, "DB", "DP"))):
+def _pmid(tags: Tags) -> str | None:
+    """Find the PMID. A number without a word on where it comes from is none as far as is known."""
+    number, databases = first(tags, "AN"), texts(tags, "DB", "DP")
+    if NUMBER.fullmatch(number) and (OURS in databases or OF_PUBMED.search(" ".join(databases))):
         return number
     named = (PMID_STATED.fullmatch(text) for tag in tags if tag not in ("AB", "N2", "TI", "T1") for text in tags[tag])
     linked = (ADDRESS.search(text) for text in texts(tags, "UR", "L2"))
     numbered = (NUMBER.fullmatch(text) for text in texts(tags, "C5", "PM"))  # Embase and Web of Science
-    for found in (*named, *linked, *numbered):
-        if found is not None:
-            return next(filter(None, found.groups()), found[0])
-    if number and not NUMBER.fullmatch(number):
-        return number
-    if doi is not None:
-        return doi
+    found = next(filter(None, (*named, *linked, *numbered)), None)
+    return None if found is None else next(filter(None, found.groups()), found[0])
+
+
+def _id(tags: Tags, pmid: str | None, doi: str | None, title: str, date: str | None) -> str:
+    """
+    Give the PMID, else the number that the database gave the record, else the DOI, else a hash of what is said of the paper.
+
+    ``ID`` counts in our own files only: in those of others it is a number within somebody's library, or a citation key. A mere
+    number of another database must not pass for a PMID.
+    """
+    if OURS in texts(tags, "DB") and (own := first(tags, "ID")):
+        return own
+    number = first(tags, "AN")
+    return pmid or ("" if NUMBER.fullmatch(number) else number) or doi or _hash(tags, title, date)
+
+
+def _hash(tags: Tags, title: str, date: str | None) -> str:
     # many papers bear the title of their column in a journal: "Editorial"
     others = ((date or "")[:4], first(tags, "AU", "A1").split(",")[0], *re.findall("[0-9]+", first(tags, "SP"))[:1])
     words = re.findall(r"\w+", " ".join((title, *others)).casefold())

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from bmretriever_integrations.index import Hit, Hits
 
 PUBMED = "https://pubmed.ncbi.nlm.nih.gov"
-OF_PUBMED = ("version", "publication_types")
-"""Facts that PubMed states of each of its citations. A record with both and a number as id has a PMID as id."""
+OF_PUBMED = ("version", "revised")
+"""Facts of which PubMed states one of each of its citations. A record with one, with types of publication and with a number as id
+has a PMID as id."""
 NOTICES = {
     "Retraction of Publication": "RETRACTION NOTICE",
     "Retraction Notice": "RETRACTION NOTICE",
@@ -42,9 +43,14 @@ def pmid_of(hit: Hit) -> str | None:
 
     :param hit: the hit.
     :returns: its id, if that is a number and the record says what PubMed says of its citations; else its key ``PMID`` or
-        ``pmid``, as MedRAG's rows have it; None if it is no citation of PubMed as far as is known.
+        ``pmid``, as MedRAG's rows and the readers of RIS and Europe PMC have it;
+        None if it is no citation of PubMed as far as is known.
     """
-    if _PMID.fullmatch(hit.id) and all(name in hit.metadata for name in OF_PUBMED):
+    if (
+        _PMID.fullmatch(hit.id)
+        and "publication_types" in hit.metadata
+        and any(map(hit.metadata.__contains__, OF_PUBMED))
+    ):
         return hit.id
     stated = str(hit.metadata.get("PMID") or hit.metadata.get("pmid") or "")
     return stated if _PMID.fullmatch(stated) else None
