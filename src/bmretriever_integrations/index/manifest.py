@@ -16,7 +16,7 @@ from bmretriever_integrations.prompts import passage_prompt
 NAME = "manifest.json"
 FORMAT = 2
 METRIC = "dot"
-ATTEMPTS = 3
+ATTEMPTS = 10
 """An object is read in two requests, of which the first asks for its length. One that is replaced between them comes cut."""
 PASSAGE_TEMPLATE = passage_prompt("{text}", "{title}")
 
