@@ -15,6 +15,12 @@ except ModuleNotFoundError as error:
     ) from error
 
 from haystack_integrations.components.embedders.bmretriever import BMRetrieverDocumentEmbedder, BMRetrieverTextEmbedder
+from haystack_integrations.components.preprocessors.bmretriever import BMRetrieverDocumentSplitter
 from haystack_integrations.components.retrievers.bmretriever import BMRetrieverIndexRetriever
 
-__all__ = ["BMRetrieverDocumentEmbedder", "BMRetrieverIndexRetriever", "BMRetrieverTextEmbedder"]
+__all__ = [
+    "BMRetrieverDocumentEmbedder",
+    "BMRetrieverDocumentSplitter",
+    "BMRetrieverIndexRetriever",
+    "BMRetrieverTextEmbedder",
+]

@@ -7,8 +7,9 @@ Both templates come from the authors' ``eval.py`` at commit 7823209 of ``ritaran
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 __all__ = [
     "BENCHMARK_INSTRUCTIONS",
@@ -193,6 +194,19 @@ def is_missing(value: object) -> bool:
         return True
     except ValueError:  # an array is compared element by element
         return False
+
+
+def embedded_fields(values: Mapping[str, Any], names: Iterable[str]) -> list[tuple[str, str]]:
+    """
+    Return the fields of a document's metadata that are put before its text when it is embedded.
+
+    :param values: the metadata.
+    :param names: the names of the fields.
+    :returns: name and text of each field that is there, in the order of the names. Missing values are left out.
+    """
+    present = [(name, values.get(name)) for name in names]
+    # a str stays itself: str() of an Enum would give its name
+    return [(name, value if isinstance(value, str) else str(value)) for name, value in present if not is_missing(value)]
 
 
 def lone_surrogate(text: str) -> int | None:

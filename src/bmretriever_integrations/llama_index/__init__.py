@@ -12,6 +12,13 @@ except ImportError as error:
 from bmretriever_integrations.llama_index.embedding import BMRetrieverEmbedding
 from bmretriever_integrations.llama_index.hyde import BMRetrieverHyDE
 from bmretriever_integrations.llama_index.index_retriever import BMRetrieverIndexRetriever
+from bmretriever_integrations.llama_index.node_parser import BMRetrieverNodeParser
 from bmretriever_integrations.llama_index.nodes import prepare_nodes
 
-__all__ = ["BMRetrieverEmbedding", "BMRetrieverHyDE", "BMRetrieverIndexRetriever", "prepare_nodes"]
+__all__ = [
+    "BMRetrieverEmbedding",
+    "BMRetrieverHyDE",
+    "BMRetrieverIndexRetriever",
+    "BMRetrieverNodeParser",
+    "prepare_nodes",
+]

@@ -49,6 +49,7 @@ class PassageSplitter:
         :raises TypeError: if ``max_tokens`` or ``overlap`` is no whole number.
         :raises ValueError: if one of them is out of range, or the model's ``max_length`` leaves too little room for a passage.
         """
+        check_numbers(max_tokens, overlap)
         self.counter = counter
         self.max_tokens = max_tokens
         self.overlap = overlap
@@ -56,7 +57,7 @@ class PassageSplitter:
         # of a whole prompt, because the template's end and the beginning of a text may become one token or more
         self._room = self._passage_tokens + self._count(PASSAGE_PREFIX)
         self._word_counts = WordCounts(self._count)
-        _check(self._passage_tokens, max_tokens, overlap)
+        _check_ranges(self._passage_tokens, max_tokens, overlap)
 
     def split(self, text: str, title: str | None = None) -> list[str]:
         """
@@ -108,10 +109,42 @@ class PassageSplitter:
         """
         return shortened(_checked(title, "title"), self.title_tokens, self._title_tokens)
 
+    def shortened_fields(self, fields: Sequence[tuple[str, str]], fixed: str = "") -> dict[str, str]:
+        """
+        Return fields that together leave at least half of ``passage_tokens`` for the text; each may take an equal share.
+
+        :param fields: name and text of all that is embedded before each passage, e.g. of title and journal.
+        :param fixed: what is embedded beside them, e.g. what stands between them.
+        :returns: the texts that were shortened, by their names.
+        :raises ValueError: if ``fixed`` alone takes so much that nothing is left for the fields.
+        """
+        # two tokens of a share are kept for those that may arise where a field and its neighbour meet
+        share = (self.title_tokens - self._title_tokens(fixed)) // max(1, len(fields)) - 2
+        if share < 1:
+            raise ValueError(
+                f"{len(fields)} fields and {fixed[:80]!r} around them leave too little room for a text; embed fewer of them"
+            )
+        short = [(name, text, shortened(_checked(text, name), share, self._title_tokens)) for name, text in fields]
+        return {name: new for name, text, new in short if new != text}
+
+    def has_room(self, around: str) -> bool:
+        """
+        Tell whether at least half of ``passage_tokens`` is left for the text.
+
+        :param around: what is embedded before and after each passage.
+        """
+        return self._title_tokens(_checked(around, "title")) <= self.title_tokens
+
     @property
     def title_tokens(self) -> int:
         """The most tokens of a title."""
         return self._passage_tokens // 2
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"counter": self.counter, "max_tokens": self.max_tokens, "overlap": self.overlap}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     def _count(self, text: str) -> int:
         return len(self.counter.text_tokens(text))
@@ -159,10 +192,20 @@ def split_text(
     return PassageSplitter(counter, max_tokens=max_tokens, overlap=overlap).split(text, title)
 
 
-def _check(passage_tokens: int, max_tokens: int | None, overlap: int) -> None:
+def check_numbers(max_tokens: int | None, overlap: int) -> None:
+    """
+    Check what can be checked of a splitter's options before its model is known.
+
+    :param max_tokens: see :class:`PassageSplitter`.
+    :param overlap: see :class:`PassageSplitter`.
+    :raises TypeError: if one of them is no whole number.
+    """
     for name, value in (("max_tokens", max_tokens), ("overlap", overlap)):
         if (not isinstance(value, int) or isinstance(value, bool)) and not (value is None and name == "max_tokens"):
             raise TypeError(f"{name} must be an int, got {value!r}")
+
+
+def _check_ranges(passage_tokens: int, max_tokens: int | None, overlap: int) -> None:
     if passage_tokens < LEAST_TOKENS:
         raise ValueError(
             f"max_length leaves {passage_tokens} tokens for title and text, and passages need {LEAST_TOKENS}: raise max_length"

@@ -10,7 +10,7 @@ WORD_ENDS = re.compile(r"(?<=\S)(?=\s|\Z)")
 
 
 class ShortenedTitleWarning(UserWarning):
-    """A title was so long that its passages have its beginning only."""
+    """A title or other metadata was so long that passages are embedded with its beginning only."""
 
 
 def shortened(title: str, room: int, count: Callable[[str], int]) -> str:
@@ -27,8 +27,8 @@ def shortened(title: str, room: int, count: Callable[[str], int]) -> str:
     for ends in ([found.start() for found in WORD_ENDS.finditer(title)], range(len(title) + 1)):
         if kept := _longest(title, ends, room, count):
             warnings.warn(
-                f"a title of {count(title)} tokens was shortened to {count(kept)}, because a title may take half of a passage: "
-                f"{kept[:60]!r}...",
+                "what is embedded before a text, its title or other metadata, may take half of a passage: "
+                f"{kept[:60]!r}... was shortened from {count(title)} to {count(kept)} tokens",
                 ShortenedTitleWarning,
                 stacklevel=4,
             )

@@ -10,7 +10,7 @@ from haystack import Document, component
 from haystack.utils import ComponentDevice, Secret
 
 from bmretriever_integrations.precision import Precision
-from bmretriever_integrations.prompts import is_missing
+from bmretriever_integrations.prompts import embedded_fields
 from haystack_integrations.components.embedders.bmretriever._backend import (
     _BMRetrieverEmbeddingBackend,
     _BMRetrieverEmbeddingBackendFactory,
@@ -136,10 +136,8 @@ class BMRetrieverDocumentEmbedder(Lifecycle, DocumentSettings):
         return await self._on_worker(self.run, documents)
 
     def _text_of(self, document: Document) -> str:
-        present = [document.meta.get(field) for field in self.meta_fields_to_embed or []]
-        # a str stays itself: str() of an Enum would give its name
-        parts = [value if isinstance(value, str) else str(value) for value in present if not is_missing(value)]
-        return self.prefix + self.embedding_separator.join([*parts, document.content or ""]) + self.suffix
+        fields = [text for _, text in embedded_fields(document.meta, self.meta_fields_to_embed or [])]
+        return self.prefix + self.embedding_separator.join([*fields, document.content or ""]) + self.suffix
 
 
 def _check_run(documents: Any) -> None:
