@@ -40,6 +40,7 @@ def own(index, filters):
 
 
 def test_qdrant(papers):
+    pytest.importorskip("haystack_integrations.document_stores.qdrant")
     from haystack_integrations.document_stores.qdrant import QdrantDocumentStore
 
     settings = store_settings("haystack-qdrant", papers.manifest.width)
