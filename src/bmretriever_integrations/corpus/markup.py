@@ -38,10 +38,11 @@ SHORT_WORD = re.compile(
 )
 """Words that are whole although they are short."""
 MINUS = r"[\-\u2212\u2013]"
-MIXED = re.compile(r"(?<=\d)\x04(?=\d+(?:/\d+\x06|\x06[/\u2044]\x05\d))")  # 24 weeks and 0/7: no power
-POWER = re.compile(rf"(?<=\d)\x04(?={MINUS}?\d)|(?<=\d)(?<!{WORD}\d)\x04(?={MINUS}\w)")
-INDEX = re.compile(r"(?<=\d)\x05(?=\d)")
-NUMBER_AFTER = re.compile(r"(?<=\d)\x06(?=\d)")
+# Each begins with its mark, for which a regular expression searches fast, and looks back from there.
+MIXED = re.compile(r"\x04(?<=\d\x04)(?=\d+(?:/\d+\x06|\x06[/\u2044]\x05\d))")  # 24 weeks and 0/7: no power
+POWER = re.compile(rf"\x04(?<=\d\x04)(?:(?={MINUS}?\d)|(?<!{WORD}\d\x04)(?={MINUS}\w))")
+INDEX = re.compile(r"\x05(?<=\d\x05)(?=\d)")
+NUMBER_AFTER = re.compile(r"\x06(?<=\d\x06)(?=\d)")
 
 
 def plain_text(element: Any) -> str:
