@@ -38,6 +38,13 @@ def test_a_paper_is_readable(width: int) -> None:
     assert len(lines) <= 9
 
 
+def test_a_passage_of_a_full_text_names_its_section() -> None:
+    facts = {"journal": "Made-up Journal", "section": "Results > Growth", "pmid": "5"}
+    printed = shown(Hit(1, 0.9, "PMC1#results.1/1", "A title", "Growth: it grew.", facts))
+    lines = [line.split() for line in printed.splitlines()]
+    assert lines[2:] == [["Made-up", "Journal"], ["Results", ">", "Growth"], ["Growth:", "it", "grew."]]
+
+
 def test_a_retracted_paper_is_marked_above_its_title() -> None:
     lines = [line.strip() for line in shown(Hit(1, 0.9, "5", "A title", "", RETRACTED)).splitlines()]
     assert lines[1].endswith("RETRACTED (notice: 77)")

@@ -47,7 +47,7 @@ def cited(number: object) -> str:
 def test_sections_come_in_reading_order_each_with_its_path_and_a_readable_id(read: Read) -> None:
     meta = f"""{META}<abstract><sec><title>Background:</title><p>Why.</p></sec>
     <sec><title>Results</title><p>What.</p></sec></abstract>
-    <abstract abstract-type="summary"><title>Author Summary</title><p>Plainly.</p></abstract>
+    <abstract abstract-type="summary"><object-id>10.1/x.2</object-id><title>Author Summary</title><p>Plainly.</p></abstract>
     <trans-abstract xml:lang="es"><p>Por qu\u00e9.</p></trans-abstract>"""
     body = """<p>Before.</p><sec><title>Results</title>
     <sec><label>2.1</label><title>Growth</title><p>One.</p><p>Two.</p></sec>

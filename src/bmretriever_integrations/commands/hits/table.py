@@ -22,7 +22,8 @@ NARROW = 60
 
 def print_table(console: Console, answer: Answer) -> None:
     """
-    Print a ranked list: rank, score, year, PMID or id, and below each other title, journal and the part of the text that fits.
+    Print a ranked list: rank, score, year, PMID or id, and below each other title, journal, section
+    of a full text, and the part of the text that fits.
 
     A long id is folded, so that it leaves most of the width to the title. A narrow console has no columns. Where the terminal has
     links, a PMID is one.
@@ -55,7 +56,7 @@ def _id_of(hit: Hit) -> Text:
 
 
 def _description(hit: Hit, question: str) -> Text:
-    """Return title, journal and snippet, each in a line of its own. A ``Text`` shows "[Article in French]" unchanged."""
+    """Return title, journal, section and snippet, each in a line of its own. A ``Text`` shows "[Article in French]" unchanged."""
     marks = [Text(printable(mark), style="bold red") for mark in marks_of(hit)]
     title = Text(_shortened(printable(hit.title)) or "(no title)", style="bold")
     part = Text(printable(snippet(hit.text, question)), style="dim")
@@ -63,7 +64,8 @@ def _description(hit: Hit, question: str) -> Text:
     if pattern is not None:
         part.highlight_regex(pattern, style="not dim bold")
     journal = Text(_shortened(printable(fact(hit, "journal"))), style="italic")
-    return Text("\n").join(line for line in (*marks, title, journal, part) if line)
+    section = Text(_shortened(printable(fact(hit, "section"))))
+    return Text("\n").join(line for line in (*marks, title, journal, section, part) if line)
 
 
 def _shortened(text: str, most: int = TITLE_CHARACTERS) -> str:

@@ -9,26 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bmretriever_integrations.corpus.jats.facts import LANGUAGE
-from bmretriever_integrations.corpus.jats.text import FLOATS, text_of
+from bmretriever_integrations.corpus.jats.text import FLOATS, LEFT_OUT, text_of
 from bmretriever_integrations.corpus.pubmed_metadata import child
 
 KEY_CHARACTERS = 40
 """Most characters of a heading in a key."""
-NO_TEXT = (
-    "title",
-    "label",
-    "caption",
-    "sec-meta",
-    "ref-list",
-    "ack",
-    "fn-group",
-    "glossary",
-    "bio",
-    "notes",
-    "permissions",
-)
+NO_TEXT = LEFT_OUT | {"title", "caption", "sec-meta", "ref-list", "ack", "fn-group", "glossary", "bio", "notes"}
 """Elements of which nothing is read: headings are read by themselves, and the others say nothing about the subject."""
-LEFT_OUT = re.compile(
+ASIDE = re.compile(
     r"acknowledge?ments?|funding(?: \w+)*|financial support.*|(?:declarations? of |statement of )?(?:competing|conflicts? of|"
     r"conflicting|financial)(?: financial)? (?:interests?|disclosures?)(?: statement)?|disclosures?(?: statement)?|"
     r"(?:author'?s?'? |credit authorship )?contributions?(?: statement)?|author contributions?.*|"
@@ -57,7 +45,7 @@ def sections_of(article: Any, meta: Any) -> list[Section]:
     Read the sections that have a text: abstracts, body, appendices and other sections behind it, captions, boxes.
 
     The bodies of tables, lists of references, footnotes, files of supplements, acknowledgements, and sections whose heading is
-    one of :data:`LEFT_OUT` are left out, as are the letters and translations that follow an article as further ones.
+    one of :data:`ASIDE` are left out, as are the letters and translations that follow an article as further ones.
 
     :param article: the element of the article.
     :param meta: its element ``article-meta``.
@@ -85,7 +73,7 @@ class _Outline:
 
     def abstract(self, element: Any) -> None:
         kind = _slug(element.get("abstract-type") or "")
-        parts = [_labelled(part) for part in element if isinstance(part.tag, str) and part.tag != "title"]
+        parts = [_labelled(part) for part in element if isinstance(part.tag, str) and part.tag not in NO_TEXT]
         title = _heading(element) or "Abstract"
         text = " ".join(filter(None, parts))
         if not any(text == other.text for other in self.sections):
@@ -113,9 +101,7 @@ class _Outline:
     def inner(self, element: Any, path: tuple[str, ...], key: str) -> None:
         """Take a section of another one, or, without a key, one of the article's own."""
         heading = _heading(element)
-        if LEFT_OUT.fullmatch(heading.lower().replace("\u2019", "'")) or "supplement" in (
-            element.get("sec-type") or ""
-        ):
+        if ASIDE.fullmatch(heading.lower().replace("\u2019", "'")) or "supplement" in (element.get("sec-type") or ""):
             return
         self.section(element, key or _slug(heading) or element.tag, (*path, heading or "Section"))
 
