@@ -112,6 +112,7 @@ def test_a_record_with_every_fact(tmp_path: Path, end: str, encoding: str) -> No
         ("TI  - T\nRRI - J Ex. PMID: 5", "T", "", {"retracted": True, "retraction_notice": "5"}),
         ("TI  - T\nPRIN- J Ex. PMID: 5\nROF - J Ex. PMID: 6", "T", "", {}),
         ("TI  - T\nECI - J Ex. PMID: 5", "T", "", {"expression_of_concern": "5"}),
+        ("TY  - JOUR\nER  - \nTI  - T", "T", "", {}),
         ("TI  - T\nLID - https://x.org/10.1234/no [pii]\nAID - 10.1/no [pii]", "T", "", {}),
     ],
 )

@@ -95,6 +95,7 @@ def tags_of(lines: list[str]) -> dict[str, list[str]]:
         elif whole and not (empty and NUMBER.fullmatch(line)):
             whole[-1] = f"{whole[-1]} {line.strip()}".rstrip()
         empty = not line
+    whole = [line for line in whole if not line.startswith(("TY  -", "ER  -"))]  # the parser's own marks of a record
     (tags,) = PARSER.parse("\n".join(["TY  -", *whole, "ER  -"]))
     return {tag: [one for one in values if one] for tag, values in tags.items() if tag != "TY"}
 
