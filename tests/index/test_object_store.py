@@ -220,6 +220,7 @@ def test_a_missing_bucket_is_named(store: Any, engines: Any, source: Path, capsy
     assert main(["info", "s3://other/index"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: s3://other/index cannot be used: there is no bucket 'other'; make it first")
+    assert said.endswith("(NoSuchBucket)\n")
     assert said.count("\n") == 1
     with pytest.raises(ConnectionError, match="there is no bucket 'other'"):
         build_index(engines, [source], "s3://other/index")

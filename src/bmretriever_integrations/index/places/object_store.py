@@ -69,7 +69,7 @@ class ObjectStore(Place):
         from pyarrow.fs import FileType
 
         if self._files.get_file_info(self._url.bucket).type == FileType.NotFound:
-            raise refusal(str(self), OSError("NoSuchBucket"))
+            raise refusal(str(self), OSError("<Code>NoSuchBucket</Code>"))
 
     def write(self, name: str, content: bytes) -> None:
         """Put an object. No store shows a part of one."""
