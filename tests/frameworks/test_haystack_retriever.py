@@ -249,60 +249,41 @@ def test_haystacks_own_retriever_of_several_questions_takes_it(retriever):
 
 
 SCRIPT = """
-import json, sys
+import json, os, sys
 from haystack import Pipeline
 pipeline = Pipeline.loads(open(sys.argv[1], encoding="utf-8").read())
 assert "lancedb" not in sys.modules
-print(json.dumps([one.id for one in pipeline.run({"retriever": {"query": sys.argv[2]}})["retriever"]["documents"]]))
-"""
 
+def ids():
+    return [one.id for one in pipeline.run({"retriever": {"query": sys.argv[2]}})["retriever"]["documents"]]
 
-def run_script(script, *arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    environment["PYTHONWARNINGS"] = "ignore"  # Python 3.12 warns of a fork beside threads
-    done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_yaml_loads_in_a_new_process_without_an_allow_list(retriever, tmp_path):
-    component = retriever(filters=Filters(since=2015), filter_policy=FilterPolicy.MERGE, top_k=4)
-    pipeline = Pipeline()
-    pipeline.add_component("retriever", component)
-    (tmp_path / "pipeline.yaml").write_text(pipeline.dumps(), encoding="utf-8")
-    assert run_script(SCRIPT, tmp_path / "pipeline.yaml", QUESTION) == ids(component.run(QUESTION))
-
-
-FORKED = """
-import json, os, sys
-from bmretriever_integrations.haystack import BMRetrieverIndexRetriever
-unused, used = (BMRetrieverIndexRetriever(index=sys.argv[1], mode="text", top_k=k) for k in (3, 4))
-def in_child(retriever):
+def in_a_fork():
     reader, writer = os.pipe()
     if os.fork() == 0:
         try:
-            answer = [one.id for one in retriever.run("insulin")["documents"]]
-        except RuntimeError as error:
+            answer = ids()
+        except Exception as error:
             answer = str(error)
         os.write(writer, json.dumps(answer).encode())
         os._exit(0)
     os.wait()
     return json.loads(os.read(reader, 10000))
-before = in_child(unused)
-own = [one.id for one in used.run("insulin")["documents"]]
-print(json.dumps([before, own, in_child(used)]))
+
+before = in_a_fork() if hasattr(os, "fork") else ids()
+print(json.dumps([before, ids(), in_a_fork() if hasattr(os, "fork") else "Open the index after the fork"]))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_forked_process_opens_the_index_itself_or_says_at_once_why_it_cannot(papers):
-    before, own, after = run_script(FORKED, papers)
-    assert len(before) == 3
-    assert own[:3] == before
+def test_yaml_loads_in_a_new_process_and_its_forks_open_the_index_or_say_at_once_why_they_cannot(retriever, tmp_path):
+    component = retriever(filters=Filters(since=2015), filter_policy=FilterPolicy.MERGE, top_k=4, mode="text")
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", component)
+    (tmp_path / "pipeline.yaml").write_text(pipeline.dumps(), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment["PYTHONWARNINGS"] = "ignore"  # Python 3.12 warns of a fork beside threads
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "pipeline.yaml"), QUESTION]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    before, own, after = json.loads(done.stdout)
+    assert before == own == ids(component.run(QUESTION))
     assert "Open the index after the fork" in after

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pickle
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -203,3 +206,24 @@ async def test_fusion_router_and_tool_take_it(retriever):
     best = words.retrieve("insulin")[0]
     assert best.text in str(late("insulin"))
     assert best.text in str(await late.acall("insulin"))
+
+
+SCRIPT = """
+import pickle, sys
+from llama_index.core.llms import MockLLM
+from llama_index.core.query_engine import RetrieverQueryEngine
+from bmretriever_integrations.llama_index import BMRetrieverIndexRetriever
+engine = RetrieverQueryEngine.from_args(BMRetrieverIndexRetriever(sys.argv[1], mode="text"), llm=MockLLM())
+print([node.node_id for node in engine.query(sys.argv[2]).source_nodes])
+print([node.node_id for node in pickle.load(open(sys.argv[3], "rb")).retrieve(sys.argv[2])])
+"""
+
+
+def test_a_new_process_answers_from_the_folder_and_from_a_pickle(retriever, papers, tmp_path):
+    words = retriever(mode="text")
+    (tmp_path / "retriever").write_bytes(pickle.dumps(words))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", SCRIPT, str(papers), QUESTION, str(tmp_path / "retriever")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [str([node.node_id for node in words.retrieve(QUESTION)])] * 2
