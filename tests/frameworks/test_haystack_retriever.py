@@ -17,10 +17,14 @@ import pytest
 pytest.importorskip("lancedb")
 
 from haystack import Document, Pipeline
+from haystack.components.agents import Agent
 from haystack.components.builders import PromptBuilder
+from haystack.components.generators.chat import MockChatGenerator
 from haystack.components.retrievers import MultiQueryTextRetriever
+from haystack.dataclasses import ChatMessage, ToolCall
 from haystack.document_stores.types import FilterPolicy
 from haystack.errors import FilterError
+from haystack.tools import ComponentTool
 from haystack.utils import ComponentDevice
 
 from bmretriever_integrations.haystack import BMRetrieverIndexRetriever
@@ -246,6 +250,21 @@ def test_haystacks_own_retriever_of_several_questions_takes_it(retriever):
     several = MultiQueryTextRetriever(retriever=retriever(top_k=3))
     found = several.run(queries=["insulin", "asthma"], retriever_kwargs={"filters": {"since": 2015}})["documents"]
     assert {document.meta["title"].split(" of ")[1] for document in found} == {"insulin glucose", "asthma placebo"}
+
+
+def test_an_agent_is_told_what_is_wrong_with_its_filter_and_asks_again(retriever):
+    filters = ({"after": 2018}, {"since": "2018"})
+    calls = [ToolCall("search", {"query": QUESTION, "filters": one, "top_k": 2}) for one in filters]
+    replies = [*(ChatMessage.from_assistant(tool_calls=[call]) for call in calls), "done"]
+    tool = ComponentTool(retriever(), name="search", description="Searches papers.")
+    assert {"query", "filters", "top_k"} <= set(tool.parameters["properties"])
+    agent = Agent(chat_generator=MockChatGenerator(replies), tools=[tool])
+    messages = agent.run(messages=[ChatMessage.from_user(QUESTION)])["messages"]
+    refused, answered = (one for message in messages for one in message.tool_call_results)
+    assert "filters have no field 'after'" in refused.result
+    assert "since, until" in refused.result
+    hits = retriever().run(QUESTION, filters={"since": "2018"}, top_k=2)["documents"]
+    assert all(document.id in answered.result for document in hits)
 
 
 SCRIPT = """

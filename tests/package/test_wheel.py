@@ -65,14 +65,10 @@ def test_wheel_holds_the_package_and_nothing_else(wheel):
     assert tops == {"bmretriever_integrations", "haystack_integrations"}
     assert "bmretriever_integrations/py.typed" in names
     assert "bmretriever_integrations/models/mini/model.int8.safetensors" in names
-    leaf = "haystack_integrations/components/embedders/bmretriever"
-    assert f"{leaf}/py.typed" in names
-    for shared in (
-        "haystack_integrations",
-        "haystack_integrations/components",
-        "haystack_integrations/components/embedders",
-    ):
-        assert f"{shared}/__init__.py" not in names  # one there would hide every other integration
+    for kind in ("embedders", "retrievers"):
+        assert f"haystack_integrations/components/{kind}/bmretriever/py.typed" in names
+    for shared in ("", "/components", "/components/embedders", "/components/retrievers"):
+        assert f"haystack_integrations{shared}/__init__.py" not in names  # one there would hide every other integration
     assert wheel.stat().st_size < 25_000_000
     for extra in (
         "haystack",
