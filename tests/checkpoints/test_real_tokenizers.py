@@ -24,12 +24,23 @@ TEXTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def tokenizer(real):
+    """The backbone's tokenizer; loading Gemma's 256,000 tokens takes seconds."""
+    return AutoTokenizer.from_pretrained(real.folder)
+
+
+@pytest.fixture(scope="module")
+def encoder(real):
+    with BMRetrieverEncoder(real.folder, dtype="float32") as engine:
+        yield engine
+
+
 def relative_error(vectors, reference):
     return (np.linalg.norm(vectors - reference, axis=1) / np.linalg.norm(reference, axis=1)).max()
 
 
-def test_real_tokenizer(real):
-    tokenizer = AutoTokenizer.from_pretrained(real.folder)
+def test_real_tokenizer(real, tokenizer, encoder):
     tokens = PromptTokenizer(tokenizer, 512)
     assert tokens(["Hello world"])[0] == real.hello_world
     authors = [[*tokenizer(text, max_length=511, truncation=True)["input_ids"], real.eos] for text in TEXTS]
@@ -37,8 +48,7 @@ def test_real_tokenizer(real):
     assert len(authors[-1]) == 512
     prompts = [passage_prompt(text) for text in TEXTS]
     reference = reference_encode(real.folder, prompts)
-    vectors = BMRetrieverEncoder(real.folder, dtype="float32").encode_passages(TEXTS)
-    assert relative_error(vectors, reference) <= 1e-5
+    assert relative_error(encoder.encode_passages(TEXTS), reference) <= 1e-5
 
 
 # beginnings that a tokenizer may merge with the end of the template "Query: "
@@ -61,9 +71,8 @@ BEGINNINGS = [
 ]
 
 
-def test_the_shared_instruction_moves_no_vector(real):
+def test_the_shared_instruction_moves_no_vector(real, tokenizer, encoder):
     """Every instruction of the task table, every awkward beginning, together and alone."""
-    encoder = BMRetrieverEncoder(real.folder, dtype="float32")
     instructions = sorted(set(TASK_INSTRUCTIONS.values()))
     prompts = [query_prompt(instruction, text) for instruction in instructions for text in BEGINNINGS]
     reference = reference_encode(real.folder, prompts)
@@ -71,7 +80,7 @@ def test_the_shared_instruction_moves_no_vector(real):
     assert relative_error(together, reference) <= 1e-5
     alone = np.concatenate([encoder.encode_queries([text], instructions[0]) for text in BEGINNINGS])
     assert relative_error(alone, reference[: len(BEGINNINGS)]) <= 1e-5
-    tokens = PromptTokenizer(AutoTokenizer.from_pretrained(real.folder), 512)
+    tokens = PromptTokenizer(tokenizer, 512)
     template = tokens.template(query_prompt(instructions[0], ""))
     shared = [ids[: len(template)] == template for ids in tokens(prompts[: len(BEGINNINGS)])]
     assert sum(shared) > 0.6 * len(shared)  # most texts share all of the template, awkward as they are

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bmretriever_integrations.artefacts import PUBMED_SAMPLE, installed_file, verify_sha256
+from bmretriever_integrations.cli import main
 from bmretriever_integrations.commands.demo import QUESTIONS, agree
 from bmretriever_integrations.index import Hit
 
@@ -27,10 +28,14 @@ def demo(*flags: str) -> str:
     return done.stdout
 
 
-def test_demo_answers_through_both_frameworks_and_reuses_its_index(tmp_path: Path, tiny, write_jsonl) -> None:
+def test_demo_answers_through_both_frameworks_and_reuses_its_index(tmp_path: Path, tiny, write_jsonl, capfd) -> None:
     source = write_jsonl(tmp_path / "c.jsonl", 40)
     flags = ["--source", str(source), "--to", str(tmp_path / "i"), "--limit", "30", "--model", str(tiny("llama"))]
-    first, second = demo(*flags), demo(*flags)
+    first = demo(*flags)
+    capfd.readouterr()
+    assert main(["demo", *flags]) == 0  # another process than the first, without importing both frameworks again
+    second, noise = capfd.readouterr()
+    assert noise == ""
     lines = first.splitlines()
     assert lines[0] == f"c.jsonl: the first 30 records, embedded with {tiny('llama')}"
     assert lines[1] == f"{tmp_path / 'i'}: 30 records; 30 embedded now"
