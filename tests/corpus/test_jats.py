@@ -81,6 +81,23 @@ def test_sections_come_in_reading_order_each_with_its_path_and_a_readable_id(rea
 
 
 @pytest.mark.parametrize(
+    ("title", "heading"),
+    [
+        ("2.1. Patients", "Patients"),
+        ("3. Results", "Results"),
+        ("IV. DISCUSSION", "DISCUSSION"),
+        ("2.5 mg of zinc", "2.5 mg of zinc"),
+        ("30 patients", "30 patients"),
+        ("", "Section"),
+    ],
+)
+def test_a_heading_is_without_its_number(read: Read, title: str, heading: str) -> None:
+    (record,) = read(body=f"<sec><title>{title}</title><p>a</p></sec>")
+    assert record.metadata.other["headings"] == [heading]
+    assert record.text == (f"{heading}: a" if title else "a")
+
+
+@pytest.mark.parametrize(
     ("paragraph", "expected"),
     [
         (f"As shown [{cited(1)},{cited(2)}]. Then", "As shown. Then"),

@@ -24,6 +24,8 @@ ASIDE = re.compile(
     r"references|pre-publication history|publisher'?s note|consent (?:for|to) publication"
 )
 """Whole headings of sections that say nothing about the subject."""
+NUMBERING = re.compile(r"\A(?:\d{1,2}\.(?:\d{1,2}\.?)*|[IVX]{1,5}\.)\s+(?=[^\W\d_a-z])")
+"""The number that some publishers write into a heading: "2.1. Patients", but not "2.5 mg of zinc"."""
 FIGURES, TABLES = ("fig", "fig-group"), ("table-wrap", "table-wrap-group")
 
 
@@ -79,7 +81,7 @@ class _Outline:
         if not any(text == other.text for other in self.sections):
             self._add(f"abstract-{kind}" if kind else "abstract", (title,), "", text)
 
-    def section(self, element: Any, key: str, path: tuple[str, ...]) -> None:
+    def section(self, element: Any, key: str, path: tuple[str, ...], heading: str = "") -> None:
         """Take a section, then its captions and boxes, then the sections inside it."""
         blocks: list[str] = []
         floats: list[Any] = []
@@ -93,7 +95,7 @@ class _Outline:
                 floats.append(part)
             else:
                 blocks.append(text_of(part, floats))
-        key = self._add(key, path or ("Body",), path[-1] if path else "", "\n".join(filter(None, blocks)))
+        key = self._add(key, path or ("Body",), heading, "\n".join(filter(None, blocks)))
         self.floats(floats, path)
         for number, part in enumerate(inner, 1):
             self.inner(part, path, f"{key}.{number}" if path else "")
@@ -103,13 +105,13 @@ class _Outline:
         heading = _heading(element)
         if ASIDE.fullmatch(heading.lower().replace("\u2019", "'")) or "supplement" in (element.get("sec-type") or ""):
             return
-        self.section(element, key or _slug(heading) or element.tag, (*path, heading or "Section"))
+        self.section(element, key or _slug(heading) or element.tag, (*path, heading or "Section"), heading)
 
     def floats(self, elements: Iterable[Any], path: tuple[str, ...]) -> None:
         for element in elements:
             if element.tag == "boxed-text":
-                heading = _heading(element) or "Box"
-                self.section(element, self._numbered("box"), (*path, heading))
+                heading = _heading(element)
+                self.section(element, self._numbered("box"), (*path, heading or "Box"), heading)
             elif element.tag in (*FIGURES, *TABLES):
                 self._caption(element, "fig" if element.tag in FIGURES else "table", path)
             elif element.tag in ("floats-group", "floats-wrap"):
@@ -154,7 +156,7 @@ def _heading(element: Any) -> str:
     title = child(element, "title")
     if title is None:
         title = child(child(element, "caption"), "title")
-    return text_of(title).rstrip(" .:")
+    return NUMBERING.sub("", text_of(title).rstrip(" .:"))
 
 
 def _slug(heading: str) -> str:
