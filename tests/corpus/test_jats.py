@@ -67,7 +67,7 @@ def test_sections_come_in_reading_order_each_with_its_path_and_a_readable_id(rea
         ("abstract/1", "Abstract", "Background: Why. Results: What."),
         ("abstract-summary/1", "Author Summary", "Plainly."),
         ("body/1", "Body", "Before."),
-        ("results.1/1", "Results > Growth", "Growth: One.\nTwo."),
+        ("results.1/1", "Results > Growth", "Growth: One.\n\nTwo."),
         ("results.2/1", "Results > Death", "Death: Three."),
         ("fig.1/1", "Results > Death > Figure 1", "Figure 1: Curves. Of E. coli."),
         ("table.1/1", "Results > Death > Table 1", "Table 1: Numbers."),

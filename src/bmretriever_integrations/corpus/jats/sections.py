@@ -95,7 +95,7 @@ class _Outline:
                 floats.append(part)
             else:
                 blocks.append(text_of(part, floats))
-        key = self._add(key, path or ("Body",), heading, "\n".join(filter(None, blocks)))
+        key = self._add(key, path or ("Body",), heading, "\n\n".join(filter(None, blocks)))
         self.floats(floats, path)
         for number, part in enumerate(inner, 1):
             self.inner(part, path, f"{key}.{number}" if path else "")
