@@ -18,12 +18,23 @@ import numpy as np
 import pytest
 
 from bmretriever_integrations.cli import main
-from bmretriever_integrations.index import DamagedIndex, Filters, SearchIndex, build_index, delete_records, tune_index
+from bmretriever_integrations.corpus import Record
+from bmretriever_integrations.index import (
+    DamagedIndex,
+    Filters,
+    SearchIndex,
+    build_index,
+    delete_records,
+    index_table,
+    tune_index,
+)
+from bmretriever_integrations.index.ingest.job_rows import MadeBy, job_rows
 from bmretriever_integrations.index.places.access import file_system_of
 from bmretriever_integrations.index.places.database import connect
 from bmretriever_integrations.index.places.urls import Url
 from bmretriever_integrations.index.places.where import place_of
 from bmretriever_integrations.index.table import open_table
+from bmretriever_integrations.versions import OF_VECTORS, versions_of
 
 SECRET = "wJalrXUtnFEMI"
 URL = "s3://papers/a/index"
@@ -332,3 +343,16 @@ def test_other_stores_are_opened_with_what_the_environment_says(monkeypatch: pyt
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME")
     with pytest.raises(ValueError, match="set AZURE_STORAGE_ACCOUNT_NAME"):
         file_system_of(Url("az", "b", "b/i"))
+
+
+def test_a_table_that_a_job_wrote_becomes_an_index(store: Any, encoder: Any) -> None:
+    lance = pytest.importorskip("lance", reason="pylance is not installed")
+    records = [Record(f"r{n}", f"Title {n}", "aspirin") for n in range(9)]
+    vectors = encoder.encode_passages([one.text for one in records], [one.title for one in records])
+    by = MadeBy(encoder.identity(), versions_of(OF_VECTORS), 512, "float16", 0.0)
+    rows = job_rows(records, vectors, ["c"] * 9, range(9), by)
+    lance.write_dataset(rows, "s3://papers/job/records.lance")
+    assert index_table("s3://papers/job", device="cpu").records == 9
+    assert main(["info", "s3://papers/job", "--verify"]) == 0
+    with SearchIndex.open("s3://papers/job") as index:
+        assert index.search(vectors[4], 1, mode="vector")[0].id == "r4"

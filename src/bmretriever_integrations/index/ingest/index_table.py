@@ -65,6 +65,7 @@ def _index(target: Place, table: Any, model: str | Path | None, device: str | No
     manifest = _manifest(target, made)
     _prove(table, manifest, QuestionEngine(target, manifest, model, device), say)
     report = BuildReport(CorpusReport())
+    target.check_writer()  # before the first change, and before the columns go that all of this rests on
     remove_doubles(table, ids, report)
     del ids
     say("making the indices of words and filters")
@@ -73,6 +74,7 @@ def _index(target: Place, table: Any, model: str | Path | None, device: str | No
     say("computing checksums")
     update_checksums(target, manifest, progress=True)  # of the large files, which no later step changes
     manifest.write(target)  # first, so that the columns which prove it are here for as long as it is not there
+    target.check_writer()
     table.drop_columns(list(JOB_COLUMNS))
     update_checksums(target, manifest)
     manifest.complete = True
