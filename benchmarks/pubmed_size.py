@@ -13,6 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from index_size import index_tables
 from pages import fill
 
 from bmretriever_integrations.checkpoints import RELEASED, Checkpoint
@@ -21,6 +22,7 @@ from bmretriever_integrations.markdown import markdown_table
 
 ROOT = Path(__file__).parents[1]
 MEASURED = Path(__file__).with_name("pubmed_tokens.json")
+GROWN = Path(__file__).with_name("index_growth.json")
 PAGE = ROOT / "docs" / "pubmed-size.md"
 GROUPS = ("abstract", "title")
 """Records with an abstract, and those with a title alone."""
@@ -37,8 +39,8 @@ ID_BYTES = 8
 class Assumed:
     """What is not measured; every one is an option of the command."""
 
-    records: float = 37e6
-    """NLM writes "more than 36 million citations" for the end of 2023; the number grows by more than a million a year."""
+    records: float = 40e6
+    """NLM writes "more than 39 million citations"; the number grows by more than a million a year."""
     with_abstract: float = 0.7
     """Share. Of the two sample files it is 0.49 (the 1970s) and 0.89 (2021)."""
     peak: float = 989e12
@@ -167,7 +169,8 @@ def tables(measured: dict[str, Any], assumed: Assumed) -> dict[str, str]:
     disk = {name: (lambda c, size=size: _gb(assumed.records * c.width * size)) for name, size in BYTES.items()}
     kinds = index_bytes(1, 1)
     memory = {name: (lambda c, name=name: _gb(index_bytes(c.width, assumed.records)[name])) for name in kinds}
-    return {"compute": _table(tokens), "disk": _table(disk), "memory": _table(memory)}
+    of_index = index_tables(json.loads(GROWN.read_text()), assumed.records)
+    return {"compute": _table(tokens), "disk": _table(disk), "memory": _table(memory), **of_index}
 
 
 def _table(rows: dict[str, Callable[[Checkpoint], str]]) -> str:

@@ -93,6 +93,49 @@ def test_the_command_prints_what_its_options_change(size, capsys) -> None:
     hours = [size.gpu_hours(json.loads(size.MEASURED.read_text()), one, size.Assumed()) for one in RELEASED]
     costs = " | ".join(f"{2.5 * hour:,.1f}" for hour in hours)
     assert f"| cost at 2.5 a GPU-hour | {costs} |" in printed("--price", "2.5")
-    assert "| float32 | 164 GB |" in printed("--records", "40e6")
+    assert "| float32 | 152 GB |" in printed("--records", "37e6")
     done = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True, check=True)
     assert "Example: python benchmarks/pubmed_size.py" in " ".join(done.stdout.split())
+
+
+def of_size(rows: int) -> dict[str, object]:
+    took = {"cpu": rows / 1e4, "peak_mb": 100 + rows / 1e3, "before_mb": 90}
+    sizes = {"data": 1900 * rows + 7, "words": 300 * rows, "filters": 100 * rows}
+    return {**dict.fromkeys(("compact", "words", "lists", "others", "ask", "update"), took), "sizes": sizes}
+
+
+def test_an_index_grows_by_its_last_slope(size) -> None:
+    from index_size import index_tables, record_bytes
+
+    grown = {"width": 256, "questions": 10, "rows": {str(rows): of_size(rows) for rows in (10, 50_000, 200_000)}}
+    parts = record_bytes(grown, 576)
+    assert list(parts.values()) == [1900 - 512, 1152, 300, 100, 87]  # the last was measured
+    made = index_tables(grown, 40e6)
+    first = sum(record_bytes(grown, 1024).values())
+    assert f"| bytes of a record | {first:,.0f} |" in made["index"]
+    assert f"| all records | {40e6 * first / 1e9:,.0f} GB |" in made["index"]
+    assert "| full-text index, CPU-s | 0.0 | 5.0 | 20.0 | 100 |" in made["growth"]
+    assert "| full-text index, peak MB | 100 | 150 | 300 | 1,000 |" in made["growth"]
+    assert "| a question by words, CPU-ms | 0.1 | 500.0 | 2,000.0 | 10,000 |" in made["growth"]
+
+
+def test_every_step_of_growth_is_measured(size, tmp_path) -> None:
+    pytest.importorskip("lancedb")
+    from index_growth import STEPS, run_step, write
+
+    from bmretriever_integrations.index.table import open_table
+
+    def citation(number):
+        article = f"<ArticleTitle>Statins and stroke {number}</ArticleTitle>"
+        inside = f"<PMID>{number}</PMID><Article>{article}</Article>"
+        return f"<PubmedArticle><MedlineCitation>{inside}</MedlineCitation></PubmedArticle>"
+
+    source = tmp_path / "p.xml"
+    source.write_text(f"<PubmedArticleSet>{''.join(map(citation, range(3)))}</PubmedArticleSet>")
+    write(tmp_path / "i", 10, [source])  # each citation three times and one a fourth time
+    assert open_table(tmp_path / "i").count_rows() == 10
+    found = {step: run_step(step, tmp_path / "i") for step in STEPS[1:]}
+    assert min(found["sizes"].values()) > 0
+    assert open_table(tmp_path / "i").count_rows() == 20
+    for step in set(found) - {"sizes"}:
+        assert found[step]["cpu"] >= 0 < found[step]["before_mb"] <= found[step]["peak_mb"]
