@@ -1,4 +1,4 @@
-"""How an index grows with its records: bytes, CPU time and memory of each step, in a process of its own; for docs/pubmed-size.md."""
+"""How an index grows with its records: bytes, CPU time and memory of each step, alone in a process; for docs/pubmed-size.md."""
 
 from __future__ import annotations
 

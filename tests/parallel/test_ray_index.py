@@ -187,5 +187,12 @@ def test_files_become_rows_and_what_is_left_out_is_logged(sources, tmp_path, mon
     )
     with pytest.raises(ValueError, match=r"update\.xml withdraws 1 records, which a job cannot remove"):
         read_sources([gone])
+    full = tmp_path / "full.nxml"
+    full.write_text(
+        "<article><front><article-meta><article-id pub-id-type='pmc'>PMC7</article-id><title-group><article-title>T"
+        "</article-title></title-group></article-meta></front><body><sec><title>S</title><p>Words.</p></sec></body></article>"
+    )
+    with pytest.raises(ValueError, match=r"full\.nxml holds full texts"):
+        read_sources([full])
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_sources([tmp_path / "nowhere.jsonl"])

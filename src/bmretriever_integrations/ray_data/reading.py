@@ -30,7 +30,8 @@ def read_sources(sources: Sequence[str | Path]) -> Any:
     :param sources: see :func:`~bmretriever_integrations.corpus.read_corpus`. Every machine of the cluster finds them under the
         same names.
     :returns: a ``ray.data.Dataset``, of which nothing is read yet. Reading raises ValueError for a file that withdraws records,
-        as PubMed's update files do: :func:`~bmretriever_integrations.index.build_index` follows these, after the others.
+        as PubMed's update files do, and for full texts. :func:`~bmretriever_integrations.index.build_index` reads both, after
+        the others.
     :raises ImportError: if Ray is not installed.
     :raises FileNotFoundError: if a source is missing.
     :raises ValueError: if a source is given twice, or is of a kind that is not read.
@@ -61,6 +62,11 @@ def _read(batch: Any) -> Iterator[Any]:
 def _rows(path: Path, report: CorpusReport) -> Iterator[dict[str, Any]]:
     with suppress(DamagedSource):  # the report names it
         for place, record in enumerate(read_source(path, report)):
+            if record.article:
+                raise ValueError(
+                    f"{path} holds full texts, and the passages of an article come and go together, for which a job cannot care: "
+                    "leave this file to `bmretriever index`, after the job"
+                )
             facts = {name: getattr(record.metadata, name) for name in NAMED}
             other = json.dumps(dict(record.metadata.other), ensure_ascii=False) if record.metadata.other else None
             texts = {"id": record.id, "title": record.title, "text": record.text}
