@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.encoder import PassageCounter
 from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import ARCHITECTURES, write_tiny_checkpoint
 
@@ -61,6 +62,13 @@ def passages(folder, dtype="float32"):
         return encoder.encode_passages(TEXTS)
 
 
+def counted_alike(folder):
+    """Whether the tokenizer alone gives the ids of the engine."""
+    with BMRetrieverEncoder(folder, device="cpu") as encoder:
+        counter = PassageCounter(folder)
+        return all(counter.text_tokens(text) == encoder.text_tokens(text) for text in TEXTS)
+
+
 HEAD = {"gpt_neox": "embed_out"} if int(transformers.__version__.split(".")[0]) < 5 else {}
 EMBEDDING = {"gpt_neox": "embed_in"}
 
@@ -98,6 +106,7 @@ def test_adapters_with_new_tokens(tiny, tmp_path, error, architecture, way):
     tokens = ["fever", "aspirin"]
     right = train(tiny(architecture), tmp_path, tokens, target_modules=targets(architecture), **saved)
     assert error(passages(tmp_path), right) <= 1e-5
+    assert counted_alike(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:.*save_embedding_layers.*:UserWarning")
@@ -106,6 +115,7 @@ def test_new_tokens_that_are_trained_by_their_rows(tiny, tmp_path, error):
     indices = {"trainable_token_indices": [5, rows, rows + 1]}
     right = train(tiny("llama"), tmp_path, ["fever", "aspirin"], target_modules=targets("llama"), **indices)
     assert error(passages(tmp_path), right) <= 1e-5
+    assert counted_alike(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:.*(lora_bias|invalid shape).*:UserWarning")
