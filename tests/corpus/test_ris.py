@@ -209,6 +209,9 @@ def test_a_damaged_reference_is_named_and_the_next_one_read(tmp_path: Path) -> N
         "a.ris:19: neither title nor text",
         "a.ris:24: larger than 10 MB",
     ]
+    records, report = read(tmp_path, b"A line of an exporter\n\n" + reference(8)[12:] + reference(9))
+    assert [record.id for record in records] == ["X9"]
+    assert report.examples == ["a.ris:4: damaged RIS: no line TY"]
 
 
 def test_what_bmretriever_writes_is_read_back(tmp_path: Path) -> None:

@@ -98,7 +98,9 @@ def read_ris(stream: BufferedReader, name: str, report: CorpusReport) -> Iterato
 
 
 def _begins(line: str, block: Block | None) -> bool:
-    return START.match(line) is not None or (block is not None and END.match(block.lines[-1]) is not None)
+    """Tell whether a reference begins, or what is left of one whose start is lost."""
+    rest = OF_A_RECORD.match(line) if block is None else END.match(block.lines[-1])
+    return START.match(line) is not None or rest is not None
 
 
 def _tags(lines: list[str]) -> Tags:
