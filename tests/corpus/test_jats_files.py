@@ -117,6 +117,26 @@ def test_a_package_gives_its_articles_and_names_those_that_are_damaged(tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "b.tar"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "answer.xml",
+            b'<pmc-articleset><Reply Id="1" error="The following PMCID is not available"/></pmc-articleset>',
+        ),
+        (
+            "pictures.tar",
+            packed({"PMC1/one.jpg": b"\xff", "PMC1/inner.tar.gz": gzip.compress(packed({"PMC1.xml": article(1)}))}),
+        ),
+    ],
+)
+def test_a_file_without_an_article_says_so(tmp_path: Path, name: str, content: bytes) -> None:
+    report, path = CorpusReport(), tmp_path / name
+    path.write_bytes(content)
+    assert ids_in(path, report) == []
+    assert report.examples == [f"{name}: no full text in JATS"]
+
+
 @pytest.mark.parametrize(("changed", "expected"), [(DAY, "2023-11-14"), (0, None), (1 << 60, None)])
 def test_the_date_of_a_file_in_a_package_is_that_of_its_revision(
     tmp_path: Path, changed: int, expected: str | None

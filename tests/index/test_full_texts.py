@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bmretriever_integrations.index import build_index
+from bmretriever_integrations.index import build_index, delete_records
 from bmretriever_integrations.index.ingest import build, writing
 
 Texts = Mapping[str, str]
@@ -85,6 +85,33 @@ def test_a_newer_version_takes_the_place_of_all_passages(tmp_path, portion_engin
     assert len(found) == 6
     assert {key: text for key, text in found.items() if "#" in key} == {"1#s/1": "a b c", "1#s/2": "x", "12#s/1": "i"}
     assert build_index(engines, [tmp_path / "2.xml"], folder).removed == 0
+
+
+def test_two_versions_right_behind_each_other_are_not_mixed(tmp_path, portion_engines, texts_in) -> None:
+    many = "|".join("abcdefghijklmnop")
+    both = jats({"PMC1": f"{many}|q"}).replace("</pmc-articleset>", "") + jats({"PMC1": "a|x"}).split(">", 1)[1]
+    (tmp_path / "1.xml").write_text(both, encoding="utf-8")
+    folder = tmp_path / "i"
+    build_index(portion_engines(), [tmp_path / "1.xml"], folder)
+    assert texts_in(folder) == {"1#s/1": "a", "1#s-2/1": "x"}
+    build_index(portion_engines(), [write(tmp_path / "2.xml", {"PMC1": many})], folder)
+    assert len(texts_in(folder)) == 16
+    (tmp_path / "3.xml").write_text(f"{both}\n", encoding="utf-8")
+    build_index(portion_engines(), [tmp_path / "3.xml"], folder)
+    assert texts_in(folder) == {"1#s/1": "a", "1#s-2/1": "x"}
+
+
+def test_an_article_leaves_passages_of_json_lines_and_is_deleted_by_its_id(tmp_path, portion_engines, rows_in) -> None:
+    own = tmp_path / "own.jsonl"
+    own.write_text('{"_id": "PMC1#1", "text": "mine"}\n{"_id": "PMC10#1", "text": "mine"}\n', encoding="utf-8")
+    folder = tmp_path / "i"
+    build_index(portion_engines(), [own], folder)
+    article = write(tmp_path / "1.xml", {"PMC1": "|".join("abcdefghijklmnop"), "PMC10": "a"})
+    build_index(portion_engines(), [article], folder)
+    assert len(rows_in(folder)) == 19
+    report = delete_records(folder, ["PMC1", "PMC2", "PMC1#1"])
+    assert (len(report.deleted), report.unknown, report.forgotten) == (17, ["PMC2"], ["1.xml", "own.jsonl"])
+    assert set(rows_in(folder)) == {"PMC10#1", "PMC10#s/1"}
 
 
 @pytest.mark.parametrize("order", [("old", "new"), ("new", "old")])

@@ -34,6 +34,8 @@ class Record:
     article: str = field(default="", compare=False)
     """Id of the article of which this is a passage, so that a newer version of the article takes the place of all its passages;
     "" if the record stands for itself."""
+    first: bool = field(default=False, compare=False)
+    """Whether it is the first passage of its article in the source, for two versions may follow each other."""
 
 
 class Splitter(Protocol):

@@ -35,6 +35,7 @@ def read_articles(
     :param changed: the date of the file, where it is known.
     :raises DamagedSource: if the file is cut short.
     """
+    piece = None
     for piece in ArticleStream(stream):
         reason: str | None = piece.fault
         if reason is None:
@@ -42,6 +43,8 @@ def read_articles(
             reason = DAMAGED if article is None else (yield from _records(article, splitter, changed))
         if reason is not None:
             report.skip(f"{name}: {named(piece.content)}", reason)
+    if piece is None:
+        report.skip(name, NO_ARTICLE)
 
 
 def read_package(
@@ -56,21 +59,18 @@ def read_package(
     :param splitter: see :func:`read_articles`.
     :raises DamagedSource: if the package is damaged or cut short; what stands before that was returned.
     """
+    member = None
     for member in members(stream):
         where = f"{name}: {member.name}"
         if member.fault is not None:
             report.skip(where, member.fault)
             continue
-        before = report.skipped.total()
-        found = False
         try:
-            for record in read_articles(BytesIO(member.content), where, report, splitter, member.changed):
-                found = True
-                yield record
+            yield from read_articles(BytesIO(member.content), where, report, splitter, member.changed)
         except DamagedSource as error:
             report.skip(f"{where}: {error}", DAMAGED)
-        if not found and report.skipped.total() == before:
-            report.skip(where, NO_ARTICLE)
+    if member is None:
+        report.skip(name, NO_ARTICLE)
 
 
 def _records(article: Any, splitter: Splitter | None, changed: str | None) -> Generator[Record, None, str | None]:
@@ -83,15 +83,16 @@ def _records(article: Any, splitter: Splitter | None, changed: str | None) -> Ge
     key = facts.pmcid or facts.other.get("pmid") or facts.doi
     if not key:
         return "no PMCID, PMID or DOI"
-    sections = sections_of(article, meta)
+    sections, first = sections_of(article, meta), True
     for section in sections:
         place = {"section": " > ".join(section.path), "headings": list(section.path)}
         metadata = replace(facts, other={**facts.other, **place})
         named_title, passages = (title, [_led(section)]) if splitter is None else _cut(section, title, splitter)
         for number, passage in enumerate(passages, 1):
-            yield Record(f"{key}#{section.key}/{number}", named_title, passage, metadata, article=key)
+            yield Record(f"{key}#{section.key}/{number}", named_title, passage, metadata, article=key, first=first)
+            first = False
     if not sections and title:
-        yield Record(f"{key}#title/1", title, "", facts, article=key)
+        yield Record(f"{key}#title/1", title, "", facts, article=key, first=True)
     return None if sections or title else "neither title nor text"
 
 

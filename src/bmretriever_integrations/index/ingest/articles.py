@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from itertools import groupby
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.index.ingest.known import Known, article_of, is_newer
@@ -38,8 +37,8 @@ class Articles:
 
         :param records: the records, those of an article behind each other. Those that are no passages are all returned.
         """
-        for article, group in groupby(records, key=lambda one: one[0].article):
-            passages = list(group)
+        for passages in _versions(records):
+            article = passages[0][0].article
             if not article:
                 yield from passages
             elif any(is_newer(passages[0][1], row) is False for row in self._held[article].values()):
@@ -59,3 +58,15 @@ class Articles:
                 self.gone.add(key)
         self.gone -= passages.keys()
         self._held[article] = passages
+
+
+def _versions(records: Sequence[Summed]) -> Iterator[list[Summed]]:
+    """Give the passages of one version of an article after the other; of records that are no passages, what stands together."""
+    version: list[Summed] = []
+    for one in records:
+        if version and (one[0].first or one[0].article != version[0][0].article):
+            yield version
+            version = []
+        version.append(one)
+    if version:
+        yield version

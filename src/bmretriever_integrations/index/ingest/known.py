@@ -51,11 +51,13 @@ def look_up(table: Any | None, ids: Sequence[str], articles: Sequence[str] = ())
 
 def article_of(record_id: str) -> str:
     """
-    Give the id of the article of which a record is a passage, if it is one.
+    Give the id of the article of which a record is a passage: ``ARTICLE#section/number``.
 
     :param record_id: the record's id.
+    :returns: the article's id, or "" if it is no passage, such as ``33419956#1`` of somebody's JSON lines.
     """
-    return record_id.rpartition("#")[0]
+    article, _mark, place = record_id.rpartition("#")
+    return article if "/" in place else ""
 
 
 def is_newer(one: Known, other: Known) -> bool | None:
