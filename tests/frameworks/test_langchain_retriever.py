@@ -211,3 +211,19 @@ def test_no_index_and_another_model_are_named(folder, tiny, tmp_path):
         BMRetrieverIndexRetriever(index=folder, model=tiny("gemma")).invoke(QUESTION)
     moved = BMRetrieverIndexRetriever(index=os.fspath(folder), model=tiny("llama"), device="cpu")
     assert ids(moved.invoke(QUESTION)) == asked(folder)
+
+
+def test_a_copy_or_an_assignment_that_names_another_index_asks_that_one(retriever, tmp_path):
+    retriever.invoke(QUESTION)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        retriever.model_copy(update={"index": str(tmp_path / "nowhere")}).invoke(QUESTION)
+    found = retriever.invoke(QUESTION)
+    retriever.index = str(tmp_path / "elsewhere")
+    with pytest.raises(FileNotFoundError, match="elsewhere"):
+        retriever.warm_up()
+    assert found
+
+
+def test_what_is_no_question_is_told(retriever):
+    with pytest.raises(ValueError, match=r"a question is a text, or a vector of numbers; got \{'question'"):
+        retriever.invoke({"question": QUESTION})

@@ -24,6 +24,8 @@ from haystack.utils.filters import document_matches_filter
 Found = Callable[[str | None], set[str]]
 WHOLE_DAY = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?", re.DOTALL)
 ORDERS = (">", ">=", "<", "<=")
+NUMBERS = ("meta.year", "meta.version")
+TEXTS = ("id", "content", *(f"meta.{key}" for key in ("title", "date", "journal", "doi", "pmcid", "revised")))
 
 
 @pytest.fixture(scope="module")
@@ -86,11 +88,9 @@ def some_comparison(draw: random.Random, documents: list[Document]) -> dict[str,
             "2019-05-06T08:00:00+00:00",
             datetime(2019, 5, 6, 9, 30),
         )
-        return {
-            "field": field,
-            "operator": operator,
-            "value": draw.choice((*days, 0, 1, 3, 3.5, -2.5, True, None, 2015, 2014.5, 2**31, 2**60)),
-        }
+        numbers = (0, 1, 3, 3.5, -2.5, True, 2015, 2014.5, 2**31, 2**60)
+        values = (*(() if field in NUMBERS else days), *(() if field in TEXTS else numbers), None)
+        return {"field": field, "operator": operator, "value": draw.choice(values)}
     own = value_of(field, example)
     entries = own if isinstance(own, list) and own and draw.random() < 0.7 else [own]
     entries = [
@@ -179,3 +179,21 @@ def test_what_cannot_be_asked_is_refused(asked: dict[str, Any], said: str) -> No
 
 def test_no_filter_is_an_empty_dictionary() -> None:
     assert condition({}) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("meta.date", 2015, "date is a text, and >= cannot compare it with the number 2015; write the date in quotes"),
+        ("meta.year", "2015", "year is a number, and >= cannot compare it with a date in quotes"),
+        ("id", 33419956, "id is a text, and >= cannot compare it with the number 33419956"),
+    ],
+)
+def test_an_order_that_no_record_can_have_is_refused_as_haystack_does(
+    field: str, value: Any, said: str, documents: list[Document]
+) -> None:
+    asked = {"field": field, "operator": ">=", "value": value}
+    with pytest.raises((FilterError, TypeError)):
+        [document_matches_filter(asked, one) for one in documents]
+    with pytest.raises(ValueError, match=said):
+        condition(asked)

@@ -20,6 +20,7 @@ Found = Callable[[str | None], set[str]]
 Metadata = dict[str, Any]
 LISTED = (FilterOperator.IN, FilterOperator.NIN, FilterOperator.ANY, FilterOperator.ALL)
 TEXTS = (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE)
+ORDERS = (FilterOperator.GT, FilterOperator.GTE, FilterOperator.LT, FilterOperator.LTE)
 CONTAINING = (FilterOperator.CONTAINS, FilterOperator.ANY, FilterOperator.ALL)
 
 
@@ -78,6 +79,8 @@ def some_comparison(draw: random.Random, metadata: dict[str, Metadata]) -> Metad
         return MetadataFilter(key=key, operator=operator, value=draw.choices(kind, k=draw.randrange(3)))
     same = isinstance(own, list) and len({str, *map(type, own)}) == 1
     whole = same and operator in (FilterOperator.EQ, FilterOperator.NE) and draw.random() < 0.3
+    if operator in ORDERS and key != "k" and isinstance(own, str | int):  # of another type they would be refused
+        choices, parts = [one for one in choices if isinstance(one, str) == isinstance(own, str)], []
     return MetadataFilter(key=key, operator=operator, value=own if whole else draw.choice((*choices, *parts)))
 
 
@@ -119,6 +122,12 @@ def test_every_operator_finds_some_and_leaves_some(
 def test_what_cannot_be_asked_is_refused(operator: str, value: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         condition(MetadataFilters(filters=[MetadataFilter(key="k", operator=operator, value=value)]))
+
+
+@pytest.mark.parametrize(("key", "value"), [("year", "2015"), ("date", 2015)])
+def test_an_order_that_no_record_can_have_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{key} is a .*, and > cannot compare it with"):
+        condition(MetadataFilter(key=key, operator=">", value=value))
 
 
 def test_one_filter_alone_will_do(metadata: dict[str, Metadata], found: Found) -> None:

@@ -58,6 +58,7 @@ class BMRetrieverIndexRetriever(BaseRetriever):
     )
 
     _opened: OpenedIndex = PrivateAttr()
+    _named: tuple[str, str | None, str | None] = PrivateAttr()
 
     @field_validator("index", "model", mode="before")
     @classmethod
@@ -67,7 +68,8 @@ class BMRetrieverIndexRetriever(BaseRetriever):
     def model_post_init(self, context: Any, /) -> None:
         """Find the opened index that retrievers of the same one share."""
         super().model_post_init(context)
-        self._opened = opened_index(self.index, self.model, self.device)
+        self._named = self.index, self.model, self.device
+        self._opened = opened_index(*self._named)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -81,13 +83,20 @@ class BMRetrieverIndexRetriever(BaseRetriever):
 
         :raises FileNotFoundError: if there is no index, or its model is not where it was.
         """
-        with self._opened.use() as index:
+        with self._current().use() as index:
             if self.mode != "text":
                 index.warm_up()
 
     def close(self) -> None:
         """Release the index and its model, also for the other retrievers of it. A later question opens them again."""
-        self._opened.release()
+        self._current().release()
+
+    def _current(self) -> OpenedIndex:
+        """``model_copy(update=...)`` and an assignment may have named another index since this one was found."""
+        named = self.index, self.model, self.device
+        if named != self._named:
+            self._opened, self._named = opened_index(*named), named
+        return self._opened
 
     def _get_relevant_documents(
         self,
@@ -110,7 +119,7 @@ class BMRetrieverIndexRetriever(BaseRetriever):
         return await run_on_thread(None, self._search, query, k, filters)
 
     def _search(self, query: str, k: int | None, filters: Any) -> list[Document]:
-        with self._opened.use() as index:
+        with self._current().use() as index:
             hits = index.search(
                 query,
                 self.k if k is None else k,

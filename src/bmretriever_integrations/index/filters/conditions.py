@@ -158,3 +158,16 @@ def _unquoted(sql: str) -> str:
     if quote:
         raise ValueError(f"a quote ({quote}) of the condition has no end: {sql!r:.200}")
     return " ".join([*bare, sql[begun:]])
+
+
+def unlike(column: str, order: str, kind: str, given: str) -> ValueError:
+    """
+    Make the error for a comparison that no record meets, which would look like an answer without hits.
+
+    :param column: the column that is compared.
+    :param order: the operator.
+    :param kind: what the column holds.
+    :param given: what it is compared with.
+    """
+    advice = "; write the date in quotes, or ask for year" if column == "date" else ""
+    return ValueError(f"{column} is {kind}, and {order} cannot compare it with {given}{advice}")

@@ -8,7 +8,17 @@ from datetime import UTC, datetime, time
 from typing import Literal
 
 from bmretriever_integrations.corpus.metadata import NAMED
-from bmretriever_integrations.index.filters.conditions import FALSE, Condition, all_of, any_of, day, number, text, texts
+from bmretriever_integrations.index.filters.conditions import (
+    FALSE,
+    Condition,
+    all_of,
+    any_of,
+    day,
+    number,
+    text,
+    texts,
+    unlike,
+)
 from bmretriever_integrations.index.schema import LISTS
 
 Order = Literal["<", "<=", ">", ">="]
@@ -80,7 +90,9 @@ class TextColumn(Field):
         return text_holds(self._column, part, ignore_case)
 
     def ordered(self, order: Order, value: float | str) -> Condition:  # noqa: D102
-        return Condition(f"{self._column} {order} {text(value)}") if isinstance(value, str) else FALSE
+        if not isinstance(value, str):
+            raise unlike(self._column, order, "a text", f"the number {value}")
+        return Condition(f"{self._column} {order} {text(value)}")
 
     def ordered_time(self, order: Literal["="] | Order, moment: datetime) -> Condition:  # noqa: D102
         return time_ordered(self._column, order, moment)
@@ -139,7 +151,14 @@ class NumberColumn(Field):
         return Condition(f"{self._beside(wanted)} IN ({either})") if wanted else FALSE
 
     def ordered(self, order: Order, value: float | str) -> Condition:  # noqa: D102
-        return FALSE if isinstance(value, str) else Condition(f"{self._beside([value])} {order} {number(value)}")
+        if isinstance(value, str):
+            raise unlike(self._column, order, "a number", "a text")
+        return Condition(f"{self._beside([value])} {order} {number(value)}")
+
+    def ordered_time(self, order: Literal["="] | Order, moment: datetime) -> Condition:  # noqa: D102
+        if order == "=":
+            return FALSE
+        raise unlike(self._column, order, "a number", "a date in quotes")
 
     def _beside(self, values: Sequence[float]) -> str:
         """The column for a comparison: as it is, and so with its index, where the values are of its type."""

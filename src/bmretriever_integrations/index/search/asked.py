@@ -81,7 +81,10 @@ def checked_vector(query: Any, width: int) -> Vectors:
     :returns: *Shape:* (width,) float32
     :raises ValueError: if it has another shape or is not finite.
     """
-    vector = np.ascontiguousarray(query, np.float32)
+    try:
+        vector = np.ascontiguousarray(query, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"a question is a text, or a vector of numbers; got {query!r:.100}") from None
     if vector.shape != (width,):
         raise ValueError(f"a vector for this index has shape ({width},), got {vector.shape}")
     if not np.isfinite(vector).all():
