@@ -155,7 +155,7 @@ class NumberColumn(Field):
             raise unlike(self._column, order, "a number", "a text")
         return Condition(f"{self._beside([value])} {order} {number(value)}")
 
-    def ordered_time(self, order: Literal["="] | Order, moment: datetime) -> Condition:  # noqa: D102
+    def ordered_time(self, order: Literal["="] | Order, moment: datetime) -> Condition:  # noqa: ARG002, D102
         if order == "=":
             return FALSE
         raise unlike(self._column, order, "a number", "a date in quotes")
