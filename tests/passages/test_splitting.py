@@ -167,6 +167,25 @@ def test_a_long_title_is_shortened_and_said(splitter, counter):
     assert splitter.shortened_title(TITLE) == TITLE
 
 
+class Letters:
+    """Counts every character, so that the space behind a title is a token of its own, as in most tokenizers."""
+
+    passage_tokens = 40
+
+    def text_tokens(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+
+@pytest.mark.parametrize("length", [18, 19, 20, 21, 60])
+@pytest.mark.filterwarnings("ignore::bmretriever_integrations.passages.ShortenedTitleWarning")
+def test_a_shortened_title_is_never_refused(length):
+    splitter = PassageSplitter(Letters())
+    for title in ("a" * length, "ab " * length, "a" * 19 + " b" * length):
+        short = splitter.shortened_title(title)
+        assert title.startswith(short)
+        assert splitter.split("text", short) == ["text"]
+
+
 def test_one_call_is_the_splitter(counter, splitter):
     text = article(random.Random(6), 80)
     assert split_text(text, TITLE, counter) == splitter.split(text, TITLE)

@@ -107,7 +107,8 @@ class PassageSplitter:
         :raises TypeError: if it is no str.
         :raises ValueError: if it has a lone surrogate.
         """
-        return shortened(_checked(title, "title"), self.title_tokens, self._title_tokens)
+        # with the space that comes after it, for in some tokenizers that is a token of its own
+        return shortened(_checked(title, "title"), self.title_tokens, lambda title: self._title_tokens(f"{title} "))
 
     def shortened_fields(self, fields: Sequence[tuple[str, str]], fixed: str = "") -> dict[str, str]:
         """
