@@ -159,6 +159,26 @@ def test_a_splitter_cuts_sections_whose_heading_stands_before_each_passage(
     assert {record.metadata.other["section"] for record in records} == {heading}
 
 
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("<article-version>3</article-version>", 3),
+        ("<article-version>1.2</article-version>", None),
+        (f"<article-version>{'9' * 5000}</article-version>", None),
+        (
+            '<article-version-alternatives><article-version vocab="JAV">3</article-version>'
+            '<article-version article-version-type="pmc-version">2</article-version></article-version-alternatives>',
+            2,
+        ),
+    ],
+)
+def test_the_version_is_a_number_and_the_one_of_pubmed_central_counts(
+    read: Read, stated: str, expected: int | None
+) -> None:
+    (record,) = read(META + stated, "<p>Text.</p>")
+    assert record.metadata.version == expected
+
+
 def test_the_facts_of_an_article(read: Read) -> None:
     meta = f"""{META}<article-id pub-id-type="pmcid-ver">PMC3166277.2</article-id>
     <contrib-group><contrib contrib-type="author"><name><surname>Dennehy</surname><given-names>John J</given-names>

@@ -9,7 +9,7 @@ from typing import Any
 
 from bmretriever_integrations.corpus.jats.text import text_of
 from bmretriever_integrations.corpus.metadata import DOI, PMCID
-from bmretriever_integrations.corpus.pubmed_metadata import child
+from bmretriever_integrations.corpus.pubmed_metadata import NUMBER, child
 
 HREF = "{http://www.w3.org/1999/xlink}href"
 PMID = re.compile(r"[1-9][0-9]{0,8}")
@@ -86,9 +86,10 @@ def ids_of(meta: Any) -> dict[str, str]:
             found["pmid"] = text
         elif kind == "doi" and (doi := DOI.search(text)) is not None:
             found.setdefault("doi", doi[0])
-    for one in meta.iterchildren("article-version"):
-        if (one.text or "").strip().isdecimal():
-            found.setdefault("version", one.text.strip())
+    stated = sorted(meta.iter("article-version"), key=lambda one: one.get("article-version-type") != "pmc-version")
+    for one in stated:
+        if (version := NUMBER.fullmatch((one.text or "").strip())) is not None:
+            found.setdefault("version", version[0])
     return found
 
 
