@@ -176,3 +176,11 @@ def test_a_closed_index_opens_again_when_it_is_used(copy: Path) -> None:
     opened.close()
     assert ids(opened.search("aspirin")) == right
     opened.close()
+
+
+def test_an_index_that_was_deleted_meanwhile_is_told(copy: Path) -> None:
+    with SearchIndex.open(copy) as opened:
+        opened.search("aspirin", mode="text")
+        shutil.rmtree(copy)
+        with pytest.raises(FileNotFoundError, match=r"copy holds no index \(no manifest"):
+            opened.search("aspirin", mode="text")

@@ -63,12 +63,17 @@ class Snapshots:
         Return the last committed state.
 
         :raises RuntimeError: if this process was forked after an index was used.
+        :raises FileNotFoundError: if the index was deleted meanwhile.
         """
         check_not_forked()
         with self._lock, self._place.explained():
             if self._latest is None:
                 self._latest = _open(self._place)
-            state = self._state()
+            try:
+                state = self._state()
+            except RuntimeError:
+                manifest_of(self._place)  # says so if there is no index any more
+                raise
             if self._snapshot is None or state != self._taken:
                 self._snapshot, self._taken = self._take(state[0]), state
             return self._snapshot
