@@ -168,6 +168,28 @@ def test_a_place_without_a_header_is_damage_and_not_the_end(tmp_path: Path) -> N
     assert "the archive is damaged" in report.damaged[0]
 
 
+def extended(facts: Mapping[str, str]) -> bytes:
+    entry = tarfile.TarInfo("PMC7.xml")
+    entry.pax_headers = dict(facts)
+    return entry.tobuf(tarfile.PAX_FORMAT)[:1024]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        extended({"path": "a.xml"}) * 1500,
+        extended({"GNU.sparse.map": "0,10,x,y", "GNU.sparse.size": "10"}),
+        extended({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "x"}),
+    ],
+    ids=["a chain of headers", "a map without numbers", "a size without number"],
+)
+def test_headers_that_tarfile_cannot_read_are_damage(tmp_path: Path, headers: bytes) -> None:
+    path, report = tmp_path / "a.tar", CorpusReport()
+    path.write_bytes(packed({"PMC1.xml": article(1)})[:1024] + headers + packed({"PMC2.xml": article(2)}))
+    assert ids_in(path, report) == ["PMC1"]
+    assert [text.partition(":")[0] for text in report.damaged] == ["a.tar"]
+
+
 def test_no_archive_makes_anyone_hold_more_than_an_article(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most = 1_000_000
     for module in (article_stream, package):

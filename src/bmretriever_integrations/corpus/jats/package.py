@@ -42,7 +42,9 @@ def members(stream: BufferedIOBase) -> Iterator[Member]:
                 archive.members.clear()  # type: ignore[attr-defined]  # else they would pile up
                 if entry.isreg() and _may_hold_an_article(entry.name):
                     yield _member(archive, entry)
-    except tarfile.TarError as error:
+    except DamagedSource:
+        raise
+    except (tarfile.TarError, ValueError, RecursionError) as error:  # of hostile headers tarfile raises the last two
         raise DamagedSource(f"the archive is damaged: {error}") from error
 
 
