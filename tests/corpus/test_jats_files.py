@@ -40,6 +40,7 @@ def ids_in(path: Path, report: CorpusReport | None = None) -> list[str]:
 
 WRAPPED = {
     "a search by E-utilities": f"<pmc-articleset>{article(1)}{article(2)}</pmc-articleset>",
+    "a file of all that Europe PMC has": f"<articles>{article(1)}{article(2)}</articles>",
     "an answer of PMC's OAI service": (
         '<OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/" xmlns:xlink="http://www.w3.org/1999/xlink"><ListRecords>'
         + "".join(

@@ -97,7 +97,7 @@ TAGGED = (".nbib", ".ris", ".txt")
 FORMS = (
     Form("PubMed XML", (".xml",), _pubmed, True, roots=("PubmedArticleSet", "PubmedBookArticleSet")),
     Form("Europe PMC XML", (".xml",), _europe_pmc, True, roots=("responseWrapper",)),
-    Form("JATS", (".xml", ".nxml"), _jats, False, roots=("article", "pmc-articleset", "OAI-PMH")),
+    Form("JATS", (".xml", ".nxml"), _jats, False, roots=("article", "pmc-articleset", "articles", "OAI-PMH")),
     Form("package of JATS", (".tar", ".tgz"), _jats_package, False),
     Form("JSON lines", (".jsonl",), _json_lines, False),
     Form("PubMed's tagged lines", TAGGED, _medline, True, holds=re.compile(r"^(?:PMID|PMC )- *[0-9P]", re.MULTILINE)),

@@ -22,7 +22,7 @@ CHUNK = 1 << 16
 LONGEST_TAG = 4096
 """Bytes that are looked at again with the next chunk, because a tag may go on there."""
 START = re.compile(rb"<(?P<name>(?:[\w.-]{1,40}:)?article)(?:\s[^<>]{0,4000})?>")
-ROOT = re.compile(rb"</?(?:pmc-articleset|OAI-PMH)[\s>]")
+ROOT = re.compile(rb"</?(?:pmc-articleset|articles|OAI-PMH)[\s>]")
 NAMESPACE = re.compile(rb"""(\sxmlns:([\w.-]{1,40})\s*=\s*(?:"[^"<>]*"|'[^'<>]*'))""")
 NUMBER = re.compile(rb"<(?:[\w.-]+:)?article-id[^<>]*>\s*([^<>\s]{1,100})\s*<")
 OPENING = b'<!DOCTYPE article SYSTEM "jats.dtd">'
