@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.cli import main
 from bmretriever_integrations.corpus import Metadata, Record, read_corpus
+from bmretriever_integrations.encoder.cut_texts import CutTextWarning
 from bmretriever_integrations.index import DamagedIndex, IndexMismatch, SearchIndex, build_index, index_table
 from bmretriever_integrations.index.checksums import find_damage
 from bmretriever_integrations.index.ingest.job_rows import MadeBy, job_rows
@@ -138,6 +140,17 @@ def test_fragments_of_two_processes_and_one_commit_are_like_one_run(
 
 def without_vectors(rows: dict[str, tuple[Record, bytes, str]]) -> dict[str, tuple[Record, str]]:
     return {key: (record, source) for key, (record, _vector, source) in rows.items()}
+
+
+def test_texts_of_the_sample_that_are_cut_are_counted_in_a_line(rows_of, tmp_path, capfd) -> None:
+    long = Record("long", "Long", "insulin " * 600, Metadata())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CutTextWarning)
+        folder = write(tmp_path / "i", rows_of([long, Record("short", "Short", "insulin", Metadata())]))
+    assert main(["index-table", str(folder), "--device", "cpu"]) == 0
+    err = capfd.readouterr().err
+    assert "cut: 1 of these are longer than the model reads" in err
+    assert "CutTextWarning" not in err
 
 
 def test_an_update_goes_on_with_it(sources, rows_of, engine, tmp_path) -> None:

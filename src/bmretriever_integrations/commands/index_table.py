@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 
 from bmretriever_integrations.terminal.streams import write_lines
 
@@ -27,15 +28,18 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from bmretriever_integrations.commands.arguments import absolute
     from bmretriever_integrations.commands.screen import silence_libraries
+    from bmretriever_integrations.encoder.cut_texts import CutTextWarning
     from bmretriever_integrations.index import index_table
 
     silence_libraries()
-    report = index_table(
-        arguments.index,
-        model=arguments.model and absolute(arguments.model),
-        device=arguments.device,
-        say=lambda line: write_lines([line], sys.stderr),
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CutTextWarning)  # a line says how many of the sample are cut
+        report = index_table(
+            arguments.index,
+            model=arguments.model and absolute(arguments.model),
+            device=arguments.device,
+            say=lambda line: write_lines([line], sys.stderr),
+        )
     lines = [f"{arguments.index}: {report.records:,} records"]
     others = [(report.unchanged, "equal to another row"), (report.outdated, "older than another row of the same id")]
     counted = [f"{count:,} {what}" for count, what in others if count]

@@ -143,5 +143,11 @@ def _manifest(folder: Place, made: set[str | None]) -> Manifest:
 def _prove(table: Any, manifest: Manifest, engine: QuestionEngine, say: Say) -> None:
     say("embedding a sample of the rows again")
     with engine.load() as encoder:
+        before = encoder.cut_texts
         count = prove_rows(table, encoder, manifest.vector_type, quantized="quantization" in manifest.encoder)
+        cut = encoder.cut_texts - before
     say(f"{count:,} rows are what the model makes of their texts")
+    if cut:
+        say(
+            f"cut: {cut:,} of these are longer than the model reads; what comes after is in no vector. Split long texts"
+        )
