@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,19 +20,38 @@ def train(base, data, output, **given):
     return train_stage(base, data, output, settings, progress=False)
 
 
-@pytest.fixture
-def stopped(tiny, doses, tmp_path, monkeypatch):
-    """The folder of a run that was stopped when it had trained and not yet saved, with the states of steps 2 and 4."""
+@pytest.fixture(scope="module")
+def doses(tmp_path_factory, write_doses):
+    """The pairs of all runs here: a run names its file."""
+    return write_doses(tmp_path_factory.mktemp("pairs") / "pairs" / "doses.parquet")
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, doses, tmp_path_factory):
+    """Losses and weights of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "out"
+    return train(tiny("llama"), doses, folder)["losses"], load_file(folder / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def stopped_once(tiny, doses, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stopped") / "out"
 
     def full(*_given):
         raise OSError("no space left on device")
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "save_network", full)
         with pytest.raises(OSError, match="no space left"):
-            train(tiny("llama"), doses, tmp_path / "out")
-    assert newest_state(tmp_path / "out").name == "checkpoint-4"
-    return tmp_path / "out"
+            train(tiny("llama"), doses, folder)
+    assert newest_state(folder).name == "checkpoint-4"
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path):
+    """The folder of a run that was stopped when it had trained and not yet saved, with the states of steps 2 and 4."""
+    return shutil.copytree(stopped_once, tmp_path / "out")
 
 
 def halve(path):
@@ -40,7 +61,7 @@ def halve(path):
 @pytest.mark.parametrize(
     "name", ["optimizer.pt", "trained.safetensors", "trainer_state.json", "progress.json", "missing"]
 )
-def test_a_damaged_newest_state_is_passed_over(tiny, doses, tmp_path, stopped, name):
+def test_a_damaged_newest_state_is_passed_over(tiny, doses, stopped, whole, name):
     newest = stopped / "states" / "checkpoint-4"
     if name == "missing":
         (newest / "scheduler.pt").unlink()
@@ -48,9 +69,9 @@ def test_a_damaged_newest_state_is_passed_over(tiny, doses, tmp_path, stopped, n
         halve(newest / name)
     with pytest.warns(UserWarning, match=r"checkpoint-4.* is damaged.*; the run goes on from checkpoint-2"):
         record = train(tiny("llama"), doses, stopped)
-    assert record["losses"] == train(tiny("llama"), doses, tmp_path / "whole")["losses"]
-    saved = [load_file(folder / "model.safetensors") for folder in (stopped, tmp_path / "whole")]
-    assert all(torch.equal(tensor, saved[1][name]) for name, tensor in saved[0].items())
+    losses, weights = whole
+    assert record["losses"] == losses
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in load_file(stopped / "model.safetensors").items())
 
 
 def test_a_run_with_damaged_states_only_is_refused(tiny, doses, stopped):
@@ -60,9 +81,16 @@ def test_a_run_with_damaged_states_only_is_refused(tiny, doses, stopped):
         train(tiny("llama"), doses, stopped)
 
 
+@pytest.fixture(scope="module")
+def with_adapter(tiny, doses, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("adapter") / "out"
+    train(tiny("llama"), doses, folder, lora=LoraSettings(rank=2), max_steps=1)
+    return folder
+
+
 @pytest.mark.parametrize("content", ["", '{"settings"', "[1]", "[" * 100_000])
-def test_damaged_records_are_said(tiny, doses, tmp_path, content):
-    train(tiny("llama"), doses, tmp_path / "out", lora=LoraSettings(rank=2), max_steps=1)
+def test_damaged_records_are_said(tiny, doses, tmp_path, with_adapter, content):
+    shutil.copytree(with_adapter, tmp_path / "out")
     whole = (tmp_path / "out" / "training.json").read_text()
     for path in (tmp_path / "out" / "training.json", tmp_path / "out" / "stage.json"):
         path.write_text(content)
