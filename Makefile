@@ -50,9 +50,9 @@ TRAINING_TESTS = tests/training/stages/test_run.py tests/training/stages/test_da
 LOWEST_TESTS = tests/checkpoints tests/corpus tests/encoder tests/evaluation tests/export tests/forward tests/frameworks tests/index tests/stores \
   $(addprefix --ignore tests/, encoder/test_known_faults.py encoder/test_memory.py encoder/test_threads.py encoder/test_forked.py \
     export/test_real_tokenizers.py forward/test_fused.py frameworks/test_llama_index_pipeline.py frameworks/test_haystack_lifecycle.py \
-    frameworks/test_haystack_fork.py index/test_kill.py corpus/test_pubmed.py evaluation/tasks/test_builders.py \
+    frameworks/test_haystack_fork.py frameworks/test_llama_index_copies.py frameworks/test_llama_index_splitting.py index/test_kill.py corpus/test_pubmed.py evaluation/tasks/test_builders.py \
     stores/test_filled.py stores/test_milvus.py \
-    $(addprefix index/test_, build_order.py build_stops.py damage.py filters.py full_text.py search_beside_others.py tune.py))
+    $(addprefix index/test_, build_order.py build_stops.py damage.py filters.py full_text.py full_texts.py search_beside_others.py search_many.py tune.py))
 
 # Writes both lists of versions again, after a change of the ranges in pyproject.toml.
 lowest-versions: $(VENV)/.dev

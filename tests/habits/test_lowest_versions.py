@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NAMED = ("haystack", "llama-index", "faiss", "chroma", "demo", "evaluation", "train")
+NAMED = ("haystack", "llama-index", "langchain", "faiss", "chroma", "index", "demo", "evaluation", "train")
 RANGES = [
     line for line in (*PROJECT["dependencies"], *(line for name in NAMED for line in EXTRAS[name])) if "[" not in line
 ]
