@@ -120,7 +120,7 @@ class _Command:
 # commands/<name>.py defines add_arguments(parser) and run(arguments) -> exit status; only the requested command is imported.
 COMMANDS = {
     "index": _Command(
-        "embed PubMed or BEIR files into a folder that can be searched",
+        "embed papers (PubMed, RIS, full texts, JSON lines) into an index",
         "bmretriever index pubmed26n0001.xml.gz --to my-index --model 410M",
     ),
     "index-table": _Command(

@@ -234,6 +234,10 @@ def test_what_is_not_what_it_says_is_refused(rows_of, made_by, sources, tmp_path
 
 def test_until_then_it_is_no_index_and_the_way_is_named(rows_of, engine, sources, tmp_path) -> None:
     folder = write(tmp_path / "i", rows_of(list(read_corpus(sources))))
+    with pytest.raises(
+        FileNotFoundError, match=r"no index .* if a job wrote its table, run `bmretriever index-table .*/i`"
+    ):
+        SearchIndex.open(folder)
     with pytest.raises(DamagedIndex, match=r"If a job wrote it, run `bmretriever index-table .*/i` first"):
         build_index(engine, sources, folder)
     assert index_table(folder, device="cpu").records == 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from bmretriever_integrations.index.anew import command_anew
 from bmretriever_integrations.index.places.place import Place
 from bmretriever_integrations.index.places.where import Where, place_of
 from bmretriever_integrations.index.schema import VectorType
+from bmretriever_integrations.index.table import FILES
 from bmretriever_integrations.prompts import passage_prompt
 
 NAME = "manifest.json"
@@ -195,9 +197,16 @@ def manifest_of(folder: Where) -> Manifest:
     """
     manifest = read_manifest(folder)
     if manifest is None:
-        made = f"make one with `bmretriever index SOURCE --to {folder}`"
-        raise FileNotFoundError(f"{folder} holds no index (no {NAME}); {made}")
+        raise FileNotFoundError(f"{folder} holds no index (no {NAME}); {_how_to_begin(place_of(folder))}")
     return manifest
+
+
+def _how_to_begin(place: Place) -> str:
+    """Say which command makes an index there."""
+    with suppress(NotADirectoryError):
+        if FILES in place.names():
+            return f"if a job wrote its table, run `bmretriever index-table {place}`"
+    return f"make one with `bmretriever index SOURCE --to {place}`"
 
 
 def _digest(content: dict[str, Any]) -> str:
