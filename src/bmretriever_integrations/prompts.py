@@ -209,6 +209,26 @@ def embedded_fields(values: Mapping[str, Any], names: Iterable[str]) -> list[tup
     return [(name, value if isinstance(value, str) else str(value)) for name, value in present if not is_missing(value)]
 
 
+def checked_text(text: Any, name: str) -> str:
+    """
+    Check that this is a text which a tokenizer accepts.
+
+    :param text: what a caller passed.
+    :param name: its name, for the message.
+    :returns: the text as a plain string.
+    :raises TypeError: if it is no string.
+    :raises ValueError: if it contains a lone surrogate.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a str, got {type(text).__name__}")
+    if (half := lone_surrogate(text)) is not None:
+        raise ValueError(
+            f"{name} holds a lone surrogate (U+{ord(text[half]):04X} at character {half}), which is no character. Repair it with "
+            "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
+        )
+    return str.__str__(text)  # a member of a str Enum is a string whose format() is not its value
+
+
 def lone_surrogate(text: str) -> int | None:
     r"""
     Find a lone surrogate: half of a character, which JSON can contain (``\ud83d``) and no tokenizer accepts.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from lxml import etree
 
 from bmretriever_integrations.corpus.citation_stream import Piece
-from bmretriever_integrations.corpus.records import DamagedSource
-from bmretriever_integrations.corpus.xml_root import SAFE
+from bmretriever_integrations.corpus.xml_root import parser_of
 
 
 def parsed(piece: Piece, is_one: Callable[[Any], bool]) -> Any:
@@ -23,15 +21,7 @@ def parsed(piece: Piece, is_one: Callable[[Any], bool]) -> Any:
     :raises DamagedSource: if the document names an unknown encoding.
     """
     try:
-        root = etree.fromstring(piece.head.opening + piece.content + piece.head.closing, _parser(piece.head.encoding))
+        root = etree.fromstring(piece.head.opening + piece.content + piece.head.closing, parser_of(piece.head.encoding))
     except etree.XMLSyntaxError:
         return None
     return root[0] if len(root) == 1 and is_one(root[0]) else None
-
-
-@lru_cache(maxsize=4)
-def _parser(encoding: str) -> etree.XMLParser:
-    try:
-        return etree.XMLParser(encoding=encoding, **SAFE)
-    except LookupError as error:
-        raise DamagedSource(f"its encoding {encoding!r} is unknown") from error

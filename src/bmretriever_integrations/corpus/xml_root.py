@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -12,6 +13,20 @@ from bmretriever_integrations.corpus.refusals import advice_by_content
 
 SAFE = {"resolve_entities": False, "no_network": True, "load_dtd": False, "remove_comments": True, "remove_pis": True}
 """Options of lxml's parsers. A file may come from an unknown source: nothing outside it is fetched, no entity is expanded."""
+
+
+@lru_cache(maxsize=4)
+def parser_of(encoding: str) -> etree.XMLParser:
+    """
+    Return the parser of documents in an encoding.
+
+    :param encoding: its name, as the document states it.
+    :raises DamagedSource: if there is no such encoding.
+    """
+    try:
+        return etree.XMLParser(encoding=encoding, **SAFE)
+    except LookupError as error:
+        raise DamagedSource(f"its encoding {encoding!r} is unknown") from error
 
 
 def root_of(stream: IO[bytes], path: Path, beginning: str) -> str:

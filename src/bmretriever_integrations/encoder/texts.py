@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
-from bmretriever_integrations.prompts import is_missing, lone_surrogate
+from bmretriever_integrations.prompts import checked_text, is_missing
 
 
 def check_texts(texts: Sequence[str], name: str) -> list[str]:
@@ -33,16 +33,7 @@ def _listed(texts: Any, name: str) -> list[Any]:
 
 
 def _checked(texts: list[Any], name: str) -> list[str]:
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"{name}[{position}] must be a str, got {type(text).__name__}")
-        if (half := lone_surrogate(text)) is not None:
-            raise ValueError(
-                f"{name}[{position}] holds a lone surrogate (U+{ord(text[half]):04X} at character {half}), which is no "
-                "character. Repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
-            )
-    # a member of a str Enum is a string whose format() is not its value
-    return [text if type(text) is str else str.__str__(text) for text in texts]
+    return [checked_text(text, f"{name}[{position}]") for position, text in enumerate(texts)]
 
 
 def check_passages(texts: Sequence[str], titles: Sequence[str | None] | None) -> tuple[list[str], list[str]]:

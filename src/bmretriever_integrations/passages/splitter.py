@@ -9,7 +9,7 @@ from bmretriever_integrations.passages.packing import pack_evenly
 from bmretriever_integrations.passages.pieces import WordCounts, halved, units
 from bmretriever_integrations.passages.sentences import sentence_starts
 from bmretriever_integrations.passages.titles import shortened
-from bmretriever_integrations.prompts import PASSAGE_PREFIX, is_missing, lone_surrogate
+from bmretriever_integrations.prompts import PASSAGE_PREFIX, checked_text, is_missing
 
 LEAST_TOKENS = 32
 """The smallest ``passage_tokens`` of a model that texts are cut for."""
@@ -70,7 +70,7 @@ class PassageSplitter:
         :raises ValueError: if the title takes more than half of ``passage_tokens``; :meth:`shortened_title` gives one that does
             not. Or if text or title has a lone surrogate.
         """
-        head = "" if is_missing(title) else _checked(title, "title")
+        head = "" if is_missing(title) else checked_text(title, "title")
         return [text[begin:end] for begin, end in self.spans(text, head + " " if head else "")]
 
     def spans(self, text: str, before: str = "", after: str = "") -> list[tuple[int, int]]:
@@ -84,7 +84,7 @@ class PassageSplitter:
         :raises TypeError: as :meth:`split`.
         :raises ValueError: as :meth:`split`; ``before`` and ``after`` together may take half of ``passage_tokens``.
         """
-        text = _checked(text, "text")
+        text = checked_text(text, "text")
         around = self._title_tokens(before + after)
         if around > self.title_tokens:
             raise ValueError(
@@ -108,7 +108,7 @@ class PassageSplitter:
         :raises ValueError: if it has a lone surrogate.
         """
         # with the space that comes after it, for in some tokenizers that is a token of its own
-        return shortened(_checked(title, "title"), self.title_tokens, lambda title: self._title_tokens(f"{title} "))
+        return shortened(checked_text(title, "title"), self.title_tokens, lambda title: self._title_tokens(f"{title} "))
 
     def shortened_fields(self, fields: Sequence[tuple[str, str]], fixed: str = "") -> dict[str, str]:
         """
@@ -125,7 +125,7 @@ class PassageSplitter:
             raise ValueError(
                 f"{len(fields)} fields and {fixed[:80]!r} around them leave too little room for a text; embed fewer of them"
             )
-        short = [(name, text, shortened(_checked(text, name), share, self._title_tokens)) for name, text in fields]
+        short = [(name, text, shortened(checked_text(text, name), share, self._title_tokens)) for name, text in fields]
         return {name: new for name, text, new in short if new != text}
 
     def has_room(self, around: str) -> bool:
@@ -134,7 +134,7 @@ class PassageSplitter:
 
         :param around: what is embedded before and after each passage.
         """
-        return self._title_tokens(_checked(around, "title")) <= self.title_tokens
+        return self._title_tokens(checked_text(around, "title")) <= self.title_tokens
 
     @property
     def title_tokens(self) -> int:
@@ -218,14 +218,3 @@ def _check_ranges(passage_tokens: int, max_tokens: int | None, overlap: int) -> 
         raise ValueError(
             f"overlap must be from 0 to {half}, a half of what a passage always has room for, got {overlap}"
         )
-
-
-def _checked(text: Any, name: str) -> str:
-    if not isinstance(text, str):
-        raise TypeError(f"{name} must be a str, got {type(text).__name__}")
-    if (half := lone_surrogate(text)) is not None:
-        raise ValueError(
-            f"{name} holds a lone surrogate (U+{ord(text[half]):04X} at character {half}), which is no character. Repair it with "
-            "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
-        )
-    return str.__str__(text)  # a member of a str Enum is a string whose format() is not its value

@@ -13,7 +13,7 @@ from lxml import etree
 
 from bmretriever_integrations.corpus.citation_stream import DAMAGED, DECLARATION, ENCODING, WIDE
 from bmretriever_integrations.corpus.records import DamagedSource
-from bmretriever_integrations.corpus.xml_root import SAFE
+from bmretriever_integrations.corpus.xml_root import parser_of
 
 ARTICLE_BYTES = 50_000_000
 """Most bytes of an article; its tree takes about eight times as many. Articles with long tables have up to 30 MB."""
@@ -160,7 +160,7 @@ def parsed(piece: Piece) -> Any:
     """
     opening = b"%b<articles%b>" % (OPENING, _declared(piece.namespaces))
     try:
-        root = etree.fromstring(b"%b%b</articles>" % (opening, piece.content), _parser(piece.encoding))
+        root = etree.fromstring(b"%b%b</articles>" % (opening, piece.content), parser_of(piece.encoding))
     except etree.XMLSyntaxError:
         return None
     (article,) = root
@@ -180,11 +180,3 @@ def _tags(name: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 def _declared(namespaces: bytes) -> bytes:
     found = {prefix: whole for whole, prefix in NAMESPACE.findall(PREFIXES + namespaces)}
     return b"".join(found.values())
-
-
-@lru_cache(maxsize=4)
-def _parser(encoding: str) -> etree.XMLParser:
-    try:
-        return etree.XMLParser(encoding=encoding, **SAFE)
-    except LookupError as error:
-        raise DamagedSource(f"its encoding {encoding!r} is unknown") from error
