@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoTokenizer
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.training.stages.collator import PromptCollator, pad
-from bmretriever_integrations.training.stages.loss import StageLoss, miner_divergence
+from bmretriever_integrations.training.stages.loss import StageLoss, divergence
 from bmretriever_integrations.training.stages.network import LastTokenVectors
 from bmretriever_integrations.training.stages.settings import StageSettings
 from bmretriever_integrations.training.stages.sources import text_key
@@ -191,11 +191,11 @@ def test_distillation_adds_the_divergence_from_the_miner(world):
 def test_the_divergence_has_the_gradient_of_its_formula():
     scores = torch.tensor([[3.0, 1.0, float("nan")], [float("nan")] * 3, [1.0, 2.0, 0.5]], dtype=torch.float64)
     logits = torch.randn(3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda given: miner_divergence(given, scores, 2.0), [logits])
-    miner_divergence(logits, scores, 2.0).backward()
+    assert torch.autograd.gradcheck(lambda given: divergence(given, scores, 2.0), [logits])
+    divergence(logits, scores, 2.0).backward()
     expected = torch.zeros_like(scores)
     for i, known in ((0, slice(0, 2)), (2, slice(0, 3))):  # softmax(model) - softmax(miner), over three queries
         expected[i, known] = (logits[i, known].softmax(0) - (scores[i, known] / 2).softmax(0)).detach() / 3
     torch.testing.assert_close(logits.grad, expected)
     nothing = torch.full((2, 2), float("nan"))
-    assert miner_divergence(torch.ones(2, 2), nothing, 1.0) == 0
+    assert divergence(torch.ones(2, 2), nothing, 1.0) == 0

@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 
 from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.training.stages.sources import text_key
+from bmretriever_integrations.training.stages.teacher import TeacherVectors
 
 TEXTS = "texts"
 """Name of the only column that the trainer sees."""
@@ -28,13 +29,15 @@ class PromptCollator:
 
     valid_label_columns: tuple[str, ...] = ()  # the trainer of sentence-transformers asks for it
 
-    def __init__(self, tokenizer: PromptTokenizer, negatives: int) -> None:
+    def __init__(self, tokenizer: PromptTokenizer, negatives: int, teacher: TeacherVectors | None = None) -> None:
         """
         :param tokenizer: tokenizer of the model that is trained.
         :param negatives: number of slots for hard negatives of each row.
+        :param teacher: the teacher's vectors of all texts; None if nothing is distilled from a teacher.
         """
         self.tokenizer = tokenizer
         self._negatives = negatives
+        self._teacher = teacher
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """
@@ -44,7 +47,8 @@ class PromptCollator:
         :returns: ``texts_input_ids`` and ``texts_attention_mask`` *Shape:* (texts, length) int64, padded on the right; and under
             ``label`` what the loss needs beside the vectors: ``slots`` *Shape:* (texts,) gives the slot of each text,
             ``query_keys`` *Shape:* (rows,), ``candidate_keys`` *Shape:* ((1 + negatives) * rows,), 0 in a slot without text, and
-            ``scores`` *Shape:* (rows, 1 + negatives), the miner's scores, NaN where there is none.
+            ``scores`` *Shape:* (rows, 1 + negatives), the miner's scores, NaN where there is none; with a teacher also
+            ``teacher`` *Shape:* ((2 + negatives) * rows, its width) float16, zeros in a slot without text.
         """
         if (
             get_worker_info() is not None
@@ -62,16 +66,16 @@ class PromptCollator:
         for row, content in enumerate(rows):
             scores[row, : len(content["scores"])] = content["scores"]
         padded, mask = pad([ids[position] for position in order], self.tokenizer.eos_id)
-        return {
-            f"{TEXTS}_input_ids": padded,
-            f"{TEXTS}_attention_mask": mask,
-            "label": {
-                "slots": torch.tensor([present[position] for position in order]),
-                "query_keys": torch.tensor([row["query_key"] for row in rows]),
-                "candidate_keys": torch.tensor(keys),
-                "scores": torch.from_numpy(scores),
-            },
+        queries = [row["query_key"] for row in rows]
+        labels = {
+            "slots": torch.tensor([present[position] for position in order]),
+            "query_keys": torch.tensor(queries),
+            "candidate_keys": torch.tensor(keys),
+            "scores": torch.from_numpy(scores),
         }
+        if self._teacher is not None:
+            labels["teacher"] = torch.from_numpy(self._teacher.of([*queries, *keys]))
+        return {f"{TEXTS}_input_ids": padded, f"{TEXTS}_attention_mask": mask, "label": labels}
 
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,8 @@ from bmretriever_integrations.training.stages.known_positives import KnownPositi
 from bmretriever_integrations.training.stages.settings import StageSettings
 from bmretriever_integrations.training.stages.sources import SourceFiles, drawn, text_key
 from bmretriever_integrations.training.stages.split import HeldOut, hold_out
-from bmretriever_integrations.training.stages.state import file_hash, read_json
+from bmretriever_integrations.training.stages.state import file_hash, read_json, written_whole
+from bmretriever_integrations.training.stages.teacher import TeacherVectors
 
 ROW_SCHEMA = pa.schema(
     [
@@ -52,6 +53,8 @@ class Rows:
     """Number of pairs of other queries that are not trained on, because their positive is a held-out one."""
     instructions: dict[str, str]
     """Each task's instruction; of several, the one that most of its pairs have."""
+    teacher: TeacherVectors | None = None
+    """The teacher's vectors of all texts; None where none is distilled."""
 
 
 def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -> Rows:
@@ -64,7 +67,7 @@ def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -
     :raises ValueError: see :func:`write_rows`.
     """
     training, kept, facts = (folder / name for name in ("rows.arrow", "held_out.parquet", "rows.json"))
-    if not _whole(facts):
+    if not written_whole(facts):
         folder.mkdir(parents=True, exist_ok=True)
         held = hold_out(sources, settings)
         with whole_file(training) as draft:
@@ -77,13 +80,6 @@ def prepare(folder: Path, sources: list[SourceFiles], settings: StageSettings) -
     pairs = list(read_pairs(kept)) if pq.read_metadata(kept).num_rows else []
     counted = read_json(facts)
     return Rows(training, pairs, left_out=counted["left_out"], instructions=counted["instructions"])
-
-
-def _whole(facts: Path) -> bool:
-    try:
-        return all(file_hash(facts.with_name(name)) == content for name, content in read_json(facts)["files"].items())
-    except (OSError, ValueError, LookupError, AttributeError):
-        return False
 
 
 def write_rows(path: Path, sources: list[SourceFiles], settings: StageSettings, held: HeldOut) -> dict[str, Any]:
@@ -132,7 +128,7 @@ def _row(
     mined = [(text, score) for text, score in mined if text_key(text) not in held]
     mined = [(text, score) for text, score in mined if not known.holds(pair.query_prompt, text)][: settings.negatives]
     scored = pair.positive_score is not None and bool(pair.negative_scores) and bool(mined)
-    if scored and settings.distillation:
+    if scored and settings.distillation and not settings.teacher:
         _check_scores(pair)
     whole, part = divmod(weight, 1)
     chance = text_key(pair.id) / 2**64 + 0.5 if part else 1.0
@@ -166,7 +162,7 @@ def _check_rows(settings: StageSettings, rows: int, with_negatives: int, with_sc
         )
     if settings.negatives and not with_negatives:
         raise ValueError("negatives is above 0 but no pair has any: mine them first, or set negatives to 0")
-    if settings.distillation and not with_scores:
+    if settings.distillation and not settings.teacher and not with_scores:
         raise ValueError(
             "distillation is above 0 but no pair has the miner's scores: mine them, or set distillation to 0"
         )

@@ -1,4 +1,4 @@
-"""Vectors -> loss: InfoNCE over in-batch and hard negatives, with masks for known positives and optional distillation."""
+"""Vectors -> loss: InfoNCE over in-batch and hard negatives, with masks for positives and optional distillation."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ def info_nce(logits: Tensor, own: Tensor, allowed: Tensor) -> Tensor:
     return functional.cross_entropy(logits.masked_fill(~allowed, -torch.inf), own)
 
 
-def miner_divergence(logits: Tensor, scores: Tensor, temperature: float) -> Tensor:
+def divergence(logits: Tensor, scores: Tensor, temperature: float) -> Tensor:
     """
-    Compute KL(miner || model) over each query's positive and hard negatives.
+    Compute KL(teacher || model) over the candidates of each query that the teacher has scored.
 
     It is summed over the queries that have scores and divided by the number of all queries.
 
-    :param logits: the model's logits of the positive and then of the negatives. *Shape:* (queries, 1 + negatives)
-    :param scores: the miner's scores in the same order, NaN where there is none. *Shape:* (queries, 1 + negatives)
-    :param temperature: the miner's scores are divided by this.
+    :param logits: the model's logits, that of a scored candidate first. *Shape:* (queries, candidates)
+    :param scores: the scores of the teacher, or of the miner, in the same order, NaN where there is none.
+        *Shape:* (queries, candidates)
+    :param temperature: the scores are divided by this.
     :returns: the loss. *Shape:* ()
     """
     known = ~scores.isnan()
     rows = known[:, 0] & (known.sum(1) > 1)  # a distribution needs two scores or more
     count = len(rows)
     known, scores, logits = known[rows], scores[rows], logits[rows]
-    miner = functional.log_softmax((scores / temperature).masked_fill(~known, -torch.inf), dim=1)
+    teacher = functional.log_softmax((scores / temperature).masked_fill(~known, -torch.inf), dim=1)
     model = functional.log_softmax(logits.masked_fill(~known, -torch.inf), dim=1)
-    terms = miner.exp() * (miner - model)
+    terms = teacher.exp() * (teacher - model)
     return (
         terms.masked_fill(~known, 0).sum() / count
     )  # by all, so that the mean over processes is the mean over the batch
@@ -126,12 +127,15 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         similarities = queries @ candidates.T
         allowed = self._allowed(similarities.detach(), own, labels, gathered)
         loss = info_nce(similarities / self.settings.temperature, own, allowed)
-        if self.settings.distillation:
+        if not self.settings.distillation:
+            return loss
+        if self.settings.teacher is not None:
+            logits, scores = similarities, _taught(labels, gathered)
+        else:
             mine = local.view(-1, rows, local.shape[1])  # (1 + negatives, rows, width)
-            logits = torch.einsum("rw,nrw->rn", queries, mine) / self.settings.temperature
-            divergence = miner_divergence(logits, labels["scores"], self.settings.distillation_temperature)
-            loss = loss + self.settings.distillation * divergence
-        return loss
+            logits, scores = torch.einsum("rw,nrw->rn", queries, mine), labels["scores"]
+        distilled = divergence(logits / self.settings.temperature, scores, self.settings.distillation_temperature)
+        return loss + self.settings.distillation * distilled
 
     def _allowed(
         self, similarities: Tensor, own: Tensor, labels: dict[str, Tensor], gathered: dict[str, Tensor]
@@ -148,6 +152,10 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         if self.settings.mask_margin is not None:
             positive = similarities.gather(1, own[:, None])
             blocked |= similarities > positive + self.settings.mask_margin
+        teacher = self.settings.teacher
+        if teacher is not None and teacher.false_negative_share is not None:
+            taught = _taught(labels, gathered)
+            blocked |= taught > teacher.false_negative_share * taught.gather(1, own[:, None])
         return (~blocked).scatter(1, own[:, None], True)
 
 
@@ -164,10 +172,21 @@ def fits_at_once(settings: StageSettings) -> bool:
 
 
 def _keys(labels: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give each candidate's own key, and the key of the query that it is the positive of, 0 for a hard negative."""
+    """
+    Give each candidate's own key, and the key of the query that it is the positive of, 0 for a hard negative.
+
+    With a teacher, they come with the teacher's vectors of the candidates.
+    """
     of_query = torch.zeros_like(labels["candidate_keys"])
     of_query[: len(labels["query_keys"])] = labels["query_keys"]
-    return {"candidate_keys": labels["candidate_keys"], "of_query": of_query}
+    keys = {"candidate_keys": labels["candidate_keys"], "of_query": of_query}
+    return {**keys, "teacher": labels["teacher"][len(labels["query_keys"]) :]} if "teacher" in labels else keys
+
+
+def _taught(labels: dict[str, Tensor], gathered: dict[str, Tensor]) -> Tensor:
+    """Give the teacher's score of each candidate, NaN in a slot without text. *Shape:* (queries, candidates)"""
+    scores = labels["teacher"][: len(labels["query_keys"])].float() @ gathered["teacher"].float().T
+    return scores.masked_fill(gathered["candidate_keys"] == 0, torch.nan)
 
 
 def _gather(keys: Tensor) -> Tensor:

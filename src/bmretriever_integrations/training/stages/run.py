@@ -7,6 +7,7 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def train_stage(
     :param name: name of the run in the progress bar.
     :param progress: whether to show the bar.
     :returns: what ``training.json`` holds.
-    :raises FileNotFoundError: if base or data are missing.
+    :raises FileNotFoundError: if base, teacher or data are missing.
     :raises ImportError: if ``settings`` ask for LoRA and peft is missing.
     :raises ValueError: if a file holds no pairs, there are fewer different pairs than a batch, the warm-up takes all steps,
         ``output`` holds something else or only damaged states, or the device does not compute in bfloat16 though ``bf16`` is
@@ -67,6 +68,7 @@ def train_stage(
     from bmretriever_integrations.training.stages.heldout import HeldOutEvaluator
     from bmretriever_integrations.training.stages.loss import StageLoss
     from bmretriever_integrations.training.stages.network import check_bf16, open_base, save_network
+    from bmretriever_integrations.training.stages.teacher import prepare_teacher
 
     sources = find_sources(data, settings)
     check_bf16(settings)
@@ -82,6 +84,8 @@ def train_stage(
             if state.claim(output, identity):
                 return state.read_json(output / state.RECORD)
             rows = pairs.prepare(output / state.STATES, sources, settings)
+            taught = prepare_teacher(output / state.STATES, rows.training, sources, settings, progress=progress)
+        rows = replace(rows, teacher=taught)
         trainer = _trainer(opened, rows, output, settings, (loss or StageLoss, evaluator or HeldOutEvaluator))
         _watch(trainer, output, name if progress else None)
         resumed = state.newest_state(output)
@@ -141,7 +145,7 @@ def _trainer(
         model=model,
         args=training_arguments(settings, output / state.STATES, sampler.steps, evaluate=bool(rows.held_out)),
         train_dataset=dataset,
-        data_collator=PromptCollator(tokenizer, settings.negatives),
+        data_collator=PromptCollator(tokenizer, settings.negatives, rows.teacher),
         evaluator=make_evaluator(rows.held_out, tokenizer, settings) if rows.held_out else None,
         loss=make_loss(model, settings),
     )

@@ -36,6 +36,20 @@ class LoraSettings(Settings):
     """Layers that get an adapter, in peft's words (STM: all linear layers)."""
 
 
+class TeacherSettings(Settings):
+    """A stronger retriever whose similarities the model learns to reproduce."""
+
+    model: str
+    """A folder or a hub id that sentence-transformers loads."""
+    query_prompt: str = ""
+    """What the teacher gets before each query."""
+    passage_prompt: str = ""
+    """What the teacher gets before each passage."""
+    false_negative_share: float | None = Field(None, gt=0)
+    """Leaves negatives out of InfoNCE that the teacher scores above this share of the positive's score, because they may be
+    unlabelled positives (NV-Retriever, arXiv 2407.15831: 0.95). None leaves none out."""
+
+
 class StageSettings(Settings):
     """Settings of one stage."""
 
@@ -75,9 +89,12 @@ class StageSettings(Settings):
     """Leaves out negatives that the model itself scores above the positive by more than this, in units of the similarity;
     they may be unlabelled positives. None leaves none out but those that are known to be positives."""
     distillation: NonNegativeFloat = 0.0
-    """Weight of the divergence from the miner's scores; 0 is the paper's recipe."""
+    """Weight of the divergence from the teacher's scores of all candidates of the batch; without a teacher, from the miner's
+    scores of the positive and its hard negatives. 0 is the paper's recipe."""
     distillation_temperature: PositiveFloat = 1.0
-    """The miner's scores are divided by this before their softmax."""
+    """The teacher's or the miner's scores are divided by this before their softmax."""
+    teacher: TeacherSettings | None = None
+    """The retriever that is distilled; None has none, as the paper."""
     homogeneous: bool = True
     """Whether a batch holds one task, so that its negatives are of the positive's kind. What is left of the tasks after their
     last whole batch, and tasks that are smaller than a batch, share batches."""
@@ -148,9 +165,13 @@ class StageSettings(Settings):
 
     @model_validator(mode="after")
     def _check_loss(self) -> Self:
-        if self.distillation and not self.negatives:
+        if self.distillation and not self.negatives and not self.teacher:
             raise ValueError(
-                "distillation compares scores of the positive and its hard negatives: set negatives above 0"
+                "distillation compares scores of the positive and its hard negatives: set negatives above 0, or name a teacher"
+            )
+        if self.teacher and not self.distillation and self.teacher.false_negative_share is None:
+            raise ValueError(
+                "the teacher changes nothing: set distillation above 0, or teacher.false_negative_share to a number"
             )
         if self.unit_vectors and self.temperature > HIGHEST_TEMPERATURE:
             name = "normalize" if self.normalize else "similarity: cosine"

@@ -30,7 +30,7 @@ TENSORBOARD = "tensorboard"
 
 def describe(base: tuple[Path, ...], sources: list[SourceFiles], settings: StageSettings, loss: str) -> dict[str, Any]:
     """
-    Describe what decides a run's result: settings, base, data and loss; base and data by the hashes of their files.
+    Describe what decides a run's result: settings, base, teacher, data and loss; models and data by the hashes of their files.
 
     :param base: folders that the base was loaded from.
     :param sources: the data.
@@ -39,6 +39,10 @@ def describe(base: tuple[Path, ...], sources: list[SourceFiles], settings: Stage
     """
     files = {f"{source.settings.path}/{path.name}": file_hash(path) for source in sources for path in source.files}
     identity = {"settings": settings.model_dump(), "base": fingerprint(base), "data": files, "loss": loss}
+    if settings.teacher is not None:
+        folder = Path(settings.teacher.model).expanduser()  # a hub id names no folder and is compared by its name
+        taught = sorted(path for path in folder.rglob("*") if path.is_file())
+        identity["teacher"] = {path.relative_to(folder).as_posix(): file_hash(path) for path in taught}
     content: dict[str, Any] = json.loads(json.dumps(identity))  # as it will be read from the file, lists for tuples
     return content
 
@@ -93,6 +97,18 @@ def claim(output: Path, identity: dict[str, Any]) -> bool:
     output.mkdir(parents=True, exist_ok=True)
     write_whole(note, (json.dumps(identity, indent=1) + "\n").encode())
     return False
+
+
+def written_whole(facts: Path) -> bool:
+    """
+    Tell whether files that were written together are on the disk as they were written.
+
+    :param facts: the JSON file that was written after them; its ``files`` has the hash of each, by its name.
+    """
+    try:
+        return all(file_hash(facts.with_name(name)) == content for name, content in read_json(facts)["files"].items())
+    except (OSError, ValueError, LookupError, AttributeError):
+        return False
 
 
 def complete_state(folder: Path, progress: dict[str, Any]) -> None:
@@ -170,4 +186,4 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     for key, now in new["settings"].items():
         if there.get(key) != now:
             differing.append(f"{key} ({there.get(key)} there, {now} now)")
-    return differing + [f"the {part}" for part in ("base", "data", "loss") if old.get(part) != new[part]]
+    return differing + [f"the {part}" for part in ("base", "teacher", "data", "loss") if old.get(part) != new.get(part)]

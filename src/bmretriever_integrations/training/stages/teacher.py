@@ -1,0 +1,148 @@
+"""Texts of a stage -> vectors of the teacher, written once before the first step. The loss compares them instead of texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bmretriever_integrations.device import resolve_device
+from bmretriever_integrations.files import whole_file, write_whole
+from bmretriever_integrations.prompts import passage_prompt
+from bmretriever_integrations.training.pairs.schema import Pair
+from bmretriever_integrations.training.stages.settings import StageSettings, TeacherSettings
+from bmretriever_integrations.training.stages.sources import SourceFiles, drawn, text_key
+from bmretriever_integrations.training.stages.state import file_hash, written_whole
+
+BATCH = 256
+"""Texts that the teacher embeds together. A guess: enough to fill a GPU with short texts."""
+TEXTS_AT_ONCE = 64 * BATCH
+"""Texts that are sorted by length together, so that a batch needs little padding, and after which the bar moves."""
+
+
+class TeacherVectors:
+    """The teacher's vectors of all texts of a stage, read from the disk as they are needed."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        :param folder: the folder of the run's states, after :func:`prepare_teacher`.
+        """
+        self._folder = folder
+        self._keys = np.load(folder / "teacher_keys.npy")
+        self._vectors = np.load(folder / "teacher_vectors.npy", mmap_mode="r")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TeacherVectors, (self._folder,)  # a process that makes batches opens the file instead of receiving it
+
+    def of(self, keys: Sequence[int]) -> NDArray[np.float16]:
+        """
+        Look up the vectors of texts.
+
+        :param keys: the key of each text's prompt, 0 where there is no text.
+        :returns: the vectors, zeros where there is no text. *Shape:* (keys, width) float16
+        :raises LookupError: if the teacher has not embedded a text.
+        """
+        wanted = np.asarray(keys, np.int64)
+        places = np.searchsorted(self._keys, wanted).clip(max=len(self._keys) - 1)
+        if np.any((self._keys[places] != wanted) & (wanted != 0)):
+            raise LookupError("the teacher has no vector of a text: the files of the states do not belong together")
+        return np.where(wanted[:, None] == 0, np.float16(0), self._vectors[places])
+
+
+def prepare_teacher(
+    folder: Path, rows: Path, sources: list[SourceFiles], settings: StageSettings, *, progress: bool
+) -> TeacherVectors | None:
+    """
+    Embed all texts of a stage with the teacher, unless an earlier start of the same run has done so.
+
+    :param folder: folder of the run's states.
+    :param rows: the Arrow file of the rows, from :func:`~bmretriever_integrations.training.stages.data.prepare`.
+    :param sources: the data of the stage.
+    :param settings: settings of the stage.
+    :param progress: whether to show a bar.
+    :returns: the vectors; None without a teacher.
+    :raises FileNotFoundError: if there is no such teacher.
+    :raises ValueError: if a vector of the teacher is not finite.
+    """
+    if settings.teacher is None:
+        return None
+    facts, keys_file, vectors_file = (
+        folder / name for name in ("teacher.json", "teacher_keys.npy", "teacher_vectors.npy")
+    )
+    if not written_whole(facts):
+        texts = _texts(_keys_of(rows), sources, settings, settings.teacher)
+        keys = np.fromiter(sorted(texts), np.int64, len(texts))
+        vectors = _embed([texts[key] for key in keys.tolist()], settings, settings.teacher, progress)
+        for path, values in ((keys_file, keys), (vectors_file, vectors)):
+            with whole_file(path) as draft, draft.open("wb") as file:
+                np.save(file, values)
+        hashes = {path.name: file_hash(path) for path in (keys_file, vectors_file)}
+        write_whole(facts, json.dumps({"files": hashes}).encode())
+    return TeacherVectors(folder)
+
+
+def _keys_of(rows: Path) -> set[int]:
+    """Read the keys of all prompts that are trained on."""
+    with pa.OSFile(str(rows)) as file, pa.ipc.open_stream(file) as batches:
+        table = batches.read_all()
+    keys = {key for name in ("query_key", "positive_key") for key in table[name].to_pylist()}
+    return keys | {text_key(text) for texts in table["negatives"].to_pylist() for text in texts}
+
+
+def _texts(
+    wanted: set[int], sources: list[SourceFiles], settings: StageSettings, teacher: TeacherSettings
+) -> dict[int, str]:
+    """Give what the teacher embeds, the text after the teacher's own prompt, by the key of the prompt of our model."""
+    found: dict[int, str] = {}
+    for _, pair in drawn(sources, settings.seed):
+        for prompt, text in _prompts(pair, teacher):
+            key = text_key(prompt)
+            if key in wanted:
+                found[key] = text
+    return found
+
+
+def _prompts(pair: Pair, teacher: TeacherSettings) -> Iterator[tuple[str, str]]:
+    yield pair.query_prompt, teacher.query_prompt + pair.query
+    for text in (pair.positive, *pair.negatives):
+        yield passage_prompt(text), teacher.passage_prompt + text
+
+
+def _embed(texts: list[str], settings: StageSettings, teacher: TeacherSettings, progress: bool) -> NDArray[np.float16]:
+    import torch
+    from tqdm import tqdm
+
+    model = _open(teacher)
+    if settings.bf16:
+        model.to(torch.bfloat16)
+    parts = []
+    with tqdm(total=len(texts), desc="teacher", unit="text", disable=not progress) as bar:
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            part = texts[start : start + TEXTS_AT_ONCE]
+            embedded = model.encode(part, batch_size=BATCH, show_progress_bar=False, convert_to_tensor=True)
+            parts.append(embedded.to("cpu", torch.float16).numpy())
+            bar.update(len(part))
+    vectors = np.concatenate(parts)
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"the teacher {teacher.model} gives vectors that are not finite in float16: take another")
+    del model, embedded
+    torch.cuda.empty_cache()  # the memory is for the training, which begins now
+    return vectors
+
+
+def _open(teacher: TeacherSettings) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    folder = Path(teacher.model).expanduser()
+    name = str(folder) if folder.is_dir() else teacher.model
+    try:
+        return SentenceTransformer(name, device=str(resolve_device(None)))
+    except OSError as error:
+        raise FileNotFoundError(
+            f"the teacher {teacher.model} is no folder of sentence-transformers and cannot be fetched from the hub: {error}"
+        ) from error
