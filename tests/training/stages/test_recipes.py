@@ -22,6 +22,8 @@ SMALL = [
     "warmup_share=null",
     "bf16=false",
     "eval_share=0.0",
+    "teacher=null",  # it is no part of the repository
+    "distillation=0.0",
 ]
 RECIPES = {
     "135m": "llama",

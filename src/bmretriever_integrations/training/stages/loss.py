@@ -83,10 +83,11 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         :returns: the loss. *Shape:* ()
         """
         block = sentence_features[0]
-        if self.uses_gradient_cache:
+        ranges = _minibatch_ranges(block, self.mini_batch_size, self.mini_batch_num_tokens)
+        # where several processes train, all must go the same way, and each knows its own texts only
+        if self.uses_gradient_cache and (len(ranges) > 1 or _grouped()):
             loss: Tensor = self.forward_cached([block], labels)
             return loss
-        ranges = _minibatch_ranges(block, self.mini_batch_size, self.mini_batch_num_tokens)
         parts = self.embed_minibatch_iter(block, with_grad=True, copy_random_state=False, ranges=ranges)
         return self.calculate_loss([[vectors for vectors, _ in parts]], labels)
 
@@ -119,7 +120,7 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         queries, candidates = slots[:rows], slots[rows:]
         local = candidates
         start, gathered = 0, _keys(labels)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        if _grouped():
             start = torch.distributed.get_rank() * len(candidates)
             candidates = all_gather_with_grad(candidates)
             gathered = {name: _gather(keys) for name, keys in gathered.items()}
@@ -165,10 +166,14 @@ def fits_at_once(settings: StageSettings) -> bool:
 
     :param settings: settings of the stage.
     """
-    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
-    processes = torch.distributed.get_world_size() if grouped else 1
+    processes = torch.distributed.get_world_size() if _grouped() else 1
     texts = settings.batch_size // processes * (2 + settings.negatives)
     return texts * settings.max_length <= settings.mini_batch_tokens
+
+
+def _grouped() -> bool:
+    """Tell whether several processes train together."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _keys(labels: dict[str, Tensor]) -> dict[str, Tensor]:

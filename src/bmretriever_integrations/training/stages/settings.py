@@ -102,9 +102,9 @@ class StageSettings(Settings):
     """A task's share of an epoch grows with its size to this power: 1 shows every pair once an epoch, 0 every task alike."""
     gradient_caching: bool = False
     """Embed twice and hold one mini-batch's activations only (GradCache): any batch size fits, at about a third more time. It is
-    left out where a process's texts always fit into one mini-batch."""
+    left out in steps whose texts fit into one mini-batch; with several processes, only if those of every step would."""
     mini_batch_tokens: PositiveInt = 16_384
-    """Most tokens embedded at once, padding included."""
+    """Most tokens embedded at once, without padding."""
     gradient_checkpointing: bool = False
     """Whether activations are computed again in the backward pass instead of kept."""
     bf16: bool = False
