@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
+from bmretriever_integrations.checkpoints.smollm2 import open_smollm2
 from bmretriever_integrations.export import write_sentence_transformer
-from bmretriever_integrations.training.base.model import open_smollm2
 from bmretriever_integrations.training.script import run_script, script_parser
 
 

@@ -12,9 +12,9 @@ class Checkpoint:
     name: str
     """Short name, e.g. ``410M``."""
     hub_id: str | None
-    """Repository on the Hugging Face hub; None for the checkpoint inside this package."""
+    """Repository on the Hugging Face hub; None for a checkpoint inside this package."""
     revision: str | None
-    """Commit to which the hub id is pinned; None for the checkpoint inside this package."""
+    """Commit to which the hub id is pinned; None for a checkpoint inside this package."""
     architecture: str
     """``model_type`` in its config.json."""
     backbone: str
@@ -91,7 +91,7 @@ RELEASED = (
     ),
 )
 
-# This is not a BMRetriever checkpoint: it was trained by this project's own recipe (docs/mini.md has settings and scores).
+# These two are not BMRetriever checkpoints: they were trained by this project's own recipe (docs/mini.md and docs/small.md).
 MINI = Checkpoint(
     name="mini",
     hub_id=None,
@@ -104,7 +104,19 @@ MINI = Checkpoint(
     licence="Apache-2.0",
 )
 
-CHECKPOINTS: tuple[Checkpoint, ...] = (*RELEASED, MINI)
+SMALL = Checkpoint(
+    name="small",
+    hub_id=None,
+    revision=None,
+    architecture="llama",
+    backbone="SmolLM2-135M-Instruct with a LoRA adapter",
+    layers=30,
+    width=576,
+    parameters=134_515_008,
+    licence="Apache-2.0",
+)
+
+CHECKPOINTS: tuple[Checkpoint, ...] = (*RELEASED, SMALL, MINI)
 DEFAULT_MODEL = "BMRetriever/BMRetriever-410M"
 
 

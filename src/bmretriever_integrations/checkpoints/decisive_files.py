@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bmretriever_integrations.artefacts import SMOLLM2_GGUF
+
 VOCABULARY_FILES = (
     "tokenizer.json",
     "tokenizer.*.json",
@@ -24,9 +26,15 @@ TOKENIZER_FILES = (
     "merges.txt",
 )
 """Patterns of all files from which transformers builds a tokenizer."""
+INT8_ADAPTER = "adapter_model.int8.safetensors"
+"""Name of the weights of an adapter in int8."""
+SMOLLM2_FILE = Path(SMOLLM2_GGUF.member).name
+"""Name of the file that holds the base of "small", network and tokenizer."""
 OTHER_FILES = (
     "config.json",
     "model.int8.safetensors",
+    INT8_ADAPTER,
+    SMOLLM2_FILE,
     "adapter_config.json",
     "adapter_model.safetensors",
     "modules.json",

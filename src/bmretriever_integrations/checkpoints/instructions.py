@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from bmretriever_integrations.checkpoints import find_checkpoint
+from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 from bmretriever_integrations.prompts import query_prompt
 
 PROMPTS = "config_sentence_transformers.json"
@@ -18,14 +19,16 @@ def stored_instructions(model: str | Path) -> dict[str, str]:
     """
     Find the instructions in the prompts of a folder.
 
-    :param model: a folder, such as a trained or an exported checkpoint. A short name or a hub id has none.
+    :param model: a folder, such as a trained or an exported checkpoint, or a checkpoint inside this package. A checkpoint of the
+        hub has none.
     :returns: a dict of prompt names and instructions, with the default one under :data:`OF_QUERIES`; empty if there are none.
         Prompts that do not have BMRetriever's template are left out.
     """
-    if find_checkpoint(str(model)) is not None:  # a folder of the same name is another model
+    known = find_checkpoint(str(model))
+    if known is not None and known.hub_id is not None:  # a folder of the same name is another model
         return {}
-    folder = Path(model).expanduser()
     try:
+        folder = Path(model).expanduser() if known is None else embedded_folder(known.name)
         prompts = json.loads((folder / PROMPTS).read_text(encoding="utf-8"))["prompts"]
         named = {name: prompt for name, prompt in prompts.items() if isinstance(prompt, str)}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):

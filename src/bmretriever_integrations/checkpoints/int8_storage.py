@@ -1,4 +1,4 @@
-"""Store the checkpoint inside this package: int8 rows with one float32 scale each, a quarter of the size of float32."""
+"""Store a checkpoint inside this package: int8 rows with one float32 scale each, a quarter of the size of float32."""
 
 from __future__ import annotations
 
@@ -14,9 +14,23 @@ SCALE = ".scale"
 """Suffix in the name of a tensor that holds the scales of an int8 tensor's rows."""
 
 
-def embedded_folder() -> Path:
-    """Return the folder of "mini" inside the installed package."""
-    return Path(str(files("bmretriever_integrations"))) / "models" / "mini"
+MODELS = Path(str(files("bmretriever_integrations"))) / "models"
+"""The folder of the checkpoints inside the installed package."""
+
+
+def embedded_folder(name: str) -> Path:
+    """
+    Find the folder of a checkpoint inside the installed package.
+
+    :param name: its short name, "mini" or "small".
+    :raises FileNotFoundError: if this installation lacks it.
+    """
+    folder = MODELS / name
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"model {name!r} belongs to this package, but {folder} is missing: reinstall the package, or take another model"
+        )
+    return folder
 
 
 def open_embedded(folder: Path) -> Any:
@@ -62,7 +76,7 @@ def pack(checkpoint: Path, folder: Path) -> None:
 
     small: dict[str, Tensor] = {}
     for name, tensor in load_file(checkpoint / "model.safetensors").items():
-        small.update(_quantize(name, tensor) if tensor.ndim == 2 else {name: tensor.float()})
+        small.update(quantize_rows(name, tensor) if tensor.ndim == 2 else {name: tensor.float()})
     folder.mkdir(parents=True, exist_ok=True)
     save_file(small, folder / "model.int8.safetensors", metadata={"format": "pt", "rows": "int8 times float32 scale"})
     _write_tokenizer(AutoTokenizer.from_pretrained(checkpoint), folder)
@@ -101,8 +115,14 @@ def unpack(small: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _quantize(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    """Quantize symmetrically with one scale for each row: the largest weight of a row becomes 127."""
+def quantize_rows(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """
+    Quantize symmetrically with one scale for each row: the largest weight of a row becomes 127.
+
+    :param name: the tensor's name.
+    :param tensor: *Shape:* (rows, columns)
+    :returns: the int8 tensor under its name, and its float32 scales, of the shape (rows, 1), under the name with :data:`SCALE`.
+    """
     import torch
 
     scale = tensor.float().abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / 127

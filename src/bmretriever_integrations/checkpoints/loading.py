@@ -1,4 +1,4 @@
-"""Load a network and its tokenizer by a model's name or folder. A folder may have one of four layouts."""
+"""Load a network and its tokenizer by a model's name or folder. A folder may have one of five layouts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 
 from bmretriever_integrations.checkpoints.catalogue import find_checkpoint
 from bmretriever_integrations.checkpoints.config_files import check_config_files, check_is_checkpoint
+from bmretriever_integrations.checkpoints.decisive_files import SMOLLM2_FILE
 from bmretriever_integrations.checkpoints.hub import Hub, check_hub_id, download, snapshot_of
+from bmretriever_integrations.checkpoints.int8_adapter import is_int8_adapter, merge_int8_adapter
 from bmretriever_integrations.checkpoints.int8_storage import embedded_folder, open_embedded
 from bmretriever_integrations.checkpoints.lora import merge_adapter, read_base
 from bmretriever_integrations.checkpoints.network import convert, copy_weights, embedding_rows, load_network
 from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 from bmretriever_integrations.checkpoints.sentence_transformer import read_modules
+from bmretriever_integrations.checkpoints.smollm2 import SMOLLM2, find_smollm2, is_smollm2, open_smollm2
 from bmretriever_integrations.checkpoints.tokenizer import check_tokenizer, has_tokenizer, load_tokenizer
 
 
@@ -97,7 +100,9 @@ def find_folder(model: str, revision: str | None, hub: Hub) -> tuple[Path, str |
     """
     known = find_checkpoint(model)
     if known is not None and known.hub_id is None:
-        return embedded_folder(), None
+        return embedded_folder(known.name), None
+    if model == SMOLLM2:
+        return find_smollm2(), None
     folder = Path(model).expanduser()
     if folder.is_dir():
         return snapshot_of(folder), None
@@ -114,6 +119,9 @@ def _load_folder(folder: Path, revision: str | None, how: _How) -> Loaded:
         return _load_adapter(folder, revision, how)
     if (folder / "model.int8.safetensors").is_file():
         return _load_int8(folder, revision, how)
+    if is_smollm2(folder):
+        network, tokenizer = open_smollm2(folder / SMOLLM2_FILE)
+        return Loaded(network if how.dtype is None else convert(network, how.dtype), tokenizer, (folder,), revision)
     return _load_plain(folder, revision, how)
 
 
@@ -158,13 +166,16 @@ def _load_adapter(folder: Path, revision: str | None, how: _How) -> Loaded:
     try:
         loaded = _load(base.model, base.revision, inner)
     except FileNotFoundError as error:
+        if base.model == SMOLLM2:
+            raise FileNotFoundError(f"the base of the adapter {folder} is missing: {error}") from error
         raise FileNotFoundError(
             f"the base of the adapter {folder} cannot be loaded: {error} If the base lies elsewhere on this machine, write its "
             f"folder into base_model_name_or_path of {folder / 'adapter_config.json'}."
         ) from error
     import torch
 
-    network = merge_adapter(loaded.network, folder, how.dtype or torch.float32)
+    merge = merge_int8_adapter if is_int8_adapter(folder) else merge_adapter
+    network = merge(loaded.network, folder, how.dtype or torch.float32)
     tokenizer = load_tokenizer(folder) if has_tokenizer(folder) else loaded.tokenizer
     check_tokenizer(tokenizer, embedding_rows(network), folder)
     if not how.mapped:

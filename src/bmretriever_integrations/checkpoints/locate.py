@@ -9,6 +9,7 @@ from bmretriever_integrations.checkpoints.decisive_files import module_folders
 from bmretriever_integrations.checkpoints.hub import snapshot_of
 from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 from bmretriever_integrations.checkpoints.lora import read_base
+from bmretriever_integrations.checkpoints.smollm2 import SMOLLM2, find_smollm2
 
 MOST_ADAPTERS = 8
 """The longest chain of adapters, each of which has the next one as its base."""
@@ -36,8 +37,13 @@ def folders_on_disk(model: str, revision: str | None = None, _adapters: int = 0)
 
 def _folder(model: str, revision: str | None) -> Path | None:
     known = find_checkpoint(model)
-    if known is not None and known.hub_id is None:
-        return embedded_folder()
+    try:
+        if known is not None and known.hub_id is None:
+            return embedded_folder(known.name)
+        if model == SMOLLM2:
+            return find_smollm2()
+    except FileNotFoundError:
+        return None
     folder = Path(model).expanduser()
     if folder.is_dir():
         return snapshot_of(folder)

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.checkpoints.config_files import check_config_files, check_is_checkpoint
+from bmretriever_integrations.checkpoints.decisive_files import SMOLLM2_FILE
 from bmretriever_integrations.checkpoints.hub import Hub
+from bmretriever_integrations.checkpoints.int8_adapter import is_int8_adapter
 from bmretriever_integrations.checkpoints.loading import find_folder
 from bmretriever_integrations.checkpoints.locate import MOST_ADAPTERS
 from bmretriever_integrations.checkpoints.lora import read_base, rows_of_adapter
 from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 from bmretriever_integrations.checkpoints.sentence_transformer import read_modules
+from bmretriever_integrations.checkpoints.smollm2 import is_smollm2, open_smollm2_tokenizer
 from bmretriever_integrations.checkpoints.tokenizer import check_tokenizer, has_tokenizer, load_tokenizer
 
 
@@ -67,7 +70,7 @@ def _of_module(folder: Path, hub: Hub, adapters: int) -> TokenizerAlone:
         )
     alone = _of_model(base.model, base.revision, hub, adapters + 1)
     tokenizer = load_tokenizer(folder) if has_tokenizer(folder) else alone.tokenizer
-    rows = rows_of_adapter(folder) or alone.rows
+    rows = alone.rows if is_int8_adapter(folder) else rows_of_adapter(folder) or alone.rows
     check_tokenizer(tokenizer, rows, folder)
     return replace(alone, tokenizer=tokenizer, rows=rows)
 
@@ -75,6 +78,9 @@ def _of_module(folder: Path, hub: Hub, adapters: int) -> TokenizerAlone:
 def _of_network(folder: Path) -> TokenizerAlone:
     from transformers import AutoConfig
 
+    if is_smollm2(folder):
+        config, tokenizer = open_smollm2_tokenizer(folder / SMOLLM2_FILE)
+        return TokenizerAlone(tokenizer, config.vocab_size, config.max_position_embeddings, None)
     check_is_checkpoint(folder)
     check_config_files(folder)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)

@@ -59,10 +59,12 @@ def is_here(checkpoint: Checkpoint) -> bool:
     """
     from huggingface_hub import try_to_load_from_cache
 
-    from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
+    from bmretriever_integrations.checkpoints.decisive_files import INT8_ADAPTER
+    from bmretriever_integrations.checkpoints.locate import folders_on_disk
 
     if checkpoint.hub_id is None:
-        return (embedded_folder() / "model.int8.safetensors").is_file()
+        folders = folders_on_disk(checkpoint.name)
+        return bool(folders) and any((folders[0] / name).is_file() for name in ("model.int8.safetensors", INT8_ADAPTER))
     cached = [
         isinstance(try_to_load_from_cache(checkpoint.hub_id, name, revision=checkpoint.revision), str)
         for name in ("config.json", "model.safetensors", "model.safetensors.index.json")

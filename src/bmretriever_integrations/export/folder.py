@@ -68,7 +68,7 @@ def fill(
     from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 
     _write_tokenizer(tokenizer, folder, max_length)
-    _write_modules(folder, network.config.hidden_size, max_length, normalize)
+    write_modules(folder, network.config.hidden_size, max_length, normalize)
     _write_prompts(folder, instructions)
     try:
         with transformers_alone(bars=False):
@@ -121,7 +121,15 @@ def _write_tokenizer(tokenizer: Any, folder: Path, max_length: int) -> None:
     write_json(path, {**config, "tokenizer_class": "PreTrainedTokenizerFast"})
 
 
-def _write_modules(folder: Path, width: int, max_length: int, normalize: bool) -> None:
+def write_modules(folder: Path, width: int | None, max_length: int, normalize: bool) -> None:
+    """
+    Write the files that say how vectors are made of the network's states: of the last token, and perhaps normalised.
+
+    :param folder: the folder of the checkpoint, without modules.
+    :param width: length of a vector; None leaves it to the network.
+    :param max_length: tokens of a sequence, BOS and EOS included.
+    :param normalize: add a Normalize module.
+    """
     kinds = ["Transformer", "Pooling", *(["Normalize"] if normalize else [])]
     paths = ["" if i == 0 else f"{i}_{kind}" for i, kind in enumerate(kinds)]
     listed = [

