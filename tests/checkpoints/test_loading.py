@@ -44,7 +44,7 @@ def test_what_is_not_in_the_cache_is_named_with_a_way_out(hub):
         BMRetrieverEncoder("2B", local_files_only=True)
     with pytest.raises(FileNotFoundError, match="revision somebranch"):
         BMRetrieverEncoder("410M", revision="somebranch", local_files_only=True)
-    with pytest.raises(FileNotFoundError, match="none of '410M', '1B', '2B', '7B', 'mini'"):
+    with pytest.raises(FileNotFoundError, match="none of '410M', '1B', '2B', '7B', 'small', 'mini'"):
         BMRetrieverEncoder("410B")
 
 

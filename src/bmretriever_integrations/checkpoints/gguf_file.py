@@ -103,6 +103,9 @@ def _values(blocks: Any) -> NDArray[np.float32]:
         return np.array(blocks["value"], np.float32)
     scale = blocks["scale"].astype(np.float32)[:, None]
     if "values" in blocks.dtype.names:
-        return np.multiply(blocks["values"], scale, dtype=np.float32)
+        values: NDArray[np.float32] = np.multiply(blocks["values"], scale, dtype=np.float32)
+        return values
     both = np.concatenate([blocks["pairs"] & 15, blocks["pairs"] >> 4], axis=1)  # the low halves come first
-    return np.multiply(both, scale, dtype=np.float32) + blocks["least"].astype(np.float32)[:, None]
+    values = np.multiply(both, scale, dtype=np.float32)
+    values += blocks["least"].astype(np.float32)[:, None]
+    return values

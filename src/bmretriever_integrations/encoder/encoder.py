@@ -59,8 +59,8 @@ class BMRetrieverEncoder:
         """
         Load a checkpoint.
 
-        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "mini"), or a folder: a plain checkpoint, one that
-            sentence-transformers saved, or a LoRA adapter.
+        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "small", "mini"), or a folder: a plain checkpoint, one
+            that sentence-transformers saved, or a LoRA adapter.
         :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
         :param device: e.g. "cuda:1"; None takes CUDA, then MPS, then the CPU.
         :param dtype: "auto" (bfloat16 where the device computes with it, else float32), "float32", "bfloat16", "float16".

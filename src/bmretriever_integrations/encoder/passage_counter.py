@@ -31,7 +31,7 @@ class PassageCounter:
         """
         Load a tokenizer. A model that is not on this machine is downloaded whole, since it will be needed to embed.
 
-        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "mini"), or a folder, as the engine takes them.
+        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "small", "mini"), or a folder, as the engine takes them.
         :param revision: commit, branch or tag on the hub; None takes the pinned commit of a released checkpoint.
         :param max_length: tokens of a sequence, BOS and EOS included.
         :param local_files_only: do not connect to the hub.

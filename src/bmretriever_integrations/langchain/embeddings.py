@@ -47,7 +47,7 @@ class BMRetrieverEmbeddings(BaseModel, Embeddings):
     model: str = Field(
         default=DEFAULT_MODEL,
         validation_alias=AliasChoices("model", "model_name"),
-        description='Hub id, short name ("410M", "1B", "2B", "7B", "mini") or folder; "model_name" means the same.',
+        description='Hub id, short name ("410M", "1B", "2B", "7B", "small", "mini") or folder; "model_name" means the same.',
     )
     instruction: str | None = Field(
         default=None, description="The task of the queries: a task key or a sentence; None means biomedical questions."

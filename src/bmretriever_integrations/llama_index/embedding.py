@@ -38,7 +38,7 @@ class BMRetrieverEmbedding(PublicCalls):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # the input may hold a token
 
     model_name: str = Field(
-        default=DEFAULT_MODEL, description='Hub id, short name ("410M", "1B", "2B", "7B", "mini") or folder.'
+        default=DEFAULT_MODEL, description='Hub id, short name ("410M", "1B", "2B", "7B", "small", "mini") or folder.'
     )
     instruction: str | None = Field(
         default=None, description="The task of the queries: a task key or a sentence; None means biomedical questions."

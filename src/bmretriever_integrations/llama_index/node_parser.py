@@ -40,7 +40,7 @@ class BMRetrieverNodeParser(TextSplitter):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # the input may hold a token
 
     model_name: str = Field(
-        default=DEFAULT_MODEL, description='Hub id, short name ("410M", "1B", "2B", "7B", "mini") or folder.'
+        default=DEFAULT_MODEL, description='Hub id, short name ("410M", "1B", "2B", "7B", "small", "mini") or folder.'
     )
     max_tokens: int | None = Field(
         default=None, description="The most tokens of a node's own text; None for as many as fit beside its metadata."

@@ -65,7 +65,7 @@ class BMRetrieverTextEmbedder(Lifecycle, TextSettings):
         """
         Create the component; nothing is loaded before :meth:`warm_up` or the first run.
 
-        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "mini"), or the folder of a checkpoint.
+        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "small", "mini"), or the folder of a checkpoint.
         :param device: the device; None takes the fastest device of the machine, which is chosen at warm-up.
         :param token: access token for the hub; it is read at warm-up.
         :param prefix: a text that is put before the query, after the instruction.

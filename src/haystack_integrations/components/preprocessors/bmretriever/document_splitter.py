@@ -57,7 +57,7 @@ class BMRetrieverDocumentSplitter:
         """
         Create the component; nothing is loaded before :meth:`warm_up` or the first run.
 
-        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "mini"), or the folder of a checkpoint.
+        :param model: a hub id, a short name ("410M", "1B", "2B", "7B", "small", "mini"), or the folder of a checkpoint.
         :param token: access token for the hub; it is read at warm-up.
         :param prefix: the embedder's text before the document's text.
         :param suffix: the embedder's text after the document's text.
