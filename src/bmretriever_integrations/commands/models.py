@@ -64,7 +64,9 @@ def is_here(checkpoint: Checkpoint) -> bool:
 
     if checkpoint.hub_id is None:
         folders = folders_on_disk(checkpoint.name)
-        return folders is not None and any((folders[0] / name).is_file() for name in ("model.int8.safetensors", INT8_ADAPTER))
+        return folders is not None and any(
+            (folders[0] / name).is_file() for name in ("model.int8.safetensors", INT8_ADAPTER)
+        )
     cached = [
         isinstance(try_to_load_from_cache(checkpoint.hub_id, name, revision=checkpoint.revision), str)
         for name in ("config.json", "model.safetensors", "model.safetensors.index.json")
