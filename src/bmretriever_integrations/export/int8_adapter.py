@@ -88,4 +88,5 @@ def _quantize(name: str, factor: Tensor) -> dict[str, Tensor]:
 
 
 def _error(factor: Tensor, rounded: Tensor, scale: Tensor) -> float:
-    return float((rounded * scale - factor).norm() / factor.norm().clamp_min(1e-12))
+    exact = factor.float()
+    return float((rounded * scale - exact).norm() / exact.norm().clamp_min(1e-12))
