@@ -10,11 +10,11 @@ from bmretriever_integrations.checkpoints.gguf_file import GgufFile
 from bmretriever_integrations.checkpoints.smollm2 import open_smollm2
 
 
-def test_no_bit_differs_from_what_transformers_reads(smollm2, recwarn):
-    from transformers import AutoModel, AutoTokenizer
+def test_no_bit_differs_from_what_transformers_reads(smollm2):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     network, tokenizer = open_smollm2(smollm2)
-    right = AutoModel.from_pretrained(smollm2.parent, gguf_file=smollm2.name, dtype=torch.float32)
+    right = AutoModelForCausalLM.from_pretrained(smollm2.parent, gguf_file=smollm2.name, dtype=torch.float32).model
     theirs = right.state_dict()
     ours = network.state_dict()
     assert ours.keys() == theirs.keys()
@@ -23,7 +23,11 @@ def test_no_bit_differs_from_what_transformers_reads(smollm2, recwarn):
     with torch.inference_mode():
         assert torch.equal(network(ids).last_hidden_state, right(ids).last_hidden_state)
     its = AutoTokenizer.from_pretrained(smollm2.parent, gguf_file=smollm2.name)
-    assert tokenizer.backend_tokenizer.to_str() == its.backend_tokenizer.to_str()
+    for text in ("aspirin lowers fever", "insulin  12 mg\n<|im_end|>", "β-globin 🧬", ""):
+        right = its(text, add_special_tokens=False)["input_ids"]
+        assert (
+            tokenizer(text)["input_ids"] == right
+        )  # transformers 4 adds a BOS, though the file says add_bos_token false
     assert (tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id) == (2, 2, 1)
 
 
