@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,12 +51,20 @@ def words():
 
 
 def write_gguf(path: Path) -> Path:
-    from gguf import GGMLQuantizationType, GGUFWriter
-    from gguf.quants import quantize
+    from gguf import GGUFWriter
 
-    random = np.random.default_rng(3)
-    tokens, merges = words()
     writer = GGUFWriter(path, "llama")
+    add_tensors(writer, add_facts(writer))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def add_facts(writer: Any) -> int:
+    """Say what the network and its tokenizer are; return the size of the vocabulary."""
+    tokens, merges = words()
     writer.add_name("made up")
     writer.add_block_count(LAYERS)
     writer.add_context_length(1024)
@@ -77,6 +86,14 @@ def write_gguf(path: Path) -> Path:
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(2)
     writer.add_add_bos_token(False)
+    return len(tokens)
+
+
+def add_tensors(writer: Any, vocabulary: int) -> None:
+    from gguf import GGMLQuantizationType
+    from gguf.quants import quantize
+
+    random = np.random.default_rng(3)
 
     def add(name, shape, kind=GGMLQuantizationType.Q4_1, scale=0.3):
         values = (random.normal(size=shape) * scale).astype(np.float32)
@@ -84,18 +101,13 @@ def write_gguf(path: Path) -> Path:
             return writer.add_tensor(name, 1 + values)
         return writer.add_tensor(name, quantize(values, kind), raw_dtype=kind)
 
-    add("token_embd.weight", (len(tokens), WIDTH), GGMLQuantizationType.Q8_0, 1.0)
+    add("token_embd.weight", (vocabulary, WIDTH), GGMLQuantizationType.Q8_0, 1.0)
     for layer in range(LAYERS):
         for part, shape in SHAPES.items():
             add(f"blk.{layer}.{part}.weight", shape)
         add(f"blk.{layer}.attn_norm.weight", (WIDTH,))
         add(f"blk.{layer}.ffn_norm.weight", (WIDTH,))
     add("output_norm.weight", (WIDTH,))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -29,15 +29,35 @@ PROMPTS = [passage_prompt(text) for text in TEXTS]
 WEIGHTS = "adapter_model.int8.safetensors"
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_no_bit_differs_from_what_peft_merges(small, adapter, tmp_path, dtype):
+@pytest.fixture
+def rounded(small, adapter, tmp_path):
+    """The adapter as peft reads it, with the values that its packed copy has."""
     pytest.importorskip("peft")
-    rounded = tmp_path / "rounded"
-    shutil.copytree(adapter, rounded)
-    save_file({k: v.contiguous() for k, v in read_factors(small).items()}, rounded / "adapter_model.safetensors")
+    folder = tmp_path / "rounded"
+    shutil.copytree(adapter, folder)
+    factors = {name: factor.contiguous() for name, factor in read_factors(small).items()}
+    save_file(factors, folder / "adapter_model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_bit_differs_from_what_peft_merges(small, rounded, dtype):
     ours, theirs, base = (load(str(m), dtype).network.state_dict() for m in ("small", rounded, SMOLLM2_GGUF.package))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert sum(not torch.equal(ours[name], base[name]) for name in ours) == 14
+
+
+def test_a_base_in_bfloat16_is_merged_in_float32(small, rounded, tmp_path):
+    base = load(SMOLLM2_GGUF.package, torch.bfloat16)
+    base.network.save_pretrained(tmp_path / "base")
+    base.tokenizer.save_pretrained(tmp_path / "base")
+    for folder in (small, rounded):
+        config = json.loads((folder / "adapter_config.json").read_text())
+        config["base_model_name_or_path"] = str(tmp_path / "base")
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+    for dtype in (torch.float32, torch.bfloat16):
+        ours, theirs = (load(str(model), dtype).network.state_dict() for model in (small, rounded))
+        assert all(torch.equal(ours[name], theirs[name]) and ours[name].dtype == dtype for name in ours)
 
 
 def test_its_vectors(small, adapter, tmp_path, error):

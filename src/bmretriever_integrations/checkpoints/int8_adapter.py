@@ -30,7 +30,9 @@ def merge_int8_adapter(network: Any, folder: Path, dtype: Any) -> Any:
     """
     Merge an adapter into its base, with the operations of peft and in their order, so that no bit differs.
 
-    :param network: the base, without head, in float32; it is changed.
+    Each weight is merged in float32 and then rounded once.
+
+    :param network: the base, without head, in the number type of its files; it is changed.
     :param folder: the adapter's folder.
     :param dtype: number type of the merged network.
     :returns: the merged network in eval mode.
@@ -43,7 +45,7 @@ def merge_int8_adapter(network: Any, folder: Path, dtype: Any) -> Any:
         for name in [name for name in factors if name.endswith(FIRST)]:
             layer = network.get_submodule(name.removeprefix(WRAPPED).removesuffix(FIRST))
             second = factors[name.removesuffix(FIRST) + SECOND]
-            layer.weight.data += (second @ factors[name]) * strength
+            layer.weight.data = (layer.weight.data.float() + (second @ factors[name]) * strength).to(dtype)
     except (AttributeError, KeyError, RuntimeError, TypeError, ZeroDivisionError) as error:
         raise ValueError(
             f"{folder}: the adapter is damaged or does not fit its base {type(network).__name__} ({type(error).__name__}: "
