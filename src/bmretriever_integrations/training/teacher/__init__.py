@@ -1,0 +1,1 @@
+"""A stronger encoder, made of files in packages, whose similarities a smaller model learns."""
