@@ -27,7 +27,7 @@ from bmretriever_integrations.training.stages.teacher import prepare_teacher
 def teacher(tiny, tmp_path):
     """A folder of sentence-transformers whose vector of a text is the mean of its words' random vectors."""
     torch.manual_seed(5)
-    words = AutoTokenizer.from_pretrained(tiny("llama"))._tokenizer
+    words = AutoTokenizer.from_pretrained(tiny("llama")).backend_tokenizer
     model = SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=24), Normalize()], device="cpu")
     model.save(str(tmp_path / "teacher"))
     return str(tmp_path / "teacher")
