@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import runpy
+import sys
 import zipfile
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -155,6 +157,12 @@ def test_another_file_is_not_taken_for_the_teacher(unpack):
 def test_another_kind_of_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds a network of the kind llama; only nomic-bert can be read"):
         open_nomic(write_gguf(tmp_path / "llama.gguf", kind="llama"))
+
+
+def test_an_old_transformers_is_told_the_version_that_is_needed(gguf, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", ModuleType("transformers"))
+    with pytest.raises(ImportError, match=r"pip install 'transformers>=5\.5'"):
+        open_nomic(gguf)
 
 
 @pytest.mark.parametrize(

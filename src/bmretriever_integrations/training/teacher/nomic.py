@@ -37,10 +37,15 @@ def open_nomic(gguf: Path) -> tuple[Any, Any]:
 
     :param gguf: a GGUF file that holds the network and its WordPiece vocabulary, e.g. ``nomic-embed-text-v1.5.f16.gguf``.
     :returns: a ``NomicBertModel`` and its tokenizer, which lower-cases and puts [CLS] before and [SEP] after a text.
+    :raises ImportError: if transformers is older than 5.5.
     :raises ValueError: if the file holds another kind of network.
     """
     from gguf import GGUFReader
-    from transformers import NomicBertConfig, NomicBertModel
+
+    try:
+        from transformers import NomicBertConfig, NomicBertModel
+    except ImportError as error:
+        raise ImportError("transformers 5.5 or newer holds this network: `pip install 'transformers>=5.5'`") from error
 
     reader = GGUFReader(gguf)
 
