@@ -110,8 +110,11 @@ def _device_name(device: Any) -> str:
 
 
 def _commit() -> str | None:
-    """Return the git commit of the source tree that this code is run from, if it is one."""
-    run = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
+    """Return the git commit of the source tree that this code is run from, if it is one and git is installed."""
+    try:
+        run = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
     return run.stdout.strip() or None
