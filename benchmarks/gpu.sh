@@ -52,7 +52,7 @@ if [[ $tests == yes ]]; then
   limit=$((budget / 2 < 120 ? budget / 2 : 120))
   mapfile -t files < <(grep -rl 'mark\.gpu' tests --include='test_*.py' | sort)
   timeout -s INT -k 10 $((limit + 1)) "$python" -m pytest -m gpu -q -rfEs --tb=short --durations=5 --junitxml="$to/tests.xml" \
-    "${files[@]}" 2>&1 | tee "$to/tests.txt" || failed=1
+    -W ignore::pytest.PytestConfigWarning "${files[@]}" 2>&1 | tee "$to/tests.txt" || failed=1
 fi
 
 left=$((budget - SECONDS))
