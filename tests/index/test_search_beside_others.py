@@ -132,7 +132,10 @@ def test_a_model_that_moved_is_named_and_one_with_other_weights_is_refused(
     manifest = read_manifest(copy)
     moved = shutil.copytree(tiny("llama"), tmp_path / "moved")
     replace(manifest, encoder={**manifest.encoder, "model": str(tmp_path / "gone")}).write(copy)
-    with SearchIndex.open(copy) as opened, pytest.raises(FileNotFoundError, match=r"Say where it is now: --model"):
+    with (
+        SearchIndex.open(copy) as opened,
+        pytest.raises(FileNotFoundError, match=r"gone'.* If it is elsewhere now, name it: --model"),
+    ):
         opened.search("aspirin")
     with SearchIndex.open(copy, model=moved, device="cpu") as opened:
         with opened.open_encoder() as engine:

@@ -21,10 +21,11 @@ TEXT, LIST = 8, 9
 """The numbers of GGUF's two other types of values."""
 BLOCKS: dict[int, tuple[int, Any]] = {
     0: (1, np.dtype([("value", "<f4")])),
+    1: (1, np.dtype([("value", "<f2")])),
     3: (32, np.dtype([("scale", "<f2"), ("least", "<f2"), ("pairs", "u1", 16)])),
     8: (32, np.dtype([("scale", "<f2"), ("values", "i1", 32)])),
 }
-"""The number types that are read, F32, Q4_1 and Q8_0: how many weights a block holds, and how it holds them."""
+"""The number types that are read, F32, F16, Q4_1 and Q8_0: how many weights a block holds, and how it holds them."""
 
 
 class GgufFile:
@@ -37,10 +38,10 @@ class GgufFile:
         :param path: the file.
         :raises ValueError: if it is no GGUF file of version 2 or 3, or is damaged.
         """
-        with path.open("rb") as file:
-            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._path, self._place = path, 4
         try:
+            with path.open("rb") as file:
+                self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             version, tensors, values = self._take("IQQ")
             if self._bytes[:4] != b"GGUF" or version not in (2, 3):
                 raise ValueError("it has not the beginning of version 2 or 3")
@@ -65,7 +66,9 @@ class GgufFile:
         """
         shape, kind, offset = self._places[name]
         if kind not in BLOCKS:
-            raise ValueError(f"{self._path}: {name} has the number type {kind}; F32, Q4_1 and Q8_0 (0, 3, 8) are read")
+            raise ValueError(
+                f"{self._path}: {name} has the number type {kind}; F32, F16, Q4_1 and Q8_0 (0, 1, 3, 8) are read"
+            )
         weights, block = BLOCKS[kind]
         count = int(np.prod(shape)) // weights
         if self._start + offset + count * block.itemsize > len(self._bytes):

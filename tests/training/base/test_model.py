@@ -16,7 +16,7 @@ from bmretriever_integrations.artefacts import SMOLLM2_GGUF, installed_file
 from bmretriever_integrations.export import write_sentence_transformer
 from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode
-from bmretriever_integrations.training.base.model import ROW_NORM, WIDTH, build_base, read_smollm2, word_rows
+from bmretriever_integrations.training.base.model import ROW_NORM, WIDTH, build_base, word_rows
 from bmretriever_integrations.training.base.tokenizer import train_tokenizer
 
 WORDS = ["metformin", "glucose", "insulin", "lowers", "statin", "cholesterol", "aspirin", "stroke", "anaemia", "sickle"]
@@ -101,12 +101,6 @@ def reference_encode_plain(folder, prompts):
     tokenizer["post_processor"] = None
     (plain / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     return reference_encode(plain, prompts)
-
-
-def test_another_file_is_not_taken_for_smollm2(tmp_path):
-    (tmp_path / "SmolLM2.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ValueError, match="is not the file expected"):
-        read_smollm2(tmp_path / "SmolLM2.gguf")
 
 
 @pytest.mark.slow

@@ -159,6 +159,12 @@ def test_another_kind_of_network_is_refused(tmp_path):
         open_nomic(write_gguf(tmp_path / "llama.gguf", kind="llama"))
 
 
+def test_a_damaged_file_is_refused(gguf, tmp_path):
+    (tmp_path / "cut.gguf").write_bytes(gguf.read_bytes()[:-64])
+    with pytest.raises(ValueError, match=r"cut\.gguf ends within the tensor"):
+        open_nomic(tmp_path / "cut.gguf")
+
+
 def test_an_old_transformers_is_told_the_version_that_is_needed(gguf, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", ModuleType("transformers"))
     with pytest.raises(ImportError, match=r"pip install 'transformers>=5\.5'"):

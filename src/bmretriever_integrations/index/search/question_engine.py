@@ -65,8 +65,8 @@ class QuestionEngine:
             )
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{self._place} was made with the model {made_by['model']!r}. Say where it is now: --model FOLDER, or "
-                f"model= in Python; without a model, search in mode 'text'. ({error})"
+                f"{self._place} was made with the model {made_by['model']!r}, which cannot be loaded: {error}. If it is "
+                "elsewhere now, name it: --model FOLDER, or model= in Python. Without a model, search in mode 'text'."
             ) from error
         except ValueError:  # as of a model that is narrower than the index: that it is another one says more
             self._check(fingerprint_on_disk(str(model)) if model else None)

