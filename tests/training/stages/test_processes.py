@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from transformers import AutoTokenizer
 
 from bmretriever_integrations.training.stages.state import complete_state, newest_state
 
@@ -54,6 +57,18 @@ def train(tiny, doses, tmp_path, pytestconfig):
     return run
 
 
+@pytest.fixture
+def taught(tiny, tmp_path):
+    """Changes of settings that add a teacher, whose vectors are random ones of the words."""
+    torch.manual_seed(5)
+    words = AutoTokenizer.from_pretrained(tiny("llama")).backend_tokenizer
+    SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=24)], device="cpu").save(
+        str(tmp_path / "teacher")
+    )
+    model = f"{{model: {tmp_path / 'teacher'}, false_negative_share: 0.95}}"
+    return [f"teacher={model}", "distillation=1.0", "distillation_temperature=0.1"]
+
+
 def record(folder):
     return json.loads((folder / "training.json").read_text())
 
@@ -79,10 +94,13 @@ def test_a_killed_run_goes_on_to_the_same_losses(train, tmp_path):
     assert ["40 steps on 71 pairs, loss" in line for line in lines] == [True] * 2, lines
 
 
-def test_two_processes_train_as_one(train, tmp_path):
+def test_two_processes_train_as_one(train, taught, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
+
+    def changes(stage):
+        return ["max_steps=5", "epochs=null", *(taught if stage == 2 else [])]
 
     def of_rank(output, stage, rank):
         environment = {
@@ -95,13 +113,13 @@ def test_two_processes_train_as_one(train, tmp_path):
         return {
             "output": output,
             "stage": stage,
-            "changes": ["max_steps=5", "epochs=null"],
+            "changes": changes(stage),
             "environment": environment,
             "sgd": True,
         }
 
     def alone(output, stage):
-        return {"output": output, "stage": stage, "changes": ["max_steps=5", "epochs=null"], "sgd": True}
+        return {"output": output, "stage": stage, "changes": changes(stage), "sgd": True}
 
     codes, noise = train(
         [of_rank("two", 1, 0), of_rank("two", 1, 1)],

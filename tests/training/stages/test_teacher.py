@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+from datetime import timedelta
 
+import accelerate
 import numpy as np
 import pytest
 import torch
@@ -33,8 +35,26 @@ def teacher(tiny, tmp_path):
     return str(tmp_path / "teacher")
 
 
+@pytest.fixture
+def plain_teacher(tiny, tmp_path):
+    """A function: a similarity -> a folder whose vectors are not scaled to length 1."""
+
+    def write(similarity, *, weight=None, **more):
+        words = AutoTokenizer.from_pretrained(tiny("llama")).backend_tokenizer
+        table = np.random.default_rng(5).standard_normal((words.get_vocab_size(), 24)).astype(np.float32) * 4
+        if weight is not None:
+            table[:] = weight
+        embedding = StaticEmbedding(words, embedding_weights=table)
+        model = SentenceTransformer(modules=[embedding], device="cpu", similarity_fn_name=similarity, **more)
+        folder = tmp_path / f"{similarity} {weight}"
+        model.save(str(folder))
+        return folder
+
+    return write
+
+
 def settings(teacher, *, of_teacher=None, **given):
-    named = TeacherSettings(model=teacher, query_prompt="q: ", passage_prompt="p: ", **(of_teacher or {}))
+    named = TeacherSettings(**{"model": teacher, "query_prompt": "q: ", "passage_prompt": "p: ", **(of_teacher or {})})
     base = {
         "max_steps": 4,
         "batch_size": 8,
@@ -147,6 +167,47 @@ def test_the_vectors_are_those_of_the_teachers_own_prompts(doses, teacher, tmp_p
     np.testing.assert_array_equal(again.of(keys), vectors.of(keys))
 
 
+def vectors_of(model, doses, folder, **of_teacher):
+    """The first pair, and the vectors of its query and its positive that a stage compares by."""
+    pair = next(iter(read_pairs(doses)))
+    chosen = settings(str(model), of_teacher=of_teacher, eval_share=0.0)
+    sources = find_sources(doses, chosen)
+    rows = prepare(folder, sources, chosen).training
+    found = prepare_teacher(folder, rows, sources, chosen, progress=False)
+    return pair, found.of([text_key(pair.query_prompt), text_key(pair.positive_prompt)])
+
+
+def test_a_teacher_with_cosine_compares_by_the_cosine(doses, plain_teacher, tmp_path):
+    pair, found = vectors_of(plain_teacher("cosine"), doses, tmp_path / "cosine")
+    expected = SentenceTransformer(str(plain_teacher("cosine")), device="cpu").encode([f"q: {pair.query}"])[0]
+    assert np.linalg.norm(expected) > 2
+    np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected), atol=1e-3)
+    _, kept = vectors_of(plain_teacher("dot"), doses, tmp_path / "dot")
+    np.testing.assert_allclose(kept[0], expected, atol=1e-2)
+    with pytest.raises(ValueError, match="compares by euclidean; it must compare by cosine or dot"):
+        vectors_of(plain_teacher("euclidean"), doses, tmp_path / "euclidean")
+
+
+def test_the_settings_alone_say_what_comes_before_a_text(doses, plain_teacher, tmp_path):
+    model = plain_teacher("dot", prompts={"own": "morphine heparin "}, default_prompt_name="own")
+    pair, found = vectors_of(model, doses, tmp_path / "states", query_prompt="{instruction} q: ", passage_prompt="")
+    texts = [f"{pair.instruction} q: {pair.query}", pair.positive]
+    expected = SentenceTransformer(str(model), device="cpu").encode(texts, prompt="")
+    np.testing.assert_allclose(found, expected, atol=1e-2)
+
+
+def test_a_folder_that_cannot_teach_is_named(doses, tiny, plain_teacher, tmp_path):
+    (tmp_path / "empty").mkdir()
+    damaged = plain_teacher("dot")
+    (damaged / "modules.json").write_text("{")
+    for folder in (tiny("llama"), tmp_path / "empty", damaged):
+        with pytest.raises(ValueError, match=f"teacher {folder} is no model of sentence-transformers"):
+            vectors_of(folder, doses, tmp_path / "states")
+    for value in (float("nan"), 1e6):
+        with pytest.raises(ValueError, match="not finite in float16"):
+            vectors_of(plain_teacher("dot", weight=value), doses, tmp_path / "states")
+
+
 def test_they_are_written_once_and_again_if_damaged(doses, teacher, tmp_path, monkeypatch):
     chosen = settings(teacher, eval_share=0.0)
     sources = find_sources(doses, chosen)
@@ -205,7 +266,22 @@ def test_a_teacher_that_is_missing_is_named(doses, tiny, tmp_path):
         train_stage(tiny("llama"), doses, tmp_path / "run", settings("no/such-teacher"), progress=False)
 
 
+def test_other_processes_wait_for_hours_while_the_teacher_embeds(doses, tiny, tmp_path, monkeypatch):
+    class Joined(Exception):
+        pass
+
+    def join(**given):
+        raise Joined(given["timeout"])
+
+    monkeypatch.setattr(accelerate, "PartialState", join)
+    with pytest.raises(Joined) as joined:
+        train_stage(tiny("llama"), doses, tmp_path / "run", settings("any"), progress=False)
+    assert joined.value.args[0] >= timedelta(hours=12)
+
+
 def test_a_teacher_that_changes_nothing_is_refused():
     with pytest.raises(ValueError, match="the teacher changes nothing"):
         settings("any", distillation=0.0)
+    with pytest.raises(ValueError, match="at least 1 character"):  # it would be the current directory
+        settings("")
     assert settings("any", negatives=0).distillation == 1.0  # a teacher scores the batch's own passages

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ Loss = Callable[[Any, StageSettings], Any]
 """Makes the loss of the ``SentenceTransformer`` that is trained, as losses of sentence-transformers are."""
 Evaluator = Callable[[list[Pair], PromptTokenizer, StageSettings], Any]
 """Makes an evaluator, as those of sentence-transformers are, of the held-out pairs."""
+LONGEST_WAIT = timedelta(days=2)
+"""How long processes wait for the first one's rows and teacher; on CUDA, PyTorch itself lets them wait ten minutes."""
 
 
 def train_stage(
@@ -72,7 +75,7 @@ def train_stage(
 
     sources = find_sources(data, settings)
     check_bf16(settings)
-    processes = PartialState(**_cpu_backend())
+    processes = PartialState(**_cpu_backend(), timeout=LONGEST_WAIT)
     if settings.batch_size % processes.num_processes:
         raise ValueError(f"batch_size {settings.batch_size} cannot be split among {processes.num_processes} processes")
     with _quiet(), ExitStack() as held:

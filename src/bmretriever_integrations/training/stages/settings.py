@@ -39,10 +39,10 @@ class LoraSettings(Settings):
 class TeacherSettings(Settings):
     """A stronger retriever whose similarities the model learns to reproduce."""
 
-    model: str
-    """A folder or a hub id that sentence-transformers loads."""
+    model: str = Field(min_length=1)
+    """A folder of sentence-transformers, or the hub id of one."""
     query_prompt: str = ""
-    """What the teacher gets before each query."""
+    """What the teacher gets before each query; ``{instruction}`` in it becomes the pair's instruction."""
     passage_prompt: str = ""
     """What the teacher gets before each passage."""
     false_negative_share: float | None = Field(None, gt=0)
@@ -167,7 +167,8 @@ class StageSettings(Settings):
     def _check_loss(self) -> Self:
         if self.distillation and not self.negatives and not self.teacher:
             raise ValueError(
-                "distillation compares scores of the positive and its hard negatives: set negatives above 0, or name a teacher"
+                "distillation compares scores of the positive and its hard negatives: set negatives above 0, name a teacher, or "
+                "set distillation to 0"
             )
         if self.teacher and not self.distillation and self.teacher.false_negative_share is None:
             raise ValueError(

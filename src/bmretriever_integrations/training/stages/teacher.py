@@ -21,8 +21,10 @@ from bmretriever_integrations.training.stages.state import file_hash, written_wh
 
 BATCH = 256
 """Texts that the teacher embeds together. A guess: enough to fill a GPU with short texts."""
-TEXTS_AT_ONCE = 64 * BATCH
+TEXTS_AT_ONCE = 8 * BATCH
 """Texts that are sorted by length together, so that a batch needs little padding, and after which the bar moves."""
+SIMILARITIES = ("cosine", "dot")
+"""Similarities, in the words of sentence-transformers, that are dot products, of vectors of length 1 for the cosine."""
 
 
 class TeacherVectors:
@@ -67,7 +69,7 @@ def prepare_teacher(
     :param progress: whether to show a bar.
     :returns: the vectors; None without a teacher.
     :raises FileNotFoundError: if there is no such teacher.
-    :raises ValueError: if a vector of the teacher is not finite.
+    :raises ValueError: if it is no model of sentence-transformers, compares by a distance, or gives a vector that is not finite.
     """
     if settings.teacher is None:
         return None
@@ -97,7 +99,7 @@ def _keys_of(rows: Path) -> set[int]:
 def _texts(
     wanted: set[int], sources: list[SourceFiles], settings: StageSettings, teacher: TeacherSettings
 ) -> dict[int, str]:
-    """Give what the teacher embeds, the text after the teacher's own prompt, by the key of the prompt of our model."""
+    """Give what the teacher embeds, its own prompt and the text, by the key of the prompt of our model."""
     found: dict[int, str] = {}
     for _, pair in drawn(sources, settings.seed):
         for prompt, text in _prompts(pair, teacher):
@@ -108,7 +110,7 @@ def _texts(
 
 
 def _prompts(pair: Pair, teacher: TeacherSettings) -> Iterator[tuple[str, str]]:
-    yield pair.query_prompt, teacher.query_prompt + pair.query
+    yield pair.query_prompt, teacher.query_prompt.replace("{instruction}", pair.instruction) + pair.query
     for text in (pair.positive, *pair.negatives):
         yield passage_prompt(text), teacher.passage_prompt + text
 
@@ -124,25 +126,40 @@ def _embed(texts: list[str], settings: StageSettings, teacher: TeacherSettings, 
     with tqdm(total=len(texts), desc="teacher", unit="text", disable=not progress) as bar:
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             part = texts[start : start + TEXTS_AT_ONCE]
-            embedded = model.encode(part, batch_size=BATCH, show_progress_bar=False, convert_to_tensor=True)
+            embedded = model.encode(  # an empty prompt, because the model's default one would come before ours
+                part, prompt="", batch_size=BATCH, show_progress_bar=False, convert_to_tensor=True
+            ).float()
+            if model.similarity_fn_name == "cosine":
+                embedded = torch.nn.functional.normalize(embedded, dim=1)
             parts.append(embedded.to("cpu", torch.float16).numpy())
+            if not np.isfinite(parts[-1]).all():
+                raise ValueError(
+                    f"the teacher {teacher.model} gives vectors that are not finite in float16: take another"
+                )
             bar.update(len(part))
-    vectors = np.concatenate(parts)
-    if not np.isfinite(vectors).all():
-        raise ValueError(f"the teacher {teacher.model} gives vectors that are not finite in float16: take another")
     del model, embedded
     torch.cuda.empty_cache()  # the memory is for the training, which begins now
-    return vectors
+    return np.concatenate(parts)
 
 
 def _open(teacher: TeacherSettings) -> Any:
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.util import is_sentence_transformer_model
 
     folder = Path(teacher.model).expanduser()
     name = str(folder) if folder.is_dir() else teacher.model
     try:
-        return SentenceTransformer(name, device=str(resolve_device(None)))
+        model = SentenceTransformer(name, device=str(resolve_device(None)))
+        if not is_sentence_transformer_model(name):  # it has got a mean pooling that it was not trained with
+            raise ValueError("it has no modules.json; a BMRetriever checkpoint gets one from bmretriever export")
     except OSError as error:
         raise FileNotFoundError(
             f"the teacher {teacher.model} is no folder of sentence-transformers and cannot be fetched from the hub: {error}"
         ) from error
+    except (ValueError, LookupError) as error:
+        raise ValueError(f"the teacher {teacher.model} is no model of sentence-transformers: {error}") from error
+    if model.similarity_fn_name not in SIMILARITIES:
+        raise ValueError(
+            f"the teacher {teacher.model} compares by {model.similarity_fn_name}; it must compare by {' or '.join(SIMILARITIES)}"
+        )
+    return model
