@@ -118,6 +118,8 @@ def test_a_normalised_stage_saves_a_model_that_normalises(tiny, doses, tmp_path)
     train(tiny("llama"), doses, tmp_path / "out", normalize=True, temperature=0.05, max_steps=2)
     vectors = BMRetrieverEncoder(tmp_path / "out", dtype="float32").encode_passages(TEXTS)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"out was trained by cosines.*--set normalize=true --set temperature=0\.02"):
+        train(tmp_path / "out", doses, tmp_path / "further", max_steps=1)
 
 
 def test_a_stage_by_the_cosine_saves_a_model_whose_dot_product_is_the_cosine(tiny, doses, tmp_path):

@@ -108,7 +108,8 @@ def open_base(base: str, settings: StageSettings) -> Base:
     :raises FileNotFoundError: if there is no such model.
     :raises ImportError: if ``settings`` ask for LoRA and peft is missing.
     :raises ValueError: if the folder is no checkpoint, its network is not causal, its weights are damaged, an adapter has another
-        rank or alpha than ``settings``, or ``settings`` asks for bf16 on a device that does not compute in it.
+        rank or alpha than ``settings``, the model scales its vectors to length 1 and ``settings`` do not, or they ask for bf16
+        on a device that does not compute in it.
     """
     from bmretriever_integrations.checkpoints.loading import load
 
@@ -124,6 +125,11 @@ def open_base(base: str, settings: StageSettings) -> Base:
     source = AdapterBase(base, None) if started is None else read_base(started)
     name = source.model
     loaded = load(name, dtype, revision=source.revision)
+    if loaded.normalizes and not settings.unit_vectors:
+        raise ValueError(
+            f"{base} was trained by cosines and scales its vectors to length 1, and these settings do not; "
+            "use `--set normalize=true --set temperature=0.02`"
+        )
     network = loaded.network
     if not knows(network):
         check_independent(network, PlainForward(network, 0))
