@@ -123,7 +123,7 @@ def _write_from_mini(folder: Path, architecture: str) -> None:
     from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
 
-    tokenizer = Tokenizer.from_file(str(embedded_folder() / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(embedded_folder("mini") / "tokenizer.json"))
     bos = ("<|im_start|>", 1)
     first = [] if architecture == "gpt_neox" else [bos]
     tokenizer.post_processor = TemplateProcessing(single=[*(token for token, _ in first), "$A"], special_tokens=first)
