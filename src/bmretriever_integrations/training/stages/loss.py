@@ -124,6 +124,8 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
             start = torch.distributed.get_rank() * len(candidates)
             candidates = all_gather_with_grad(candidates)
             gathered = {name: _gather(keys) for name, keys in gathered.items()}
+        if self.settings.teacher is not None:
+            gathered["taught"] = _taught(labels, gathered)
         own = start + torch.arange(rows, device=queries.device)
         similarities = queries @ candidates.T
         allowed = self._allowed(similarities.detach(), own, labels, gathered)
@@ -131,7 +133,7 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
         if not self.settings.distillation:
             return loss
         if self.settings.teacher is not None:
-            logits, scores = similarities, _taught(labels, gathered)
+            logits, scores = similarities, gathered["taught"]
         else:
             mine = local.view(-1, rows, local.shape[1])  # (1 + negatives, rows, width)
             logits, scores = torch.einsum("rw,nrw->rn", queries, mine), labels["scores"]
@@ -155,7 +157,7 @@ class StageLoss(CachedLossMixin, nn.Module):  # type: ignore[misc]  # sentence-t
             blocked |= similarities > positive + self.settings.mask_margin
         teacher = self.settings.teacher
         if teacher is not None and teacher.false_negative_share is not None:
-            taught = _taught(labels, gathered)
+            taught = gathered["taught"]
             blocked |= taught > teacher.false_negative_share * taught.gather(1, own[:, None])
         return (~blocked).scatter(1, own[:, None], True)
 
