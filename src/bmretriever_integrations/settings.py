@@ -23,6 +23,15 @@ MAX_LENGTH = 512
 """Tokens of a sequence, EOS included (the authors' eval.py: ``max_length=512 - 1``, then EOS)."""
 
 
+def path_as_text(value: Any) -> Any:
+    """
+    Turn a path into text. Any other value stays as it is, for the check that comes next.
+
+    :param value: what the user gave for a model or an index.
+    """
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
     """
@@ -45,8 +54,7 @@ class EncoderSettings:
     token: str | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, os.PathLike):
-            object.__setattr__(self, "model", os.fspath(self.model))
+        object.__setattr__(self, "model", path_as_text(self.model))
         dtype = str(self.dtype).removeprefix("torch.")
         object.__setattr__(self, "dtype", SHORT_DTYPES.get(dtype, dtype))
         if not isinstance(self.model, str) or not self.model.strip():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.embeddings import Embeddings
@@ -22,7 +21,7 @@ from bmretriever_integrations.encoder.cancelling import run_on_thread
 from bmretriever_integrations.encoder.sharing import LazyEngine
 from bmretriever_integrations.encoder.warm_up import WarmUp
 from bmretriever_integrations.prompts import resolve_instruction
-from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings, path_as_text
 
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder import BMRetrieverEncoder
@@ -69,10 +68,7 @@ class BMRetrieverEmbeddings(BaseModel, Embeddings):
 
     _engine: LazyEngine = PrivateAttr(default_factory=LazyEngine)
 
-    @field_validator("model", mode="before")
-    @classmethod
-    def _take_path(cls, value: Any) -> Any:
-        return os.fspath(value) if isinstance(value, os.PathLike) else value
+    _take_path = field_validator("model", mode="before")(path_as_text)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

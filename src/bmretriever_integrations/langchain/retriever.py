@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
@@ -16,6 +15,7 @@ from bmretriever_integrations.index import Hit
 from bmretriever_integrations.index.search.asked import Mode, wanted_of
 from bmretriever_integrations.langchain.opened import OpenedIndex, opened_index
 from bmretriever_integrations.prompts import resolve_instruction
+from bmretriever_integrations.settings import path_as_text
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +60,7 @@ class BMRetrieverIndexRetriever(BaseRetriever):
     _opened: OpenedIndex = PrivateAttr()
     _named: tuple[str, str | None, str | None] = PrivateAttr()
 
-    @field_validator("index", "model", mode="before")
-    @classmethod
-    def _take_path(cls, value: Any) -> Any:
-        return os.fspath(value) if isinstance(value, os.PathLike) else value
+    _take_path = field_validator("index", "model", mode="before")(path_as_text)
 
     def model_post_init(self, context: Any, /) -> None:
         """Find the opened index that retrievers of the same one share."""

@@ -16,7 +16,7 @@ from bmretriever_integrations.llama_index.ingestion_key import texts_being_cache
 from bmretriever_integrations.llama_index.public_calls import PublicCalls
 from bmretriever_integrations.llama_index.vector_cache import Role, namespace
 from bmretriever_integrations.prompts import resolve_instruction
-from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings, path_as_text
 
 
 class BMRetrieverEmbedding(PublicCalls):
@@ -73,10 +73,7 @@ class BMRetrieverEmbedding(PublicCalls):
         """Return the name that LlamaIndex writes into serialised settings."""
         return "BMRetrieverEmbedding"
 
-    @field_validator("model_name", mode="before")
-    @classmethod
-    def _take_path(cls, value: Any) -> Any:
-        return os.fspath(value) if isinstance(value, os.PathLike) else value
+    _take_path = field_validator("model_name", mode="before")(path_as_text)
 
     @model_validator(mode="before")
     @classmethod

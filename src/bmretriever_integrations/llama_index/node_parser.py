@@ -23,7 +23,7 @@ from bmretriever_integrations.checkpoints import DEFAULT_MODEL
 from bmretriever_integrations.encoder.passage_counter import PassageCounter
 from bmretriever_integrations.llama_index.ingestion_key import texts_being_cached
 from bmretriever_integrations.passages.splitter import PassageSplitter, check_numbers
-from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings, path_as_text
 
 MARK = "\ue000\uf8ff\ue000"
 """Stands for a text where only what is around it is wanted: private characters that are in no template."""
@@ -65,10 +65,7 @@ class BMRetrieverNodeParser(TextSplitter):
         """Return the name that LlamaIndex writes into serialised settings."""
         return "BMRetrieverNodeParser"
 
-    @field_validator("model_name", mode="before")
-    @classmethod
-    def _take_path(cls, value: Any) -> Any:
-        return os.fspath(value) if isinstance(value, os.PathLike) else value
+    _take_path = field_validator("model_name", mode="before")(path_as_text)
 
     @field_validator("id_func", mode="before")
     @classmethod
