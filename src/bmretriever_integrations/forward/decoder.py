@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from bmretriever_integrations.forward.attention import WAYS
+from bmretriever_integrations.forward.cpu_layers import replace_layers
 from bmretriever_integrations.forward.fused import can_fuse, fused_but_attention, fused_layer, rotate_in_place
 from bmretriever_integrations.forward.last_layer import LastLayer
 from bmretriever_integrations.forward.layout import KeysAndValues, Layout
+from bmretriever_integrations.forward.projections import Rotary
 
 FAMILIES = ("GPTNeoXModel", "GemmaModel", "MistralModel", "LlamaModel")
 """Classes of transformers that this module can run: those of the released checkpoints and of the embedded checkpoint."""
@@ -29,9 +31,9 @@ class FlatDecoder:
         norm = "final_layer_norm" if hasattr(network, "final_layer_norm") else "norm"
         *self._earlier, self._last = network.layers
         self._norm, self._attend = getattr(network, norm), WAYS[way]
-        self._rotary = network.rotary_emb
+        self._rotary, self._layers = network.rotary_emb, network.layers
         self.body = _without_end(network, norm)
-        self.is_compiled = self.is_fused = False
+        self.is_compiled = self.is_fused = self.is_prepacked = False
         self._use_own_layers()
 
     def _use_own_layers(self) -> None:
@@ -52,6 +54,19 @@ class FlatDecoder:
         self.body.layers = nn.ModuleList(fused)
         self._last_layer = LastLayer(fused_but_attention(self._last), self._norm, self._attend, rotate_in_place)
 
+    def prepack(self) -> None:
+        """
+        Replace the network's layers by those for the CPU, for inference, where PyTorch has the products.
+
+        The layers of transformers are freed. If the new layers are not right, a warning says so and the layers stay unchanged.
+        """
+        if not replace_layers(self._layers, self._rotary, self._attend):
+            return
+        self.is_prepacked = True
+        *self._earlier, self._last = self._layers
+        self.body.layers, self.body.config.num_hidden_layers = nn.ModuleList(), 0
+        self._last_layer = self._end
+
     def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
         """
         Run the network.
@@ -61,17 +76,21 @@ class FlatDecoder:
         :returns: final hidden state of each row's last token. *Shape:* (rows, width)
         """
         positions = layout.positions
-        if len(self.body.layers):
+        if self.is_recordable:
             hidden, places = self._run_body(ids, positions, layout), None
         else:  # the input of the only layer depends on a token's id alone, so it is computed once for each distinct id
             distinct, places = torch.unique(ids, return_inverse=True)
             hidden = self._run_body(distinct, positions[:, : len(distinct)], layout)
-        return self._last_layer(hidden, places, self._rotary(hidden[None], positions), layout)
+        rotary = self._rotary(hidden[None], positions)
+        if self.is_prepacked:
+            for layer in self._earlier:
+                hidden = layer(hidden, rotary, layout)
+        return self._last_layer(hidden, places, rotary, layout)
 
     @property
     def is_recordable(self) -> bool:
         """Whether the shapes are the same for all ids. In a network of one layer they depend on the number of distinct ids."""
-        return len(self.body.layers) > 0
+        return len(self._earlier) > 0
 
     def compile(self) -> None:
         """Compile all layers but the last for any number of tokens; each layer's attention stays uncompiled."""
@@ -79,6 +98,10 @@ class FlatDecoder:
         for layer in self.body.layers:
             layer.compile(dynamic=True)
         self.is_compiled = True
+
+    def _end(self, hidden: Tensor, places: Tensor | None, rotary: Rotary, layout: Layout) -> Tensor:
+        final: Tensor = self._norm(self._last.last(hidden, places, rotary, layout))
+        return final
 
     def _run_body(self, ids: Tensor, positions: Tensor, layout: Layout) -> Tensor:
         output = self.body(input_ids=ids[None], position_ids=positions, use_cache=False, layout=layout)

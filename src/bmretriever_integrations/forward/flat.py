@@ -38,6 +38,8 @@ class FlatForward:
         if self._device.type == "cuda":
             with self._current():
                 self._decoder.fuse()
+        elif self._device.type == "cpu":
+            self._decoder.prepack()
         self._pad_id = pad_id
         self.prefixes = PrefixCache()
         self._replays: dict[tuple[int, ...], dict[int, Replay]] = {}
@@ -49,6 +51,8 @@ class FlatForward:
         parts = ["padded" if self.pads else "packed", f"{self._way} attention"]
         if self._decoder.is_fused:
             parts.append("fused")
+        if self._decoder.is_prepacked:
+            parts.append("prepacked weights")
         if self._decoder.is_compiled:
             parts.append("compiled")
         if self._replays:

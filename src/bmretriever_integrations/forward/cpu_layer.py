@@ -1,0 +1,188 @@
+"""
+The decoder layer of every known family for inference on the CPU, in as few passes over memory as there can be.
+
+A layer reads its input, computes queries, keys and values in one product, rotates the first two in place, attends, and hands the
+residual to the products that follow, which add it. The weights are those of a layer of transformers, in the layout that the
+products want; the layer of transformers gives them up, so that there is one copy in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from bmretriever_integrations.forward.attention import Attention, attend_in_layer
+from bmretriever_integrations.forward.layout import Layout
+from bmretriever_integrations.forward.projections import Rotary, attention_of, look_up, output_projection, window_of
+
+
+class Product(Protocol):
+    """A linear layer that also computes what follows it; see :class:`~bmretriever_integrations.forward.prepacked.Prepacked`."""
+
+    def __call__(self, given: Tensor) -> Tensor:
+        """Multiply. *Shape:* from (tokens, inputs) to (tokens, outputs)"""
+
+    def activated(self, given: Tensor, activation: str) -> Tensor:
+        """Multiply, then apply an activation."""
+
+    def added(self, given: Tensor, other: Tensor) -> Tensor:
+        """Multiply, then add."""
+
+    def multiplied(self, given: Tensor, other: Tensor) -> Tensor:
+        """Multiply with the weight, then elementwise."""
+
+
+Make = Callable[[Tensor, Tensor | None], Product]
+"""A function of weight and bias that makes a product. *Shape:* (outputs, inputs) and (outputs,)"""
+ACTIVATIONS = {
+    "GELUActivation": "gelu",
+    "GELUTanh": "gelu_tanh",
+    "PytorchGELUTanh": "gelu_tanh",
+    "SiLUActivation": "silu",
+    "SiLU": "silu",
+}
+"""Maps the class of an activation in transformers 4.57 or 5 to its name here."""
+
+
+class CpuLayer(nn.Module):
+    """A decoder layer of GPT-NeoX, Gemma, Llama or Mistral."""
+
+    def __init__(self, layer: Any, number: int, attend: Attention, make: Make) -> None:
+        """
+        :param layer: the layer of transformers, in eval mode; it is not changed.
+        :param number: the number of the layer, from 0; -1 is the last.
+        :param attend: the function that computes attention.
+        :param make: makes the products.
+        """
+        super().__init__()
+        attention = attention_of(layer)
+        self.norm, self.mlp_norm = layer.input_layernorm, layer.post_attention_layernorm
+        weight, bias, self._heads, self._key_heads = _queries_keys_values(attention)
+        self._number, self._attend = number, attend
+        self._width, self._scale, self._window = _head_width(attention), attention.scaling, window_of(attention)
+        split = self._heads * self._width if number == -1 else 0
+        if split:  # the last layer computes queries for the last tokens only, so these have a product of their own
+            self.of_query = make(weight[:split], None if bias is None else bias[:split])
+        self.projection = make(weight[split:], None if bias is None else bias[split:])
+        output = output_projection(attention)
+        self.output = make(output.weight, output.bias)
+        self.mlp = _GatedMlp(layer.mlp, make) if hasattr(layer.mlp, "gate_proj") else _PlainMlp(layer.mlp, make)
+        self._is_parallel = getattr(layer, "use_parallel_residual", False)
+
+    def forward(self, hidden: Tensor, rotary: Rotary, layout: Layout) -> Tensor:
+        """
+        Run the layer for all tokens.
+
+        :param hidden: the input. *Shape:* (tokens, width)
+        :param rotary: the cosine and sine of each token.
+        :param layout: the layout of the flat batch.
+        :returns: *Shape:* (tokens, width)
+        """
+        parts = self.projection(self.norm(hidden)).view(len(hidden), -1, self._width)
+        turning = self._heads + self._key_heads
+        rotate_(parts[:, :turning], rotary)
+        return self._finish(hidden, parts[:, : self._heads], parts[:, self._heads : turning], parts[:, turning:], layout)
+
+    def last(self, hidden: Tensor, places: Tensor | None, rotary: Rotary, layout: Layout) -> Tensor:
+        """
+        Run the last layer for the last token of each row; see :class:`~bmretriever_integrations.forward.last_layer.LastLayer`.
+
+        :param hidden: the input of the layer, *Shape:* (tokens, width); or, with ``places``, the input for each distinct token
+            id, *Shape:* (distinct ids, width).
+        :param places: each token's row in ``hidden``; None where ``hidden`` has all tokens. *Shape:* (tokens,) int64
+        :param rotary: the cosine and sine of each token.
+        :param layout: the layout of the flat batch.
+        :returns: *Shape:* (rows, width)
+        """
+        normed = self.norm(hidden)
+        last = layout.last if places is None else places[layout.last]
+        query = self.of_query(normed[last]).view(len(last), -1, self._width)
+        rotate_(query, (rotary[0][:, layout.last], rotary[1][:, layout.last]))
+        parts = self.projection(normed).view(len(hidden), -1, self._width)
+        if places is not None:
+            parts = look_up(parts, places)
+        key, value = parts[:, : self._key_heads], parts[:, self._key_heads :]
+        rotate_(key, rotary)
+        return self._finish(hidden[last], query, key, value, layout)
+
+    def _finish(self, hidden: Tensor, query: Tensor, key: Tensor, value: Tensor, layout: Layout) -> Tensor:
+        """Attend, project and run the MLP, for the tokens of ``hidden`` and ``query``. *Shape:* as ``hidden``"""
+        parts = query, key, value
+        attended = attend_in_layer(self._number, self._attend, parts, layout, scale=self._scale, window=self._window)
+        residual = self.output.added(attended.flatten(1), hidden)
+        return self.mlp(self.mlp_norm(hidden if self._is_parallel else residual), residual)
+
+
+class _PlainMlp(nn.Module):
+    """The MLP of GPT-NeoX, with the residual."""
+
+    def __init__(self, mlp: Any, make: Make) -> None:
+        super().__init__()
+        up, down = mlp.dense_h_to_4h, mlp.dense_4h_to_h
+        self.up, self.down = make(up.weight, up.bias), make(down.weight, down.bias)
+        self._activation = ACTIVATIONS[type(mlp.act).__name__]
+
+    def forward(self, given: Tensor, residual: Tensor) -> Tensor:
+        return self.down.added(self.up.activated(given, self._activation), residual)
+
+
+class _GatedMlp(nn.Module):
+    """The MLP of Gemma, Llama and Mistral, with the residual."""
+
+    def __init__(self, mlp: Any, make: Make) -> None:
+        super().__init__()
+        gate, up, down = mlp.gate_proj, mlp.up_proj, mlp.down_proj
+        self.gate, self.up, self.down = (make(part.weight, part.bias) for part in (gate, up, down))
+        self._activation = ACTIVATIONS[type(mlp.act_fn).__name__]
+
+    def forward(self, given: Tensor, residual: Tensor) -> Tensor:
+        gate = self.gate.activated(given, self._activation)
+        return self.down.added(self.up.multiplied(given, gate), residual)
+
+
+def rotate_(part: Tensor, rotary: Rotary) -> None:
+    """
+    Rotate queries or keys in place.
+
+    :param part: *Shape:* (tokens, heads, head width)
+    :param rotary: the cosine and sine of each token; both halves are equal.
+    """
+    half = rotary[0].shape[-1] // 2
+    cos, sin = (angle[0, :, None, :half] for angle in rotary)
+    first, second = part[..., :half], part[..., half : 2 * half]
+    turned = (first * cos).addcmul_(second, sin, value=-1)
+    second.mul_(cos).addcmul_(first, sin)
+    first.copy_(turned)
+
+
+def _head_width(attention: Any) -> int:
+    return int(attention.head_size if hasattr(attention, "head_size") else attention.head_dim)
+
+
+def _queries_keys_values(attention: Any) -> tuple[Tensor, Tensor | None, int, int]:
+    """
+    Put the weights of queries, keys and values one below the other.
+
+    :param attention: the attention module of a layer of transformers.
+    :returns: weight, bias, the number of query heads and the number of key-value heads. *Shape:* (outputs, inputs), (outputs,)
+    """
+    width = _head_width(attention)
+    if hasattr(attention, "query_key_value"):  # GPT-NeoX has the three head by head
+        joint = attention.query_key_value
+        heads = joint.out_features // (3 * width)
+        weight, bias = (
+            None if part is None else part.view(heads, 3, width, *part.shape[1:]).transpose(0, 1).flatten(0, 2)
+            for part in (joint.weight, joint.bias)
+        )
+        return cast(Tensor, weight), bias, heads, heads
+    parts = attention.q_proj, attention.k_proj, attention.v_proj
+    bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
+    return (
+        torch.cat([part.weight for part in parts]),
+        bias,
+        parts[0].out_features // width,
+        parts[1].out_features // width,
+    )
