@@ -19,6 +19,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 
+gc.disable()  # until the tests are found: what is imported stays, and looking through it takes seconds
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,18 @@ from bmretriever_integrations.testing import Architecture, write_tiny_checkpoint
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the slow ones start first: while one process runs them, the others do the rest."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """The tests that follow make garbage."""
+    gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_lasts_is_no_garbage() -> None:
+    """The collector, which Trainer calls many times a run, passes over what was there before the tests of a file."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

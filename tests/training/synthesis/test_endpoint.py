@@ -102,7 +102,7 @@ def serve():
 
     def start(reply):
         server = Server(reply)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
         return server
 
