@@ -10,6 +10,7 @@ They run in FOLDER, one after another, and what they print goes to NAME.out and 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -43,4 +44,5 @@ if __name__ == "__main__":
     os.chdir(sys.argv[1])
     for module in sys.argv[2:]:
         importlib.import_module(module)
+    gc.freeze()  # no child need look through what is imported, nor copy it for that
     json.dump({job["name"]: fork(job) for job in jobs}, sys.stdout)

@@ -8,6 +8,7 @@ The jobs of a round run side by side; one with "kill_at" gets SIGKILL as soon as
 
 from __future__ import annotations
 
+import gc
 import glob
 import json
 import os
@@ -61,6 +62,7 @@ def finish(child: int, job: dict) -> int:
 
 if __name__ == "__main__":
     codes = []
+    gc.freeze()  # no child need look through what is imported, nor copy it for that
     for jobs in json.load(sys.stdin):
         children = [start(job) for job in jobs]
         codes.append([finish(child, job) for child, job in zip(children, jobs, strict=True)])
