@@ -16,10 +16,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 BEGIN = """
 import os, signal, sys, threading, time, warnings
 import numpy as np
+import torch
 from bmretriever_integrations import BMRetrieverEncoder, EncoderPool
 from bmretriever_integrations.encoder.sharing import EngineLease, LazyEngine
 from bmretriever_integrations.settings import EncoderSettings
 folder = sys.argv[1]
+torch.set_num_threads(int(sys.argv[2]))
 texts = [f"fever {number} " * (number % 40 + 1) for number in range(150)]
 
 def in_child(work):
@@ -146,25 +148,21 @@ CASES = {
 def printed(tiny, tmp_path_factory) -> Callable[[str], str]:
     """A function: name of a case -> what it printed, after it ended well."""
     folder = tmp_path_factory.mktemp("forked")
-    codes: dict[str, int] = {}
-    for threads in (1, 2):
-        jobs = []
-        for name, (body, architecture, wanted) in CASES.items():
-            if wanted == threads:
-                (folder / f"{name}.py").write_text(BEGIN + body, encoding="utf-8")
-                jobs.append(
-                    {"name": name, "script": str(folder / f"{name}.py"), "arguments": [str(tiny(architecture))]}
-                )
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).parents[1] / "examples" / "run_forked.py"), str(folder)],
-            input=json.dumps(jobs),
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false"},
-            capture_output=True,
-            text=True,
-            timeout=250,
-            check=True,
-        )
-        codes |= json.loads(done.stdout)
+    jobs = []
+    for name, (body, architecture, threads) in CASES.items():
+        (folder / f"{name}.py").write_text(BEGIN + body, encoding="utf-8")
+        arguments = [str(tiny(architecture)), str(threads)]
+        jobs.append({"name": name, "script": str(folder / f"{name}.py"), "arguments": arguments})
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parents[1] / "examples" / "run_forked.py"), str(folder)],
+        input=json.dumps(jobs),
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=True,
+    )
+    codes = json.loads(done.stdout)
 
     def of(name: str) -> str:
         out, err = ((folder / f"{name}.{end}").read_text(encoding="utf-8") for end in ("out", "err"))

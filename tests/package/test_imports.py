@@ -68,19 +68,21 @@ def test_core_works_with_every_framework_blocked(module):
 
 
 @pytest.mark.parametrize(
-    ("module", "own"),
+    ("own", "modules"),
     [
-        ("bmretriever_integrations.haystack", "haystack"),
-        ("haystack_integrations.components.embedders.bmretriever", "haystack"),
-        ("haystack_integrations.components.retrievers.bmretriever", "haystack"),
-        ("bmretriever_integrations.llama_index", "llama_index"),
-        ("bmretriever_integrations.langchain", "langchain_core"),
+        (
+            "haystack",
+            "haystack_integrations.components.embedders.bmretriever, "
+            "haystack_integrations.components.retrievers.bmretriever, bmretriever_integrations.haystack",
+        ),
+        ("llama_index", "bmretriever_integrations.llama_index"),
+        ("langchain_core", "bmretriever_integrations.langchain"),
     ],
 )
-def test_an_integration_reaches_its_own_framework_alone(module, own):
+def test_an_integration_reaches_its_own_framework_alone(own, modules):
     pytest.importorskip(own)
     others = tuple(name for name in FRAMEWORKS if name != own)
-    run(f"import sys; [sys.modules.__setitem__(name, None) for name in {others}]; import {module}")
+    run(f"import sys; [sys.modules.__setitem__(name, None) for name in {others}]; import {modules}")
 
 
 def test_exported_names_exist_and_unknown_ones_say_what_there_is():
