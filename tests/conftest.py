@@ -19,8 +19,6 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")
 os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
 
-gc.disable()  # until the tests are found: what is imported stays, and looking through it takes seconds
-
 import numpy as np
 import pytest
 import torch
@@ -38,6 +36,8 @@ from bmretriever_integrations.forward.flat import FlatForward
 from bmretriever_integrations.forward.plain import PlainForward
 from bmretriever_integrations.forward.prefix import Prefix, PrefixCache
 from bmretriever_integrations.testing import Architecture, write_tiny_checkpoint
+
+gc.disable()  # until the tests are found: what is imported stays, and looking through it takes seconds
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
