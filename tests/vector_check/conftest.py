@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from bmretriever_integrations.checkpoints.loading import load
 from bmretriever_integrations.prompts import passage_prompt
+from bmretriever_integrations.vector_check import check
 
 WORDS = "aspirin stroke insulin glucose tumour biopsy enzyme receptor placebo cohort dose trial".split()  # noqa: SIM905
 
@@ -60,6 +62,14 @@ class Maker:
                 self.states[key] = self.network(input_ids=torch.tensor([ids])).last_hidden_state[0].float()
         states = self.states[key]
         return {"last": states[-1], "mean": states.mean(0), "max": states.max(0).values}[pooling].numpy()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _networks_are_shared() -> Iterator[None]:
+    """The checks of a model compute the vectors of the same texts in the same ways: once is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "PlainNetwork", cache(check.PlainNetwork))
+        yield
 
 
 @pytest.fixture(scope="session")
