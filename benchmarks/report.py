@@ -4,8 +4,9 @@ Makes the tables and charts of the benchmark's JSON files.
     python benchmarks/report.py                                 # of all in benchmarks/results, into README and docs
     python benchmarks/report.py build/benchmark.json --print    # of one, to look at
 
-The tables go between the lines <!-- benchmark table --> and <!-- /benchmark table -->: short ones in README.md, full ones in
-docs/benchmarks.md; each machine's chart is docs/benchmarks-NAME.svg, by the name of its first result.
+The tables go between the lines <!-- benchmark table --> and <!-- /benchmark table -->: one small table over all machines in
+README.md; in docs/benchmarks.md each machine's short one, then each one's full ones. Each machine's chart is
+docs/benchmarks-NAME.svg, by the name of its first result.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pathlib import Path
 
 from pages import put_between
 from side_by_side.goals import goals_table
+from side_by_side.overview import overview
 from side_by_side.results import read_results
-from side_by_side.table import Result, full_tables, machine, short_tables
+from side_by_side.table import Result, full_tables, machine, short_table, short_tables
 
 from bmretriever_integrations.files import write_whole
 
@@ -53,6 +55,19 @@ def charts(paths: Sequence[Path]) -> dict[str, list[Result]]:
     return dict(found.values())
 
 
+def parts(paths: Sequence[Path]) -> tuple[str, str]:
+    """
+    Make what stands between the marks.
+
+    :param paths: JSON files.
+    :returns: the README's part and the documentation's.
+    """
+    results, short = [read_results(path) for path in paths], []
+    for name, runs in charts(paths).items():
+        short += [short_table(runs), f"![How many times faster than each peer, on {machine(runs[0][0])}]({name})"]
+    return overview(results), "\n\n".join([*short, full_tables(results)])
+
+
 def print_tables(path: Path) -> None:
     """
     Print the short tables of one result, then the full ones.
@@ -65,11 +80,12 @@ def print_tables(path: Path) -> None:
 
 def print_goals(path: Path) -> None:
     """
-    Print the goals for a GPU beside what was measured.
+    Print the goals for a device of this kind beside what was measured.
 
     :param path: a JSON file.
     """
-    print(f"\n{goals_table(read_results(path)[1])}")
+    content, outcomes = read_results(path)
+    print(f"\n{goals_table(outcomes, on_gpu='gpu' in content['machine_info'])}")
 
 
 def main() -> int:
@@ -88,9 +104,8 @@ def main() -> int:
         return 0
     from side_by_side.chart import draw_chart
 
-    results = [read_results(path) for path in paths]
-    for page, table in ((arguments.readme, short_tables(results)), (arguments.docs, full_tables(results))):
-        write_whole(page, put_between(page.read_text(encoding="utf-8"), TABLE, table).encode())
+    for page, part in zip((arguments.readme, arguments.docs), parts(paths), strict=True):
+        write_whole(page, put_between(page.read_text(encoding="utf-8"), TABLE, part).encode())
     for name, runs in charts(paths).items():
         draw_chart(arguments.docs.parent / name, runs)
     return 0

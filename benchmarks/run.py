@@ -52,7 +52,16 @@ def make_parser() -> argparse.ArgumentParser:
         "--memory", type=int, nargs=2, metavar="N", help="passages of the two corpora in the case memory"
     )
     parser.add_argument(
-        "--rounds", type=int, metavar="N", help="of taking turns, after a warm-up (default: 3, on CUDA 5)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="exactly so many, after a warm-up (default: 3 at least, on CUDA 5, until ratios spread little)",
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="SECONDS",
+        help="of one case, after which no round begins beyond the least number (default: 120, on CUDA 20)",
     )
     parser.add_argument("--batch-sizes", type=int, nargs="+", metavar="N", help="that sentence-transformers may try")
     parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own choice)")
@@ -69,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="leave out what does not fit: the last cases of the last models",
     )
     parser.add_argument("--commit", metavar="ID", help="of the code, where it lies in no git checkout")
-    parser.add_argument("--goals", action="store_true", help="print the goals for a GPU beside what was measured, last")
+    parser.add_argument("--goals", action="store_true", help="print the goals for the device beside what was measured")
     parser.add_argument("--describe", action="store_true", help="print machine and versions, and measure nothing")
     parser.add_argument("--tiny", action="store_true", help="tiny networks and a few texts: does everything run?")
     return parser

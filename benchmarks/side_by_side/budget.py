@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 LEAST = 20.0
 """Seconds that must be left for a case to begin, where nothing is known of it yet."""
@@ -12,6 +13,9 @@ GROWTH = 1.5
 """How much longer a case may take with the next model: it has more parameters and fewer texts."""
 LEAST_ROUNDS = 2
 """Contenders that sit every second round out take part once in two."""
+
+MOST_ROUNDS = 15
+"""More rounds make no spread small that is still large."""
 
 
 class Budget:
@@ -60,3 +64,22 @@ class Budget:
         if self.seconds is None:
             return wanted
         return min(wanted, max(LEAST_ROUNDS, int(self.left() / seconds_each)))
+
+
+def play_on(play: Callable[[], object], enough: Callable[[], bool], done: int, until: float) -> int:
+    """
+    Play rounds until there are enough, there is no time for one more, or there are :data:`MOST_ROUNDS`.
+
+    :param play: plays one.
+    :param enough: tells whether those that were played are enough.
+    :param done: how many were played.
+    :param until: the time by ``time.monotonic`` at which the last one shall be over.
+    :returns: how many were played in all.
+    """
+    longest = 0.0
+    while done < MOST_ROUNDS and time.monotonic() + longest < until and not enough():
+        start = time.monotonic()
+        play()
+        longest = max(longest, time.monotonic() - start)
+        done += 1
+    return done

@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from bmretriever_integrations.evaluation.reports.chart import COLOURS
 from bmretriever_integrations.files import write_whole
 from side_by_side.options import CASE_NAMES
+from side_by_side.ratios import Spread, ratio
 from side_by_side.results import Outcome
 from side_by_side.table import PEERS, Result, machine, outcomes_of
 
@@ -39,7 +40,7 @@ def draw_chart(path: Path, runs: Sequence[Result]) -> None:
         figure = Figure(figsize=(8, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
         axes = figure.add_subplot()
         for row, peer in enumerate(peers):
-            shown = [(place, o.ratio(peer, "ours")) for place, o in enumerate(timed) if peer in bars_of[place]]
+            shown = [(place, spread) for place, o in enumerate(timed) if (spread := _drawn(o, peer)) is not None]
             middles = [ratio.middle for _, ratio in shown]
             spread = [[r.middle - r.low for _, r in shown], [r.high - r.middle for _, r in shown]]
             places = [tops[place] + bars_of[place].index(peer) for place, _ in shown]
@@ -76,5 +77,5 @@ def draw_chart(path: Path, runs: Sequence[Result]) -> None:
     write_whole(path, drawn.getvalue())
 
 
-def _drawn(outcome: Outcome, peer: str) -> bool:
-    return peer in outcome.names() and outcome.counts(peer) and outcome.counts("ours")
+def _drawn(outcome: Outcome, peer: str) -> Spread | None:
+    return ratio(outcome, peer, "ours") if peer in outcome.names() else None

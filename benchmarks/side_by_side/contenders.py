@@ -26,6 +26,8 @@ class Contender(ABC):
     label: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     """Modules that must be installed."""
+    cases: ClassVar[tuple[str, ...]] = ("passages", "queries", "one-query")
+    """In which it takes part."""
     one_by_one: ClassVar[bool] = False
     """Whether a user has to give it queries one at a time."""
 
@@ -93,6 +95,21 @@ class Ours(Contender):
     def close(self) -> None:
         """As a user would."""
         self.encoder.close()
+
+
+class OursInt8(Ours):
+    """The engine with weights of 8 bits, which few tokens at a time gain from most."""
+
+    label = "bmretriever-integrations, int8"
+    cases = ("queries", "one-query")
+
+    def __init__(self, checkpoint: Path, exported: Path, device: str, dtype: str) -> None:  # noqa: ARG002
+        self.encoder = BMRetrieverEncoder(checkpoint, device=device, quantization="int8", local_files_only=True)
+        self.warmed = self.encoder.warm_up()
+
+    def dtype(self) -> str:
+        """Of the layers' weights, in which nearly all work is done."""
+        return "int8"
 
 
 def installed(kind: type[Contender]) -> bool:

@@ -117,6 +117,24 @@ def matmul_peak(device: str, dtype: str, size: int | None = None) -> float:
     return 2 * side**3 / best
 
 
+def read_bandwidth(size: int | None = None) -> float:
+    """
+    Measure the most bytes a second that the CPU reads from memory with all threads that PyTorch uses.
+
+    :param size: bytes that are read; None takes 1 GiB, which fits into no cache.
+    :returns: bytes a second, the best of several runs of two reductions that PyTorch vectorises.
+    """
+    numbers = torch.ones((size or 2**30) // 4)
+    whole = numbers.view(torch.int32)
+    best = float("inf")
+    for _ in range(5):
+        for read in (numbers.sum, whole.amax):
+            start = time.perf_counter()
+            read()
+            best = min(best, time.perf_counter() - start)
+    return numbers.nbytes / best
+
+
 @contextmanager
 def peak_of_device(device: str) -> Iterator[dict[str, int | None]]:
     """

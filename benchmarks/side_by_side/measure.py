@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gc
 import time
+from itertools import count
 from typing import Any
 
 from tqdm import tqdm
 
-from side_by_side.budget import Budget
+from side_by_side.budget import Budget, play_on
 from side_by_side.equality import compare, likeness
+from side_by_side.ratios import is_settled
+from side_by_side.results import Outcome
 from side_by_side.room import Room, sample_vectors
 from side_by_side.rounds import Arm, take_turns
-from side_by_side.shapes import flops
+from side_by_side.shapes import computed_flops, flops, layer_weights
 
 SHARE = 8
 """Contenders that take queries one by one get every eighth of the bulk; a loop's time is a multiple of its parts'."""
@@ -26,28 +29,41 @@ def measure(room: Room, case: str, benchmark: Any, budget: Budget) -> dict[str, 
     :param case: "passages", "queries" or "one-query".
     :param benchmark: pytest-benchmark's fixture; it times each whole round, the contenders' own times go beside it.
     :param budget: where it runs short on a GPU, there are fewer rounds.
+        Rounds go on after the least number until every ratio's spread is small or the case's time is over.
     :returns: what was found, as plain values.
     """
-    arms = room.fresh_arms()
+    start = time.monotonic()
+    arms = room.fresh_arms(case)
     _assign(arms, room, case)
     gc.collect()
+    room.measure_limits()
     with tqdm(total=_runs(arms, room), desc=f"{room.model} {case}", unit="run", disable=None, leave=False) as bar:
         _tune(arms, room, case)
         equal = [_check(arm, room, case) for arm in arms]
         rounds = room.options.chosen_rounds()
         if room.options.on_cuda:  # graphs and compiled kernels are made for the shapes that will be timed
-            start = time.monotonic()
+            warming = time.monotonic()
             take_turns(arms, 0, room.options.device, bar)
-            rounds = budget.rounds(rounds, time.monotonic() - start)
+            rounds = budget.rounds(rounds, time.monotonic() - warming)
             for arm in arms:
                 arm.seconds.clear()
-        numbers = iter(range(int(room.options.on_cuda), rounds + 1))
+        numbers = count(int(room.options.on_cuda))
 
         def set_up() -> tuple[tuple[Any, ...], dict[str, Any]]:
             gc.collect()
             return (arms, next(numbers), room.options.device, bar), {}
 
+        def play() -> None:
+            given, _ = set_up()
+            begin = time.perf_counter()
+            take_turns(*given)
+            benchmark.stats.update(time.perf_counter() - begin)
+
         benchmark.pedantic(take_turns, setup=set_up, rounds=rounds, iterations=1)
+        if room.options.rounds is None and not benchmark.disabled:
+            until = min(start + room.options.chosen_time_limit(), time.monotonic() + budget.left())
+            play_on(play, lambda: is_settled(Outcome(_result(room, case, arms, equal))), rounds, until)
+    room.measure_limits()
     return _result(room, case, arms, equal)
 
 
@@ -57,12 +73,16 @@ def _result(room: Room, case: str, arms: list[Arm], equal: list[dict[str, Any]])
         lengths = lengths[: room.plan.latency]
     contenders: dict[str, Any] = {}
     for arm, equality in zip(arms, equal, strict=True):
+        tokens = round(arm.computed_tokens * arm.scale) or None
+        is_ours = arm.name.startswith("ours")
         contenders.setdefault(arm.name, _describe(arm))["depths"][str(arm.depth)] = {
             "seconds": arm.seconds,
             "equality": equality,
-            "computed_tokens": round(arm.computed_tokens * arm.scale) or None,
+            "computed_tokens": tokens,
+            "computed_flops": tokens and computed_flops(room.configs[arm.depth], lengths, tokens, is_ours),
             "peak_device_bytes": arm.device_bytes,
         }
+    whole = room.configs[room.whole]
     return {
         "model": room.model,
         "case": case,
@@ -70,9 +90,11 @@ def _result(room: Room, case: str, arms: list[Arm], equal: list[dict[str, Any]])
         "texts": len(lengths),
         "real_tokens": sum(lengths),
         "longest": max(lengths),
-        "flops_of_whole": flops(room.configs[room.whole], lengths),
+        "flops_of_whole": flops(whole, lengths),
+        "weights_of_layer": layer_weights(whole)[0],
         "likeness_of_texts": likeness(room.right[room.depths[-1]]["passages" if case == "passages" else "queries"]),
-        "matmul_peak": room.peaks,
+        "matmul_peak": dict(room.peaks),
+        "read_bandwidth": room.bandwidth,
         "tokenizer": room.tokenizer,
         "not_installed": room.missing(),
         "contenders": contenders,

@@ -1,4 +1,4 @@
-"""What was measured -> what can be said: times of the whole model, ratios with their spread, rates, shares of the peak."""
+"""What was measured -> times of the whole model and rates. What of it may be shown, :mod:`.limits` and :mod:`.ratios` decide."""
 
 from __future__ import annotations
 
@@ -11,25 +11,6 @@ from typing import Any
 
 SCHEMA = 1
 """Of the benchmark's JSON; goes up when a key changes its meaning."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A median with the quartiles."""
-
-    middle: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """
-        Sum numbers up.
-
-        :param values: one or more.
-        """
-        low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
-        return cls(median(values), low, high)
 
 
 @dataclass(frozen=True)
@@ -125,31 +106,32 @@ class Outcome:
         :param of_round: makes one number of a round's items; a bulk has one item, one-query several.
         :returns: number of the round -> seconds; a contender may have sat rounds out.
         """
+        slices = self.slices(name, of_round)
+        return {number: self.of_whole([depth[number] for depth in slices]) for number in slices[-1]}
+
+    def slices(self, name: str, of_round: Callable[[Sequence[float]], float] = median) -> list[dict[int, float]]:
+        """
+        Seconds of each round for every depth that was timed, the shallowest first.
+
+        :param name: short name.
+        :param of_round: as in :meth:`seconds`.
+        """
         depths = self.raw["contenders"][name]["depths"]
-        slices = [
+        return [
             {number: of_round(items) for number, items in enumerate(depths[str(depth)]["seconds"]) if items is not None}
             for depth in self.depths
         ]
+
+    def of_whole(self, values: Sequence[float]) -> float:
+        """
+        Calculate what grows in a straight line with the layers for as many as :attr:`whole`.
+
+        :param values: one for each depth that was timed.
+        """
         if not self.is_estimate:
-            return slices[-1]
+            return values[-1]
         more = (self.whole - self.depths[-1]) / (self.depths[-1] - self.depths[0])
-        return {number: b + more * (b - slices[0][number]) for number, b in slices[-1].items()}
-
-    def too_noisy(self, name: str) -> bool:
-        """
-        Tell whether the slices' times contradict each other, as when another program took the machine meanwhile.
-
-        :param name: short name.
-        """
-        return min(self.seconds(name).values()) <= 0
-
-    def counts(self, name: str) -> bool:
-        """
-        Tell whether a contender's times may be shown: speed without the right vectors is no speed.
-
-        :param name: short name.
-        """
-        return self.right(name) and not self.too_noisy(name)
+        return values[-1] + more * (values[-1] - values[0])
 
     def middle_seconds(self, name: str) -> float:
         """
@@ -158,16 +140,6 @@ class Outcome:
         :param name: short name.
         """
         return median(self.seconds(name).values())
-
-    def ratio(self, peer: str, ours: str) -> Spread:
-        """
-        How many times faster ours is, round by round.
-
-        :param peer: short name.
-        :param ours: "ours" or "ours-auto".
-        """
-        own = self.seconds(ours)
-        return Spread.of([theirs / own[number] for number, theirs in self.seconds(peer).items()])
 
     def latency(self, name: str, percent: int) -> float:
         """
@@ -188,7 +160,7 @@ class Outcome:
 
         :param name: short name.
         """
-        return self._texts_of_a_time / self.middle_seconds(name)
+        return self.texts_of_a_time / self.middle_seconds(name)
 
     def tokens_a_second(self, name: str) -> float:
         """
@@ -199,7 +171,7 @@ class Outcome:
         return float(self.raw["real_tokens"]) / float(self.raw["texts"]) * self.texts_a_second(name)
 
     @property
-    def _texts_of_a_time(self) -> float:
+    def texts_of_a_time(self) -> float:
         """What one time in the JSON is of: the bulk, or a single query."""
         return 1.0 if self.case == "one-query" else float(self.raw["texts"])
 
@@ -220,20 +192,6 @@ class Outcome:
         """
         found = self.raw["contenders"][name]["depths"][str(self.depths[-1])]["peak_device_bytes"]
         return None if found is None else int(found)
-
-    def share_of_peak(self, name: str) -> float | None:
-        """
-        Useful operations a second over the most that the device does in the same dtype; None where that was not measured.
-
-        :param name: short name.
-        """
-        peak = self.raw["matmul_peak"].get(self.dtype(name))
-        if peak is None:
-            return None
-        of_a_text = (
-            float(self.raw["flops_of_whole"]) / float(self.raw["texts"]) * self.whole / int(self.raw["whole_depth"])
-        )
-        return of_a_text * self.texts_a_second(name) / float(peak)
 
 
 def read_results(path: Path) -> tuple[dict[str, Any], list[Outcome]]:

@@ -15,10 +15,10 @@ from bmretriever_integrations.encoder.tokens import PromptTokenizer
 from bmretriever_integrations.prompts import passage_prompt
 from bmretriever_integrations.testing import reference_encode
 from side_by_side.authors import Authors
-from side_by_side.contenders import QUERY_PREFIX, Contender, Ours, Vectors, installed
+from side_by_side.contenders import QUERY_PREFIX, Contender, Ours, OursInt8, Vectors, installed
 from side_by_side.frameworks import Haystack, LlamaIndex
-from side_by_side.machine import matmul_peak
-from side_by_side.options import MAIN, Options
+from side_by_side.machine import matmul_peak, read_bandwidth
+from side_by_side.options import Options
 from side_by_side.real_tokenizers import write_tokenizer
 from side_by_side.rounds import Arm, share_weights
 from side_by_side.shapes import config_of
@@ -33,12 +33,12 @@ KINDS: dict[str, type[Contender]] = {
     "haystack": Haystack,
     "llama-index": LlamaIndex,
     "authors": Authors,
+    "ours-int8": OursInt8,
 }
 SECOND = ("ours", "st-best")
 """Those whose dtype is chosen for them; they take part a second time where the CPU has a faster one."""
-MEASURED_MOST = (*MAIN, "ours-auto", "st-best-auto")
-"""In every round; the rest, which stand on sentence-transformers as users run it, in every second one. On a
-GPU that itself is among them: float32 there takes many times as long as 16 bits."""
+IN_EVERY_ROUND = (*SECOND, "ours-auto", "st-best-auto", "ours-int8")
+"""The rest stands on sentence-transformers as users run it, which takes more time, and takes part in every second one."""
 
 
 class Room:
@@ -68,8 +68,9 @@ class Room:
             self.arms = self._load()
             self.right = {depth: self._reference(depth) for depth in self.depths}
         self.tokens = PromptTokenizer(_tokenizer(self.checkpoint(self.depths[0])), 512)
-        dtypes = {options.chosen_dtype(), options.second_dtype() or options.chosen_dtype()}
-        self.peaks = {dtype: matmul_peak(options.device, dtype, 256 if options.tiny else None) for dtype in dtypes}
+        self.peaks: dict[str, float] = {}
+        self.bandwidth: float | None = None
+        """Bytes a second that a CPU reads."""
 
     def checkpoint(self, depth: int) -> Path:
         """
@@ -97,10 +98,26 @@ class Room:
             return [len(ids) for ids in self.tokens([passage_prompt(text, title) for title, text in self.passages])]
         return [len(ids) for ids in self.tokens([QUERY_PREFIX + query for query in self.queries])]
 
-    def fresh_arms(self) -> list[Arm]:
-        """The contenders with nothing measured yet."""
-        always = SECOND if self.options.on_cuda else MEASURED_MOST
-        return [Arm(arm.name, arm.contender, arm.depth, rests=arm.name not in always) for arm in self.arms]
+    def fresh_arms(self, case: str) -> list[Arm]:
+        """
+        The contenders of a case with nothing measured yet.
+
+        :param case: one of those that are timed.
+        """
+        return [
+            Arm(arm.name, arm.contender, arm.depth, rests=arm.name not in IN_EVERY_ROUND)
+            for arm in self.arms
+            if case in arm.contender.cases
+        ]
+
+    def measure_limits(self) -> None:
+        """Measure what the device does at most, once more: the best of all tries is its limit."""
+        tiny, device = self.options.tiny, self.options.device
+        for dtype in {self.options.chosen_dtype(), self.options.second_dtype() or self.options.chosen_dtype()}:
+            peak = matmul_peak(device, dtype, 256 if tiny else None)
+            self.peaks[dtype] = max(peak, self.peaks.get(dtype, 0.0))
+        if device == "cpu":
+            self.bandwidth = max(read_bandwidth(2**22 if tiny else None), self.bandwidth or 0.0)
 
     def missing(self) -> list[str]:
         """Contenders that were asked for and are not installed."""

@@ -39,13 +39,19 @@ def take_turns(arms: Sequence[Arm], number: int, device: str, bar: tqdm) -> None
     """
     Play one round; whoever was first goes last in the next one. Items go around, too: a query meets all arms in a row.
 
+    The depths of one contender come in direct succession, so that noise hits them alike; the shallowest comes first in even
+    rounds and last in odd ones.
+
     :param arms: each gets its list of seconds.
     :param number: the number of the round, from 0; in that one tokens and memory are counted as well.
     :param device: that must have finished before a clock starts or stops.
     :param bar: moves by one for each item.
     """
-    first = number % len(arms)
-    order = [arm for arm in (*arms[first:], *arms[:first]) if not (arm.rests and number % 2)]
+    names = list(dict.fromkeys(arm.name for arm in arms))
+    first = number % len(names)
+    one_way = arms[:: -1 if number % 2 else 1]
+    turns = [arm for name in (*names[first:], *names[:first]) for arm in one_way if arm.name == name]
+    order = [arm for arm in turns if not (arm.rests and number % 2)]
     times: dict[Arm, list[float]] = {arm: [] for arm in order}
     for item in range(max(len(arm.items) for arm in order)):
         for arm in order:

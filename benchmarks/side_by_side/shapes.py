@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bmretriever_integrations.checkpoints import find_checkpoint
@@ -96,20 +97,58 @@ def thin_config(config: Any) -> Any:
     )
 
 
-def flops(config: Any, lengths: list[int]) -> float:
+def layer_weights(config: Any) -> tuple[int, int]:
     """
-    Floating-point operations that a plain causal forward needs for these sequences, padding left out.
-
-    Two for each weight of a layer and token, and two products over the causal half of each attention matrix. Whoever saves
-    work counts as if he had done it, so that all contenders are measured by the same yardstick.
+    Count the weights of the linear layers of one decoder layer.
 
     :param config: the configuration of the network.
-    :param lengths: tokens of each sequence.
+    :returns: all of them, and those that make keys and values.
     """
     width, heads = config.hidden_size, config.num_attention_heads
     head = getattr(config, "head_dim", None) or width // heads
     keys = getattr(config, "num_key_value_heads", None) or heads
     matrices_of_mlp = 2 if config.model_type == "gpt_neox" else 3  # the others have a gate
-    weights = width * head * (2 * heads + 2 * keys) + matrices_of_mlp * width * config.intermediate_size
-    attention = sum(2 * heads * head * n * (n + 1) for n in lengths)
-    return float(config.num_hidden_layers * (2 * weights * sum(lengths) + attention))
+    keys_and_values = width * head * 2 * keys
+    return (
+        width * head * 2 * heads + keys_and_values + matrices_of_mlp * width * config.intermediate_size,
+        keys_and_values,
+    )
+
+
+def flops(config: Any, lengths: Sequence[float], known: float = 0.0, last_token: bool = False) -> float:
+    """
+    Count the floating-point operations that a causal forward does for these sequences, padding left out.
+
+    Two for each weight of a layer and token, and two products over the causal half of each attention matrix.
+
+    :param config: the configuration of the network.
+    :param lengths: tokens of each sequence.
+    :param known: tokens at the beginning of each sequence whose keys and values are there already: nothing is computed for
+        them, but the others attend to them.
+    :param last_token: whether the last layer computes keys and values alone for all tokens but the last one of a sequence.
+    """
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    weights, keys_and_values = layer_weights(config)
+    tokens = sum(lengths) - known * len(lengths)
+    a_product = 4 * config.num_attention_heads * head  # of one query with one key, and of what comes out with one value
+    attention = a_product * sum(n * (n + 1) - known * (known + 1) for n in lengths) / 2
+    layer = 2 * weights * tokens + attention
+    if not last_token:
+        return float(config.num_hidden_layers * layer)
+    last = 2 * keys_and_values * tokens + 2 * (weights - keys_and_values) * len(lengths) + a_product * sum(lengths)
+    return float((config.num_hidden_layers - 1) * layer + last)
+
+
+def computed_flops(config: Any, lengths: Sequence[float], tokens: float, is_ours: bool) -> float:
+    """
+    Count the operations that a contender really does, padding included, for the tokens that its network was given.
+
+    :param config: the configuration of the network.
+    :param lengths: tokens of each text.
+    :param tokens: that the network was given for all of them.
+    :param is_ours: whether it is this engine, which shares the prefix and saves most of the last layer. The others pad.
+    """
+    if not is_ours:
+        return flops(config, lengths) * tokens / sum(lengths)
+    known = max(0.0, (sum(lengths) - tokens) / len(lengths))
+    return flops(config, lengths, known, last_token=True)

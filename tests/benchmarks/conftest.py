@@ -14,6 +14,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.append(str(BENCHMARKS))  # as Python does for benchmarks/run.py
+sys.path.append(str(Path(__file__).parent))  # made_up_results is beside its tests
 
 from side_by_side.options import CASES  # noqa: E402
 from side_by_side.texts import QUESTIONS  # noqa: E402

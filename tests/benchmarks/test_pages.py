@@ -10,16 +10,22 @@ import report
 import run
 from pages import fill, put_between
 from side_by_side.results import read_results
-from side_by_side.table import full_tables, short_tables
 
 RESULTS = report.committed()
 
 
 @pytest.mark.skipif(not RESULTS, reason="no result is committed yet")
-@pytest.mark.parametrize(("page", "table"), [("README.md", short_tables), ("docs/benchmarks.md", full_tables)])
-def test_tables_are_those_of_the_results(page, table):
+@pytest.mark.parametrize(("page", "place"), [("README.md", 0), ("docs/benchmarks.md", 1)])
+def test_tables_are_those_of_the_results(page, place):
     text = (report.ROOT / page).read_text(encoding="utf-8")
-    assert put_between(text, report.TABLE, table([read_results(path) for path in RESULTS])) == text
+    assert put_between(text, report.TABLE, report.parts(RESULTS)[place]) == text
+
+
+@pytest.mark.skipif(not RESULTS, reason="no result is committed yet")
+def test_no_page_says_what_cannot_be():
+    shares = [int(share) for part in report.parts(RESULTS) for share in re.findall(r"(\d+) %", part)]
+    assert len(shares) > 20
+    assert max(shares) <= 100
 
 
 @pytest.mark.skipif(not RESULTS, reason="no result is committed yet")

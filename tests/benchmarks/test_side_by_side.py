@@ -1,4 +1,4 @@
-"""The benchmark's parts: true shapes, honest operations, fair texts, turns, and times of a whole model from slices."""
+"""The benchmark's parts: true shapes, honest operations, fair texts, turns."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 import torch
 from side_by_side import rounds
 from side_by_side.equality import compare, likeness
+from side_by_side.machine import read_bandwidth
 from side_by_side.options import CPU_PLANS, CUDA_PLANS, Options
 from side_by_side.real_tokenizers import write_tokenizer
-from side_by_side.results import Outcome, Spread
 from side_by_side.rounds import Arm, take_turns
-from side_by_side.shapes import SHAPES, config_of, flops
+from side_by_side.shapes import SHAPES, computed_flops, config_of, flops, layer_weights
 from side_by_side.stock import STBest
 from side_by_side.texts import choose, extremes, read_texts
 from torch.utils.flop_counter import FlopCounterMode
@@ -62,6 +62,27 @@ def test_flops_are_those_that_torch_counts(model):
     assert flops(config, [n, n]) == 2 * flops(config, [n])
 
 
+@pytest.mark.parametrize("model", SHAPES)
+def test_work_is_what_the_engine_computes(model):
+    """Beside a plain forward: what a known prefix saves, and of the last layer all but keys and values for all but one token."""
+    config, n, known = config_of(model, 3, tiny=True), 40, 15
+    one = config_of(model, 1, tiny=True)
+    layer = flops(one, [n])
+    _, keys_and_values = layer_weights(config)
+    prefix = flops(config, [n]) - flops(config, [n], known)
+    assert prefix == flops(config, [known])  # its tokens, and what they would have attended to
+    last = flops(one, [n], last_token=True)
+    assert flops(config, [n], last_token=True) == 2 * layer + last
+    assert 2 * keys_and_values * n < last < 2 * keys_and_values * n + layer / n * 2
+    shared = computed_flops(config, [n, n], 2 * (n - known), is_ours=True)
+    assert shared == flops(config, [n, n], known, last_token=True)
+    assert computed_flops(config, [n, n], 3 * n, is_ours=False) == 1.5 * flops(config, [n, n])  # padded
+
+
+def test_what_the_cpu_reads_a_second_is_measured():
+    assert 1e8 < read_bandwidth(2**22) < 1e13
+
+
 def test_few_texts_batch_as_many_would():
     texts = [f"{number:03d}" + "x" * length for number, length in enumerate(random.Random(1).sample(range(1000), 600))]
     lengths = sorted(len(text) for text in texts)
@@ -104,6 +125,18 @@ def test_contenders_take_turns(monkeypatch):
     assert " ".join(played) == "a1 b1 c1 a2 b2 c2 c1 a1 c2 a2 c1 a1 b1 c2 a2 b2"
     assert [len(times) if times else times for times in arms[1].seconds] == [2, None, 2]
     assert (set(arms[0].seconds[0]), set(arms[2].seconds[0])) == ({1.0}, {1000.0})  # scaled
+
+
+def test_the_depths_of_one_contender_come_in_succession():
+    """They are loaded depth by depth; noise that lasts longer than one contender's turn hits both of its depths."""
+    played: list[str] = []
+    arms = [Arm(name, None, depth) for depth in (2, 4) for name in "ab"]
+    for arm in arms:
+        arm.items = [lambda arm=arm: played.append(f"{arm.name}{arm.depth}")]
+    with tqdm(disable=True) as bar:
+        for number in range(3):
+            take_turns(arms, number, "cpu", bar)
+    assert " ".join(played) == "a2 a4 b2 b4 b4 b2 a4 a2 a2 a4 b2 b4"
 
 
 def test_tokens_are_counted_in_the_first_round():
@@ -153,53 +186,10 @@ def test_wrong_vectors_are_found(tiny):
     assert not compare(rounded, right, "float32")["right"]
     assert compare(rounded, right, "bfloat16")["right"]
     assert not compare(np.roll(right, 1, axis=0), right, "bfloat16")["right"]
-
-
-def outcome(seconds, *, case="passages", whole=24, peak=None):
-    """An outcome of given seconds: name -> depth -> rounds."""
-    contenders = {
-        name: {"label": name, "dtype": "float32", "depths": {depth: {"seconds": of} for depth, of in depths.items()}}
-        for name, depths in seconds.items()
-    }
-    raw = {"model": "410M", "case": case, "whole_depth": whole, "contenders": contenders, "matmul_peak": peak or {}}
-    return Outcome({**raw, "texts": 10, "real_tokens": 3000, "flops_of_whole": 6e9})
-
-
-def test_two_slices_give_the_whole_model():
-    found = outcome(
-        {
-            "ours": {"2": [[2.5], [2.7]], "4": [[4.5], [4.7]]},  # half a second, and one a layer
-            "st-default": {"2": [[3.0], None], "4": [[6.0], None]},
-        },
-        peak={"float32": 1e9},
-    )
-    assert found.is_estimate
-    assert found.seconds("ours") == {0: pytest.approx(24.5), 1: pytest.approx(24.7)}
-    assert found.ratio("st-default", "ours").middle == pytest.approx(36 / 24.5)
-    assert found.texts_a_second("ours") == pytest.approx(10 / 24.6)
-    assert found.tokens_a_second("ours") == pytest.approx(3000 / 24.6)
-    assert found.share_of_peak("ours") == pytest.approx(6 / 24.6)
-    assert not found.too_noisy("ours")
-    assert outcome({"ours": {"2": [[5.0]], "4": [[4.0]]}}).too_noisy("ours")
-
-
-def test_one_slice_speaks_of_itself_alone():
-    found = outcome({"ours": {"4": [[2.0]]}}, peak={"float32": 1e9})
-    assert (found.whole, found.is_estimate) == (4, False)
-    assert found.share_of_peak("ours") == pytest.approx(0.5)  # a sixth of the operations, in 2 s
-
-
-def test_latency_of_single_queries():
-    items = [0.010, 0.011, 0.012, 0.013, 0.050]
-    found = outcome({"ours": {"24": [items, items]}}, case="one-query")
-    assert found.latency("ours", 50) == pytest.approx(12)
-    assert found.latency("ours", 95) == pytest.approx(42.6)
-    assert found.texts_a_second("ours") == pytest.approx(1 / 0.012)
-
-
-def test_spread():
-    assert Spread.of([4.0, 1.0, 2.0, 3.0, 5.0]) == Spread(3.0, 2.0, 4.0)
-    assert Spread.of([2.0]) == Spread(2.0, 2.0, 2.0)
+    eighth = right + 0.1 * np.linalg.norm(right, axis=1, keepdims=True) * np.eye(*right.shape, dtype=np.float32)
+    assert 0.99 < compare(eighth, right, "int8")["cosine"] < 0.999
+    assert compare(eighth, right, "int8")["right"]
+    assert not compare(eighth, right, "bfloat16")["right"]
 
 
 def test_options_go_through_pytest_and_plans_take_them():
@@ -209,6 +199,7 @@ def test_options_go_through_pytest_and_plans_take_them():
     assert (plan.passages, plan.memory, plan.contenders) == (5, (3, 9), ("ours",))
     assert (plan.layers, plan.queries) == (CUDA_PLANS["7B"].layers, CUDA_PLANS["7B"].queries)
     assert Options().plan("410M") == CPU_PLANS["410M"]
+    assert (Options().chosen_time_limit(), Options(time_limit=7).chosen_time_limit()) == (120, 7)
     with pytest.raises(ValueError, match="rounds must be at least 2 on CUDA"):
         Options(device="cuda", rounds=1)
     assert (Options().chosen_dtype(), options.chosen_dtype()) == ("float32", "bfloat16")
@@ -220,6 +211,7 @@ def test_options_go_through_pytest_and_plans_take_them():
     [
         ({"layers": (1, 3)}, "layers must be 0"),
         ({"rounds": 0}, "rounds must be at least 1, got 0"),
+        ({"time_limit": 0}, "time_limit must be at least 1, got 0"),
         ({"device": "cuda:99"}, "device 'cuda:99' is not there"),
         ({"data": "nowhere"}, "data: nowhere is no folder"),
     ],

@@ -26,7 +26,8 @@ def outcomes(tiny_run) -> dict[str, Outcome]:
 def test_every_case_and_contender_is_there(outcomes):
     assert list(outcomes) == list(CASES)
     for case in TIMED:
-        assert set(outcomes[case].names()) | set(outcomes[case].raw["not_installed"]) == EXPECTED
+        expected = EXPECTED - ({"ours-int8"} if case == "passages" else set())  # 8 bits are for few tokens at a time
+        assert set(outcomes[case].names()) | set(outcomes[case].raw["not_installed"]) == expected
         assert outcomes[case].depths == [2, 3]
         assert outcomes[case].whole == 4
 
@@ -36,7 +37,7 @@ def test_every_contender_gives_the_right_vectors(outcomes, case):
     outcome = outcomes[case]
     for name in outcome.names():
         assert outcome.right(name), (name, outcome.error(name), outcome.cosine(name))
-        assert outcome.error(name) <= 1e-5 or outcome.dtype(name) == "bfloat16"
+        assert outcome.error(name) <= 1e-5 or outcome.dtype(name) in ("bfloat16", "int8")
     assert outcome.raw["likeness_of_texts"] < 0.999  # a vector of another text would not pass for right
 
 
@@ -47,8 +48,8 @@ def test_rounds_are_carried_by_pytest_benchmark(tiny_run, outcomes):
     for case in TIMED:
         for name, contender in outcomes[case].raw["contenders"].items():
             for depth in contender["depths"].values():
-                ours = name in ("ours", "st-best", "st-default", "ours-auto", "st-best-auto")
-                assert [times is None for times in depth["seconds"]] == [False, not ours]
+                always = name.removesuffix("-auto") in ("ours", "ours-int8", "st-best")
+                assert [times is None for times in depth["seconds"]] == [False, not always]
     whole = sum(
         times
         for contender in outcomes["passages"].raw["contenders"].values()
@@ -66,6 +67,20 @@ def test_tokens_given_to_the_network(outcomes):
     assert queries.computed_share("ours") < 0.8  # the instruction once for all
     assert 0.8 < queries.computed_share("haystack") < 1.2  # one by one, a share
     assert queries.raw["contenders"]["haystack"]["share_of_texts"] < 1
+
+
+def test_what_the_device_does_at_most_is_measured(outcomes):
+    for case in TIMED:
+        raw = outcomes[case].raw
+        assert set(raw["matmul_peak"]) == {"float32", *(("bfloat16",) if cpu_has_bfloat16() else ())}
+        assert raw["read_bandwidth"] > 1e8
+        for name, contender in raw["contenders"].items():
+            two, three = (contender["depths"][depth]["computed_flops"] for depth in ("2", "3"))
+            assert 0 < two < three < 2 * two * (1 + name.startswith("ours"))
+    shares = [
+        outcomes["queries"].raw["contenders"][name]["depths"]["3"]["computed_flops"] for name in ("ours", "st-best")
+    ]
+    assert shares[0] < 0.8 * shares[1]
 
 
 def test_sentence_transformers_at_its_best_tried_batch_sizes(outcomes):
@@ -114,7 +129,7 @@ def test_the_command_for_gpus_says_what_it_does(tiny_run):
         "seconds in all",
     ]
     assert sorted(steps, key=printed.index) == steps
-    assert goals_table(read_results(tiny_run.path)[1]) in printed
+    assert goals_table(read_results(tiny_run.path)[1], on_gpu=False) in printed
     assert "tests.txt" not in printed
     assert "these numbers show that everything runs, nothing else" in printed
 
@@ -138,8 +153,8 @@ def test_runs_of_one_machine_stand_together(tiny_run):
     queries, others = [[o for o in outcomes if (o.case == "queries") is wanted] for wanted in (True, False)]
     gpu = {**content, "machine_info": {**content["machine_info"], "gpu": "NVIDIA X", "gpu_memory_gib": 80.0}}
     short = short_tables([(gpu, others), (content, outcomes), (gpu, queries)])
-    assert short.count("NVIDIA X") == short.count("| goal |") == 1
-    assert short.index("passages in bulk") < short.index("queries in bulk") < short.index("**Goals**")
+    assert short.count("NVIDIA X") == 1
+    assert short.index("passages in bulk") < short.index("queries in bulk")
     full = full_tables([(gpu, others), (gpu, queries)])
     assert full.count("### NVIDIA X") == full.count("| goal |") == 1
     assert full.count("Texts:") == 2  # each run with its versions and its commit
@@ -151,11 +166,10 @@ def test_report_fills_the_pages_and_draws_the_chart(tiny_run, tmp_path, monkeypa
         page.write_text("before\n<!-- benchmark table -->\nold\n<!-- /benchmark table -->\nafter\n")
     given = [tiny_run.path, "--readme", pages["README.md"], "--docs", pages["benchmarks.md"]]
     monkeypatch.setattr("sys.argv", ["report.py", *map(str, given)])
-    results = [read_results(tiny_run.path)]
     for _ in range(2):  # a second time nothing changes
         assert report.main() == 0
-        for page, table in ((pages["README.md"], short_tables), (pages["benchmarks.md"], full_tables)):
-            inner = f"<!-- benchmark table -->\n\n{table(results)}\n\n<!-- /benchmark table -->"
+        for page, part in zip(pages.values(), report.parts([tiny_run.path]), strict=True):
+            inner = f"<!-- benchmark table -->\n\n{part}\n\n<!-- /benchmark table -->"
             assert page.read_text() == f"before\n{inner}\nafter\n"
     chart = (tmp_path / "benchmarks-tiny.svg").read_text()
     assert "passages in bulk" in chart
