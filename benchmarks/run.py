@@ -61,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--time-limit",
         type=float,
         metavar="SECONDS",
-        help="of one case, after which no round begins beyond the least number (default: 120, on CUDA 20)",
+        help="of one case's rounds, beyond the least number of them (default: 120, on CUDA 20)",
     )
     parser.add_argument("--batch-sizes", type=int, nargs="+", metavar="N", help="that sentence-transformers may try")
     parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own choice)")

@@ -7,6 +7,7 @@ import time
 from itertools import count
 from typing import Any
 
+import pytest
 from tqdm import tqdm
 
 from side_by_side.budget import Budget, play_on
@@ -32,8 +33,9 @@ def measure(room: Room, case: str, benchmark: Any, budget: Budget) -> dict[str, 
         Rounds go on after the least number until every ratio's spread is small or the case's time is over.
     :returns: what was found, as plain values.
     """
-    start = time.monotonic()
     arms = room.fresh_arms(case)
+    if not arms:
+        pytest.skip(f"none of the contenders takes part in {case}")
     _assign(arms, room, case)
     gc.collect()
     room.measure_limits()
@@ -59,6 +61,7 @@ def measure(room: Room, case: str, benchmark: Any, budget: Budget) -> dict[str, 
             take_turns(*given)
             benchmark.stats.update(time.perf_counter() - begin)
 
+        start = time.monotonic()
         benchmark.pedantic(take_turns, setup=set_up, rounds=rounds, iterations=1)
         if room.options.rounds is None and not benchmark.disabled:
             until = min(start + room.options.chosen_time_limit(), time.monotonic() + budget.left())

@@ -81,7 +81,7 @@ class Options:
     budget: float | None = None
     """Seconds for everything; what does not fit is left out. None: as long as it takes."""
     time_limit: float | None = None
-    """Seconds of one case after which no further round begins; the least number of rounds is always run."""
+    """Seconds that the rounds of one case take at most; the least number of rounds is always run."""
     commit: str | None = None
     """Of the code, where it lies in no git checkout."""
 
@@ -121,7 +121,7 @@ class Options:
         return self.rounds or (5 if self.on_cuda else 3)
 
     def chosen_time_limit(self) -> float:
-        """Seconds of one case: those asked for, or two minutes on a CPU and 20 seconds on a GPU."""
+        """Seconds of one case's rounds: those asked for, or two minutes on a CPU and 20 seconds on a GPU."""
         return self.time_limit or (20.0 if self.on_cuda else 120.0)
 
     def chosen_batch_sizes(self) -> tuple[int, ...]:
