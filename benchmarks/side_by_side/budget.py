@@ -66,20 +66,20 @@ class Budget:
         return min(wanted, max(LEAST_ROUNDS, int(self.left() / seconds_each)))
 
 
-def play_on(play: Callable[[], object], enough: Callable[[], bool], done: int, until: float) -> int:
+def play_on(play: Callable[[], object], enough: Callable[[], bool], done: int, each: float, until: float) -> int:
     """
     Play rounds until there are enough, there is no time for one more, or there are :data:`MOST_ROUNDS`.
 
     :param play: plays one.
     :param enough: tells whether those that were played are enough.
     :param done: how many were played.
+    :param each: seconds that one of them took.
     :param until: the time by ``time.monotonic`` at which the last one shall be over.
     :returns: how many were played in all.
     """
-    longest = 0.0
-    while done < MOST_ROUNDS and time.monotonic() + longest < until and not enough():
+    while done < MOST_ROUNDS and time.monotonic() + each <= until and not enough():
         start = time.monotonic()
         play()
-        longest = max(longest, time.monotonic() - start)
+        each = max(each, time.monotonic() - start)
         done += 1
     return done

@@ -29,8 +29,8 @@ def measure(room: Room, case: str, benchmark: Any, budget: Budget) -> dict[str, 
     :param room: the model, set up.
     :param case: "passages", "queries" or "one-query".
     :param benchmark: pytest-benchmark's fixture; it times each whole round, the contenders' own times go beside it.
-    :param budget: where it runs short on a GPU, there are fewer rounds.
-        Rounds go on after the least number until every ratio's spread is small or the case's time is over.
+    :param budget: where it runs short on a GPU, there are fewer rounds. Else they go on after the least number until every
+        ratio's spread is small or the case's time is over.
     :returns: what was found, as plain values.
     """
     arms = room.fresh_arms(case)
@@ -42,13 +42,7 @@ def measure(room: Room, case: str, benchmark: Any, budget: Budget) -> dict[str, 
     with tqdm(total=_runs(arms, room), desc=f"{room.model} {case}", unit="run", disable=None, leave=False) as bar:
         _tune(arms, room, case)
         equal = [_check(arm, room, case) for arm in arms]
-        rounds = room.options.chosen_rounds()
-        if room.options.on_cuda:  # graphs and compiled kernels are made for the shapes that will be timed
-            warming = time.monotonic()
-            take_turns(arms, 0, room.options.device, bar)
-            rounds = budget.rounds(rounds, time.monotonic() - warming)
-            for arm in arms:
-                arm.seconds.clear()
+        rounds = _warm_on_cuda(arms, room, budget, bar) if room.options.on_cuda else room.options.chosen_rounds()
         numbers = count(int(room.options.on_cuda))
 
         def set_up() -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -61,13 +55,26 @@ def measure(room: Room, case: str, benchmark: Any, budget: Budget) -> dict[str, 
             take_turns(*given)
             benchmark.stats.update(time.perf_counter() - begin)
 
+        def settled() -> bool:
+            return is_settled(Outcome(_result(room, case, arms, equal)))
+
         start = time.monotonic()
         benchmark.pedantic(take_turns, setup=set_up, rounds=rounds, iterations=1)
         if room.options.rounds is None and not benchmark.disabled:
-            until = min(start + room.options.chosen_time_limit(), time.monotonic() + budget.left())
-            play_on(play, lambda: is_settled(Outcome(_result(room, case, arms, equal))), rounds, until)
+            now = time.monotonic()
+            until = min(start + room.options.chosen_time_limit(), now + budget.left())
+            play_on(play, settled, rounds, (now - start) / rounds, until)
     room.measure_limits()
     return _result(room, case, arms, equal)
+
+
+def _warm_on_cuda(arms: list[Arm], room: Room, budget: Budget, bar: tqdm) -> int:
+    """Play one round untimed: graphs and compiled kernels are made for the shapes that will be timed. Returns how many fit."""
+    start = time.monotonic()
+    take_turns(arms, 0, room.options.device, bar)
+    for arm in arms:
+        arm.seconds.clear()
+    return budget.rounds(room.options.chosen_rounds(), time.monotonic() - start)
 
 
 def _result(room: Room, case: str, arms: list[Arm], equal: list[dict[str, Any]]) -> dict[str, Any]:

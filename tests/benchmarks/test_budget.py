@@ -62,7 +62,7 @@ def test_rounds_fit_into_what_is_left(clock):
 
 @pytest.mark.parametrize(
     ("enough_after", "until", "played"),
-    [(3, 1000, 3), (5, 1000, 5), (99, 1000, budget.MOST_ROUNDS), (99, 135, 6), (99, 90, 3)],
+    [(3, 1000, 3), (5, 1000, 5), (99, 1000, budget.MOST_ROUNDS), (99, 135, 6), (99, 109, 3)],
 )
 def test_rounds_go_on_until_there_are_enough_or_the_time_is_over(clock, enough_after, until, played):
     """Three were played; each takes ten seconds, and none begins that would end too late."""
@@ -72,7 +72,7 @@ def test_rounds_go_on_until_there_are_enough_or_the_time_is_over(clock, enough_a
         clock[0] += 10
         done[0] += 1
 
-    assert budget.play_on(play, lambda: done[0] >= enough_after, 3, until) == played == done[0]
+    assert budget.play_on(play, lambda: done[0] >= enough_after, 3, 10, until) == played == done[0]
 
 
 def test_a_budget_is_positive():
