@@ -42,11 +42,11 @@ class Goal:
                 continue
             if self.what == TIMES and self.dtype == "int8" and outcome.dtype(peer) != "bfloat16":
                 continue
-            found = ratio(outcome, peer, ours)
-            if not is_shown(outcome, ours) or (self.what == TIMES and found is None):
-                return REFUSED
-            number = SHARES[self.what](outcome, ours) if self.what in SHARES else found and found.middle
-            return MISSING if number is None else number
+            if self.what == TIMES:
+                found = ratio(outcome, peer, ours)
+                return REFUSED if found is None else found.middle
+            share = SHARES[self.what](outcome, ours)
+            return MISSING if share is None else share if is_shown(outcome, ours) else REFUSED
         return MISSING
 
 

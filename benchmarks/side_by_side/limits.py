@@ -47,13 +47,13 @@ def share_of_peak(outcome: Outcome, name: str) -> float | None:
     :returns: None where one of them was not measured.
     """
     done = work(outcome, name)
-    return done and _of_peak(outcome, name, outcome.of_whole(done), outcome.middle_seconds(name))
+    return None if done is None else _of_peak(outcome, name, outcome.of_whole(done), outcome.middle_seconds(name))
 
 
 def _of_peak(outcome: Outcome, name: str, done: float, seconds: float) -> float | None:
     """``done``: operations for all texts; ``seconds``: of all texts, or of a single query."""
-    peak = outcome.raw["matmul_peak"].get(outcome.dtype(name))
-    return peak and outcome.texts_of_a_time / float(outcome.raw["texts"]) * done / seconds / float(peak)
+    peak: float | None = outcome.raw["matmul_peak"].get(outcome.dtype(name))
+    return None if peak is None else outcome.texts_of_a_time / float(outcome.raw["texts"]) * done / seconds / peak
 
 
 def share_of_bandwidth(outcome: Outcome, name: str) -> float | None:
@@ -109,6 +109,6 @@ def _shares_between(outcome: Outcome, name: str) -> list[float | None]:
     if seconds <= 0:
         return [float("inf")]
     return [
-        done and _of_peak(outcome, name, done[-1] - done[0], seconds),
+        None if done is None else _of_peak(outcome, name, done[-1] - done[0], seconds),
         _of_bandwidth(outcome, name, outcome.depths[-1] - outcome.depths[0], seconds),
     ]
