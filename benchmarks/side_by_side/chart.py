@@ -31,6 +31,7 @@ def draw_chart(path: Path, runs: Sequence[Result]) -> None:
     :param runs: the runs of that machine, each of :func:`~side_by_side.results.read_results`.
     """
     timed = [outcome for outcome in outcomes_of(runs) if outcome.case != "memory" and "ours" in outcome.names()]
+    timed = [outcome for outcome in timed if any(_drawn(outcome, peer) for peer in PEERS)]  # the others are too noisy
     peers = [peer for peer in PEERS if any(_drawn(outcome, peer) for outcome in timed)]
     bars_of = [[peer for peer in peers if _drawn(outcome, peer)] for outcome in timed]
     sizes = [max(2, len(own)) + 1 for own in bars_of]  # the name of a case takes two lines
@@ -63,6 +64,7 @@ def draw_chart(path: Path, runs: Sequence[Result]) -> None:
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         figure.legend(
+            *axes.get_legend_handles_labels(),
             loc="outside upper left",
             ncols=2,
             frameon=False,

@@ -7,6 +7,7 @@ import json
 import pytest
 import report
 from made_up_results import content, outcome, whole
+from side_by_side.chart import draw_chart
 from side_by_side.goals import goals_table
 from side_by_side.overview import overview
 from side_by_side.table import full_tables, machine, short_tables
@@ -76,7 +77,17 @@ def test_a_result_that_is_dropped_into_the_folder_appears(tmp_path, monkeypatch)
     assert report.main() == 0
     assert readme in (tmp_path / "README.md").read_text()
     assert docs in (tmp_path / "benchmarks.md").read_text()
-    assert "CPU B, 2 threads" in (tmp_path / "benchmarks-new.svg").read_text()
+    chart = (tmp_path / "benchmarks-new.svg").read_text()
+    assert all(said in chart for said in ("CPU B, 2 threads", "passages in bulk", "sentence-transformers at its best"))
+
+
+def test_a_chart_draws_no_noise(tmp_path):
+    for name, outcomes in (("some", [outcome(FAST), outcome(NOISY, case="queries")]), ("none", [outcome(NOISY)])):
+        draw_chart(tmp_path / f"{name}.svg", [(content(), outcomes)])
+    some, none = ((tmp_path / f"{name}.svg").read_text() for name in ("some", "none"))
+    assert "passages in bulk" in some
+    assert "queries in bulk" not in some
+    assert "in bulk" not in none
 
 
 @pytest.fixture

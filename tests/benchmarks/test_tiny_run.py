@@ -171,9 +171,7 @@ def test_report_fills_the_pages_and_draws_the_chart(tiny_run, tmp_path, monkeypa
         for page, part in zip(pages.values(), report.parts([tiny_run.path]), strict=True):
             inner = f"<!-- benchmark table -->\n\n{part}\n\n<!-- /benchmark table -->"
             assert page.read_text() == f"before\n{inner}\nafter\n"
-    chart = (tmp_path / "benchmarks-tiny.svg").read_text()
-    assert "passages in bulk" in chart
-    assert "sentence-transformers at its best" in chart
+    assert "How many times faster" in (tmp_path / "benchmarks-tiny.svg").read_text()
 
 
 @pytest.mark.parametrize(("content", "said"), [({"benchmarks": []}, "schema"), (None, "must be there once each")])
