@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import difflib
+import gc
 import importlib
 import os
 import re
@@ -186,6 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit status: 0; 2 after an error, which is printed as one line; 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if argv is None else argv)
+    # Python searches all objects for garbage when it ends, which takes more than a second after a search; frozen ones it skips
+    atexit.register(gc.freeze)
 
     def work() -> int:
         parser, of_command = _parsers(given[0] if given else None)

@@ -7,6 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmretriever_integrations.checkpoints.network import renew_scale
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -42,6 +44,7 @@ def open_embedded(folder: Path) -> Any:
     :raises FileNotFoundError: if the weights are missing, e.g. in a source tree without them.
     :raises ValueError: if the weights are damaged or do not fit config.json.
     """
+    import torch
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModel
 
@@ -52,8 +55,14 @@ def open_embedded(folder: Path) -> Any:
         )
     try:
         state = unpack(load_file(weights))
-        network = AutoModel.from_config(AutoConfig.from_pretrained(folder))
+        config = AutoConfig.from_pretrained(folder)
+        with torch.device("meta"):  # drawing random weights takes longer than reading the right ones
+            network = AutoModel.from_config(config)
         network.load_state_dict(state, assign=True)  # copying would round where another thread changed the default type
+        network.rotary_emb = type(network.rotary_emb)(config)  # its frequencies are in no file
+        renew_scale(network, torch.float32)
+        if any(buffer.is_meta for buffer in network.buffers()):
+            raise ValueError(f"a network of the kind {config.model_type} has buffers that are in no file")
     except Exception as error:  # transformers raises whatever a wrong value leads to, e.g. ZeroDivisionError
         if isinstance(error, OSError | ImportError | MemoryError):
             raise

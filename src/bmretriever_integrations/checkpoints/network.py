@@ -167,12 +167,24 @@ def _has_types(network: Any, dtype: Any, files: list[Path]) -> bool:
     for name, stored in _stored(files, wrong, network.base_model_prefix).items():
         if stored.shape == wrong[name].shape:
             wrong.pop(name).data = stored.to(dtype, copy=True)
-    for module in network.modules():
-        scale = getattr(module, "scalar_embed_scale", None)
-        if scale is not None:  # Gemma keeps this factor in a buffer, which is in no file
-            module.embed_scale = torch.tensor(scale, dtype=dtype)
+    renew_scale(network, dtype)
     buffers = [buffer.dtype for buffer in network.buffers() if buffer.is_floating_point()]
     return not wrong and set(buffers) <= {dtype, torch.float32}
+
+
+def renew_scale(network: Any, dtype: Any) -> None:
+    """
+    Make the factor of Gemma's embedding anew, which is in a buffer and in no file. Other networks stay unchanged.
+
+    :param network: the network; it is changed.
+    :param dtype: number type of the factor.
+    """
+    import torch
+
+    for module in network.modules():
+        scale = getattr(module, "scalar_embed_scale", None)
+        if scale is not None:
+            module.embed_scale = torch.tensor(scale, dtype=dtype)
 
 
 def _stored(files: list[Path], names: Any, prefix: str) -> dict[str, Any]:

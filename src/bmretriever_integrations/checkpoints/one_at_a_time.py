@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bmretriever_integrations.checkpoints.garbage import collection_paused
+
 _lock = threading.RLock()  # reentrant, because an adapter's base is loaded while the adapter is
 
 
@@ -31,9 +33,9 @@ def transformers_alone(bars: bool) -> Iterator[None]:
 
     :param bars: whether transformers may show progress bars while it reads and writes weights; downloads always show theirs.
     """
-    from transformers.utils import logging
+    with _lock, collection_paused():
+        from transformers.utils import logging
 
-    with _lock:
         if bars or not logging.is_progress_bar_enabled():
             yield
             return

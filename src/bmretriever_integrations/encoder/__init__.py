@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from bmretriever_integrations.checkpoints.garbage import collection_paused
+
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder.cut_texts import CutTextWarning
     from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
@@ -23,4 +25,5 @@ def __getattr__(name: str) -> Any:  # so that torch is imported only when the cl
     }
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)
+    with collection_paused():
+        return getattr(importlib.import_module(f"{__name__}.{homes[name]}"), name)

@@ -18,7 +18,7 @@ Key = tuple[EncoderSettings, str | None]
 
 
 def _load(key: Key) -> BMRetrieverEncoder:
-    from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
+    from bmretriever_integrations.encoder import BMRetrieverEncoder
 
     return BMRetrieverEncoder.from_settings(key[0])
 

@@ -6,6 +6,7 @@ import os
 from datetime import timedelta
 from typing import Any
 
+from bmretriever_integrations.checkpoints.garbage import collection_paused
 from bmretriever_integrations.index.places.place import Place
 
 _used_in: int | None = None  # process id
@@ -59,7 +60,8 @@ def connect(place: Place) -> Any:
     check_not_forked()
     os.environ.setdefault("LANCEDB_LOG", "error")  # read when lancedb is imported; else it warns of its own defaults
     try:
-        import lancedb
+        with collection_paused():
+            import lancedb
     except ImportError as error:
         raise missing(error) from error
     note_use()
