@@ -93,15 +93,17 @@ def ratio(outcome: Outcome, peer: str, ours: str) -> Spread | None:
 
 def is_shown(outcome: Outcome, name: str) -> bool:
     """
-    Tell whether a contender's figures may be shown: its vectors are right, its time is possible and one of its ratios stands.
+    Tell whether a contender's figures may be shown: its vectors are right, its time is possible and its ratio stands.
 
     :param outcome: the case.
-    :param name: short name. If there is nobody to compare it with, the spread of its own times decides.
+    :param name: short name. Of ours one of its ratios has to stand, of a peer that to ours in the same dtype, if there is one. If
+        there is nobody to compare it with, the spread of its own times decides.
     """
     if not (outcome.right(name) and is_possible(outcome, name)):
         return False
     own = [pair for pair in pairs(outcome) if name in pair and all(map(outcome.right, pair))]
     if own:
+        own = own if name.startswith("ours") else own[:1]  # sentence-transformers meets int8 last
         return any(ratio(outcome, *pair) is not None for pair in own)
     return Spread.of(list(outcome.seconds(name).values())).width <= TOO_NOISY
 
@@ -110,7 +112,10 @@ def is_settled(outcome: Outcome) -> bool:
     """
     Tell whether more rounds would say little more: every ratio has two rounds at least, and its quartiles are near each other.
 
-    :param outcome: what was measured until now.
+    :param outcome: what was measured until now. Where a time is impossible, more rounds may mend it.
     """
-    found = [measured_ratio(outcome, *pair) for pair in pairs(outcome) if all(map(outcome.right, pair))]
+    compared = [pair for pair in pairs(outcome) if all(map(outcome.right, pair))]
+    if not all(is_possible(outcome, name) for pair in compared for name in pair):
+        return False
+    found = [measured_ratio(outcome, *pair) for pair in compared]
     return all(spread is not None and spread.count > 1 and spread.width <= ENOUGH for spread in found)
