@@ -27,7 +27,13 @@ from bmretriever_integrations.index.table import open_table, optimize
 from bmretriever_integrations.index.tune import after_update, drop_approximate_index, tune_index
 
 ROWS, WIDTH = 6_000, 64
-SMALLER = {"tune.FEWEST_ROWS": 3_000, "tune.SAMPLE": 100, "tune.REFINE": (10, 20), "search.candidates.NARROW": 2_000}
+SMALLER = {
+    "tune.FEWEST_ROWS": 3_000,
+    "tune.SAMPLE": 40,
+    "tune.SAMPLE_AFTER_UPDATE": 40,
+    "tune.REFINE": (10, 20),
+    "search.candidates.NARROW": 2_000,
+}
 """Bounds for a table that is made in a second."""
 
 
@@ -99,7 +105,7 @@ def test_the_choice_is_kept_with_what_was_measured(tuned) -> None:
     stored, report = tuned
     manifest = read_manifest(stored.folder)
     assert manifest.tuned == asdict(report.chosen)
-    assert (report.chosen.wanted, report.chosen.rows, report.chosen.questions) == (0.9, ROWS, 200)
+    assert (report.chosen.wanted, report.chosen.rows, report.chosen.questions) == (0.9, ROWS, 80)
     assert find_damage(stored.folder, manifest) == []
     on_disk = {path.name for path in (stored.folder / "records.lance" / "_indices").iterdir()}
     listed = {name.split("/")[2] for name in manifest.checksums if "/_indices/" in name}
@@ -205,7 +211,7 @@ KILLED = """
 import os, signal, sys
 from bmretriever_integrations.index import tune
 
-tune.FEWEST_ROWS, tune.SAMPLE = 3_000, 100
+tune.FEWEST_ROWS, tune.SAMPLE = 3_000, 40
 
 def stop(line):
     if line.startswith(sys.argv[2]):
@@ -245,10 +251,10 @@ def test_the_command_prints_what_it_tried_and_chose(copy: Path, tmp_path: Path, 
     assert lines[0].split() == ["probes", "refinement", "recall@10", "median", "ms"]
     assert lines[1].split()[:3] == ["exact", "search", "100.0%"]
     assert sum("<- chosen" in line for line in lines) == 1
-    assert "measured with 204 questions over 6,000 records" in lines[-1]
+    assert "measured with 84 questions over 6,000 records" in lines[-1]
     assert "training the approximate index over 6,000 vectors" in err
     assert re.search(r"^measuring 5 probes, refinement 10\nrecall \d+\.\d%, \d+\.\d ms$", err, re.MULTILINE)
-    assert read_manifest(copy).tuned["questions"] == 204
+    assert read_manifest(copy).tuned["questions"] == 84
     assert manifest.tuned is None
     assert main(["tune", str(tmp_path)]) == 2
     assert "holds no index" in capsys.readouterr().err
