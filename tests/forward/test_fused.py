@@ -43,6 +43,7 @@ def fuses(monkeypatch):
             self.fuse()
 
     monkeypatch.setattr(FlatDecoder, "__init__", init)
+    monkeypatch.setattr(FlatDecoder, "prepack", lambda self, quantization: False)
 
 
 @pytest.mark.parametrize("plus_one", [True, False])

@@ -70,7 +70,7 @@ def test_a_row_is_its_own_whatever_stands_beside_it(tiny):
 
 def test_a_neighbour_with_large_values_coarsens_nothing(spiky):
     linear, given = spiky
-    layer = Int8Linear(linear, int8_products.int8_kernel("cpu"))
+    layer = Int8Linear.made(linear.weight, linear.bias)
     loud = torch.cat([given, 1000 * given])
     torch.testing.assert_close(layer(loud)[: len(given)], layer(given))
 
@@ -79,7 +79,7 @@ def test_rotation_tames_one_large_input(spiky, monkeypatch):
     linear, given = spiky
 
     def error() -> float:
-        got, expected = Int8Linear(linear, int8_products.int8_kernel("cpu"))(given), linear(given)
+        got, expected = Int8Linear.made(linear.weight, linear.bias)(given), linear(given)
         return ((got - expected).norm() / expected.norm()).item()
 
     rotated = error()
@@ -98,31 +98,48 @@ def test_kernels_agree(spiky, kernel, rows):
     linear, given = spiky
     given = given.repeat(2, 1)[:rows]
     try:
-        found = Int8Linear(linear, kernel)(given)
+        found = Int8Linear(linear.weight, linear.bias, kernel, int8_products.int8_kernel("cpu")[1])(given)
     except (RuntimeError, AttributeError) as error:
         pytest.skip(f"not in this PyTorch: {error}")
-    torch.testing.assert_close(found, Int8Linear(linear, int8_products.int8_kernel("cpu"))(given))
+    torch.testing.assert_close(found, Int8Linear.made(linear.weight, linear.bias)(given))
 
 
 def test_number_type_is_kept(spiky):
     linear, given = spiky
-    found = Int8Linear(linear, int_mm)(given.bfloat16())
+    found = Int8Linear(linear.weight, linear.bias, int_mm, 127)(given.bfloat16())
     assert found.dtype == torch.bfloat16
     assert torch.cosine_similarity(found.float(), linear(given)).min() > 0.999
 
 
 def test_kernels_do_not_overflow():
     """The largest values everywhere: without VNNI, 8 bits on both sides would be cut at 16 bits."""
-    levels = torch.full((16, 256), quantization.WEIGHT_LEVELS, dtype=torch.int8)
-    rows = torch.full((2, 256), float(quantization.ACTIVATION_LEVELS))
-    expected = torch.full((2, 16), 256.0 * quantization.WEIGHT_LEVELS * quantization.ACTIVATION_LEVELS)
-    torch.testing.assert_close(int8_products.int8_kernel("cpu")(levels, torch.ones(16))(rows), expected)
+    kernel, most = int8_products.int8_kernel("cpu")
+    levels, largest = torch.full((16, 256), most, dtype=torch.int8), float(int8_products.ACTIVATION_LEVELS)
+    product = kernel(levels, torch.ones(16))
+    torch.testing.assert_close(
+        product(torch.full((2, 256), largest), torch.ones(2, 1)), torch.full((2, 16), 256.0 * most * largest)
+    )
+
+
+def test_7_bits_where_sums_are_cut_at_16_bits(monkeypatch):
+    def without_vnni(levels: torch.Tensor, scales: torch.Tensor) -> int8_products.Product:
+        pairs = levels.float().view(len(levels), -1, 2)
+
+        def product(rows: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+            whole = (rows * factors).round() + int8_products.ACTIVATION_ZERO
+            sums = torch.einsum("rpk,opk->rop", whole.view(len(rows), -1, 2), pairs).clamp(-(2**15), 2**15 - 1)
+            return (sums.sum(-1) - int8_products.ACTIVATION_ZERO * levels.float().sum(1)) * scales
+
+        return product
+
+    monkeypatch.setitem(int8_products.KERNELS, "cpu", (without_vnni,))
+    assert int8_products.int8_kernel.__wrapped__("cpu") == (without_vnni, 63)
 
 
 def test_shapes_biases_and_zeros():
     for bias in (True, False):
         linear = nn.Linear(6, 5, bias=bias)
-        layer = Int8Linear(linear, int8_products.int8_kernel("cpu"))
+        layer = Int8Linear.made(linear.weight, linear.bias)
         given = torch.randn(2, 3, 6)
         assert layer(given).shape == (2, 3, 5)
         assert torch.cosine_similarity(layer(given).flatten(), linear(given).flatten(), dim=0) > 0.99
@@ -187,8 +204,8 @@ def test_a_machine_without_kernels_says_so(monkeypatch):
     def broken(levels: torch.Tensor, scales: torch.Tensor) -> None:
         raise RuntimeError("not in this build")
 
-    def wrong(levels: torch.Tensor, scales: torch.Tensor) -> quantization.Product:
-        return lambda rows: rows @ levels.float().T + 1
+    def wrong(levels: torch.Tensor, scales: torch.Tensor) -> int8_products.Product:
+        return lambda rows, factors: (rows * factors) @ levels.float().T + 1
 
     monkeypatch.setitem(int8_products.KERNELS, "cpu", (broken, wrong))
     with pytest.raises(ValueError, match="run none of broken, wrong: use None"):

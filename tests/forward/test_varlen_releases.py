@@ -131,7 +131,7 @@ def test_auto_is_packed_on_every_release(tiny, release, monkeypatch, name, archi
     rows = [[5, 6, 7, 8, 9], [5, 6, 7], [5]]
     plain = choose_forward(network, 0, "plain")(rows)
     forward = choose_forward(network, 0)
-    assert forward.name == "packed, varlen attention"
+    assert forward.name.startswith("packed, varlen attention")
     calls.clear()
     torch.testing.assert_close(forward(rows), plain, rtol=1e-4, atol=1e-5)
     assert set(calls) == {RELEASES[name][1]}

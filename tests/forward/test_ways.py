@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -109,16 +110,14 @@ def test_both_residuals_of_gpt_neox(tiny, parallel):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_last_layer_works_for_last_tokens_only(tiny, architecture):
-    network = AutoModel.from_pretrained(tiny(architecture)).eval()
-    seen = {}
-    for depth, layer in enumerate(network.layers):
-        layer.mlp.register_forward_hook(
-            lambda _m, _i, output, depth=depth: seen.update({depth: output[..., 0].numel()})
-        )
-    choose_forward(network, 0)([[5, 6, 7, 8, 9], [5, 6, 7]])
-    assert seen == {0: 8, 1: 2}  # the first layer for 5 + 3 tokens, the last for 2 rows
-    choose_forward(network, 0, "padded")([[5, 6, 7, 8, 9], [5, 6, 7]])
-    assert seen == {0: 10, 1: 2}
+    for way, tokens in (("packed", 5 + 3), ("padded", 5 + 5)):
+        forward, seen = choose_forward(AutoModel.from_pretrained(tiny(architecture)).eval(), 0, way), {}
+        for depth, layer in enumerate(forward.network.layers):
+            layer.mlp.register_forward_hook(
+                lambda _m, _i, output, depth=depth, seen=seen: seen.update({depth: output[..., 0].numel()})
+            )
+        forward([[5, 6, 7, 8, 9], [5, 6, 7]])
+        assert seen == {0: tokens, 1: 2}  # the first layer for all tokens, the last for 2 rows
 
 
 @pytest.mark.gpu
@@ -137,10 +136,10 @@ def test_on_cuda_every_way_gives_the_reference(unseen, architecture):
 
 
 def test_the_way_is_chosen_by_device_and_shown(tiny):
-    assert "forward='packed, grouped attention'" in repr(BMRetrieverEncoder(tiny("gemma"), device="cpu"))
-    assert "forward='padded, grouped attention'" in repr(
-        BMRetrieverEncoder(tiny("gemma"), device="cpu", forward="padded")
-    )
+    gemma = partial(BMRetrieverEncoder, tiny("gemma"), device="cpu")
+    assert "forward='packed, grouped attention" in repr(gemma(dtype="float32"))
+    assert "forward='packed, products attention" in repr(gemma(dtype="bfloat16"))
+    assert "forward='padded, grouped attention" in repr(gemma(dtype="float32", forward="padded"))
     assert "forward='plain'" in repr(BMRetrieverEncoder(tiny("gemma"), forward="plain"))
     with pytest.raises(ValueError, match="forward must be one of auto, packed, padded, plain, got 'fast'"):
         BMRetrieverEncoder(tiny("gemma"), forward="fast")

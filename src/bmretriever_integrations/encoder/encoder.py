@@ -26,7 +26,7 @@ from bmretriever_integrations.encoder.transfer import Arriving
 from bmretriever_integrations.encoder.vectors import Output, Vectors
 from bmretriever_integrations.encoder.warm_up import WarmUp, run_steps
 from bmretriever_integrations.forward.choose import choose_forward
-from bmretriever_integrations.forward.quantization import quantize_network, resolve_quantized
+from bmretriever_integrations.forward.quantization import resolve_quantized
 from bmretriever_integrations.prompts import PASSAGE_PREFIX, passage_prompt, query_prompt, resolve_instruction
 from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
 
@@ -114,8 +114,8 @@ class BMRetrieverEncoder:
         self.tokenizer = PromptTokenizer(loaded.tokenizer, max_length)
         self._cut = CutTexts((self.fingerprint, max_length), max_length)
         network = loaded.network.to(self.device)
-        quantize_network(network, quantization)
-        self.runner = Runner(choose_forward(network, self.tokenizer.eos_id, self.settings.forward), self.device)
+        forward_ = choose_forward(network, self.tokenizer.eos_id, self.settings.forward, quantization)
+        self.runner = Runner(forward_, self.device)
         self.max_batch_tokens = max_batch_tokens or choose_batch_tokens(network, self.device)
 
     @classmethod

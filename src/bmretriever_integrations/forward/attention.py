@@ -1,22 +1,19 @@
 """
 Compute attention over a flat batch: a token attends to the shared prefix, to the earlier tokens of its row and to itself.
 
-There are two ways with the same result. PyTorch's scaled dot-product attention needs one call for each group of neighbouring rows
-of equal length, and works on any device and in any number type. PyTorch's variable-length kernel needs one call for the whole
-batch, and works on CUDA in bfloat16 or float16. The layers of a network call both through transformers' attention interface,
-under the names that are registered at the end of this module.
+There are two ways here with the same result; :mod:`~bmretriever_integrations.forward.products` has a third. PyTorch's scaled
+dot-product attention needs one call for each group of neighbouring rows of equal length, and works on any device and in any
+number type. PyTorch's variable-length kernel needs one call for the whole batch, and works on CUDA in bfloat16 or float16.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from bmretriever_integrations.forward.layout import Group, KeysAndValues, Layout
 from bmretriever_integrations.forward.varlen import varlen_kernel
@@ -49,36 +46,36 @@ def grouped(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     output = torch.empty_like(query)
     last_only = len(query) == len(layout.spans)
     for group in layout.groups:
-        keys, values = _of_group(key, value, scope.before, group)
+        keys, values = of_group(key, value, scope.before, group)
         if last_only:
             asking = slice(group.first_row, group.first_row + group.rows)
             mask, is_causal = _mask_of_last(group, keys.shape[2], window, layout), False
         else:
             asking = group.tokens
             is_causal = keys.shape[2] == group.length and (window is None or window >= group.length)
-            mask = None if is_causal else _band(group.length, keys.shape[2], window, layout.device)
+            mask = None if is_causal else layout.mask(group.length, keys.shape[2], window, query.dtype)
         queries = query[asking].view(group.rows, -1, *query.shape[1:]).transpose(1, 2)
-        attended = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=is_causal, scale=scope.scale, enable_gqa=True
-        )
+        attended = fused_attention(queries, keys, values, mask, scope.scale, is_causal=is_causal)
         output[asking] = attended.transpose(1, 2).reshape(-1, *query.shape[1:])
     return output
 
 
-def _of_group(key: Tensor, value: Tensor, before: KeysAndValues | None, group: Group) -> Iterator[Tensor]:
+def fused_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, *, is_causal: bool = False
+) -> Tensor:
+    """Call PyTorch's scaled dot-product attention. *Shape:* (rows, heads, tokens, head width) each; the mask as it takes it"""
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=is_causal, scale=scale, enable_gqa=True
+    )
+
+
+def of_group(key: Tensor, value: Tensor, before: KeysAndValues | None, group: Group) -> Iterator[Tensor]:
     """Yield a group's keys, then its values, after the prefix's. *Shape:* (rows, key-value heads, tokens, head width)"""
     for position, part in enumerate((key, value)):
         own = part[group.tokens].view(group.rows, group.length, *part.shape[1:])
         if before is not None:
             own = torch.cat((before[position].expand(group.rows, -1, -1, -1), own), dim=1)
         yield own.transpose(1, 2)
-
-
-def _band(queries: int, keys: int, window: int | None, device: torch.device) -> Tensor:
-    """Make the mask for queries that belong to the last of the keys; True allows attention. *Shape:* (queries, keys) bool"""
-    distance = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)
-    seen = distance >= 0
-    return seen if window is None else seen & (distance < window)
 
 
 def _mask_of_last(group: Group, keys: int, window: int | None, layout: Layout) -> Tensor | None:
@@ -158,33 +155,3 @@ def attend_in_layer(
         layout.kept.append((key, value))
     before = None if layout.prefix is None else layout.prefix.layers[number]
     return attend(query, key, value, Scope(layout, scale, window, before))
-
-
-def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
-    """Adapt a function to transformers, which gives one flat batch of *Shape:* (1, heads, tokens, head width) and the layout."""
-
-    def attention(
-        module: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        _mask: None,
-        *,
-        layout: Layout,
-        scaling: float,
-        sliding_window: int | None = None,
-        **_unused: Any,
-    ) -> tuple[Tensor, None]:
-        parts = query[0].transpose(0, 1), key[0].transpose(0, 1), value[0].transpose(0, 1)
-        attended = attend_in_layer(module.layer_idx, attend, parts, layout, scale=scaling, window=sliding_window)
-        return attended[None], None
-
-    return attention
-
-
-_outside_compiled: Callable[[Any], Any] = torch.compiler.disable
-WAYS: dict[str, Attention] = {"grouped": grouped, "varlen": varlen}
-"""Maps the name of each way to compute attention to its function."""
-for _name, _attend in WAYS.items():
-    # Attention is not compiled, because its shapes change with the rows of each batch; those of the other operations do not.
-    ALL_ATTENTION_FUNCTIONS.register(f"bmretriever_{_name}", _outside_compiled(_interface(_attend)))

@@ -17,6 +17,7 @@ from bmretriever_integrations.forward.decoder import FAMILIES
 from bmretriever_integrations.forward.flat import FlatForward
 from bmretriever_integrations.forward.independence import check_independent, rotates_by_longest_row
 from bmretriever_integrations.forward.plain import PlainForward
+from bmretriever_integrations.forward.quantization import quantize_network
 
 
 class Forward(Protocol):
@@ -47,7 +48,7 @@ class Forward(Protocol):
         """Prepare for single rows of up to ``span`` tokens after the prefix ``common``; only where ``is_recordable``."""
 
 
-def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
+def choose_forward(network: Any, pad_id: int, wanted: str = "auto", quantization: str | None = None) -> Forward:
     """
     Choose how to run a network.
 
@@ -57,10 +58,12 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
         variable-length attention on CUDA in bfloat16 or float16, and by PyTorch's scaled dot-product attention elsewhere.
         "padded" pads all rows of a batch to one length. "plain" runs the network as transformers does. "auto" means "packed" on
         the CPU and where the variable-length kernel works, "padded" on other devices, and "plain" for other families.
+    :param quantization: the quantisation of the linear layers' weights, which are converted in place; None for none.
     :raises ValueError: if the network is not causal, or if "packed" or "padded" is wanted for a network of another family.
     """
     known = knows(network)
     if wanted == "plain" or (wanted == "auto" and not known):
+        quantize_network(network, quantization)
         plain = PlainForward(network, pad_id)
         check_independent(network, plain)
         return plain
@@ -73,9 +76,12 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto") -> Forward:
     by_varlen = has_varlen(network.config, first.device, first.dtype)
     if wanted == "auto":
         wanted = "packed" if by_varlen or first.device.type == "cpu" else "padded"
-    if wanted == "padded":
-        return FlatForward(network, pad_id, way="grouped", pads=True)
-    return FlatForward(network, pad_id, way="varlen" if by_varlen else "grouped", pads=False)
+    pads = wanted == "padded"
+    if by_varlen and not pads:
+        way = "varlen"
+    else:
+        way = "products" if first.device.type == "cpu" and first.dtype == torch.bfloat16 else "grouped"
+    return FlatForward(network, pad_id, way=way, pads=pads, quantization=quantization)
 
 
 def has_varlen(config: Any, device: torch.device, dtype: torch.dtype) -> bool:

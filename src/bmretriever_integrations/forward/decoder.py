@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bmretriever_integrations.forward.attention import WAYS
 from bmretriever_integrations.forward.cpu_layers import replace_layers
 from bmretriever_integrations.forward.fused import can_fuse, fused_but_attention, fused_layer, rotate_in_place
 from bmretriever_integrations.forward.last_layer import LastLayer
 from bmretriever_integrations.forward.layout import KeysAndValues, Layout
 from bmretriever_integrations.forward.projections import Rotary
+from bmretriever_integrations.forward.ways import WAYS
 
 FAMILIES = ("GPTNeoXModel", "GemmaModel", "MistralModel", "LlamaModel")
 """Classes of transformers that this module can run: those of the released checkpoints and of the embedded checkpoint."""
@@ -25,7 +26,7 @@ class FlatDecoder:
     def __init__(self, network: Any, way: str) -> None:
         """
         :param network: a network of one of :data:`FAMILIES`, in eval mode, on its device. Its attention is replaced.
-        :param way: the way to compute attention: a key of :data:`~bmretriever_integrations.forward.attention.WAYS`.
+        :param way: the way to compute attention: a key of :data:`~bmretriever_integrations.forward.ways.WAYS`.
         """
         network.config._attn_implementation = f"bmretriever_{way}"
         norm = "final_layer_norm" if hasattr(network, "final_layer_norm") else "norm"
@@ -39,6 +40,7 @@ class FlatDecoder:
     def _use_own_layers(self) -> None:
         self.is_fused = False
         self.body.layers = nn.ModuleList(self._earlier)
+        self._last_layer: Callable[[Tensor, Tensor | None, Rotary, Layout], Tensor]
         self._last_layer = LastLayer(self._last, self._norm, self._attend, None)
 
     def fuse(self) -> None:
@@ -54,18 +56,22 @@ class FlatDecoder:
         self.body.layers = nn.ModuleList(fused)
         self._last_layer = LastLayer(fused_but_attention(self._last), self._norm, self._attend, rotate_in_place)
 
-    def prepack(self) -> None:
+    def prepack(self, quantization: str | None) -> bool:
         """
         Replace the network's layers by those for the CPU, for inference, where PyTorch has the products.
 
         The layers of transformers are freed. If the new layers are not right, a warning says so and the layers stay unchanged.
+
+        :param quantization: None or "int8".
+        :returns: whether they were replaced.
         """
-        if not replace_layers(self._layers, self._rotary, self._attend):
-            return
+        if not replace_layers(self._layers, self._rotary, self._attend, quantization):
+            return False
         self.is_prepacked = True
         *self._earlier, self._last = self._layers
         self.body.layers, self.body.config.num_hidden_layers = nn.ModuleList(), 0
         self._last_layer = self._end
+        return True
 
     def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
         """

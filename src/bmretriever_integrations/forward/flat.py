@@ -14,6 +14,7 @@ from bmretriever_integrations.forward import layout
 from bmretriever_integrations.forward.decoder import FlatDecoder
 from bmretriever_integrations.forward.layout import Prefix
 from bmretriever_integrations.forward.prefix import PrefixCache
+from bmretriever_integrations.forward.quantization import quantize_network
 from bmretriever_integrations.forward.replay import Replay
 
 
@@ -22,12 +23,13 @@ class FlatForward:
 
     reuses_prefix = True
 
-    def __init__(self, network: Any, pad_id: int, *, way: str, pads: bool) -> None:
+    def __init__(self, network: Any, pad_id: int, *, way: str, pads: bool, quantization: str | None = None) -> None:
         """
         :param network: one of :data:`~bmretriever_integrations.forward.decoder.FAMILIES`, in eval mode on its device.
         :param pad_id: any id of the vocabulary; the ids in the padding do not change the result.
         :param way: the way to compute attention: "grouped" or "varlen".
         :param pads: pad all rows of a batch to the longest row; "grouped" then needs only one call in each layer.
+        :param quantization: the quantisation of the linear layers' weights, or None.
         """
         self.pads = pads
         self._way = way
@@ -35,11 +37,11 @@ class FlatForward:
         self.network = network
         self._decoder = FlatDecoder(network, way)
         self._device: torch.device = next(network.parameters()).device
+        if self._device.type != "cpu" or not self._decoder.prepack(quantization):
+            quantize_network(network, quantization)
         if self._device.type == "cuda":
             with self._current():
                 self._decoder.fuse()
-        elif self._device.type == "cpu":
-            self._decoder.prepack()
         self._pad_id = pad_id
         self.prefixes = PrefixCache()
         self._replays: dict[tuple[int, ...], dict[int, Replay]] = {}

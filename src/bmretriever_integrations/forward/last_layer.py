@@ -40,7 +40,6 @@ class LastLayer:
         """
         self._layer, self._norm, self._attend = layer, norm, attend
         self._attention = attention_of(layer)
-        self._project_output = output_projection(self._attention)
         self._is_neox = hasattr(layer, "attention")
         self._window = window_of(self._attention)
         self._rotate = rotate or partial(rotate_by_transformers, self._attention)
@@ -70,7 +69,7 @@ class LastLayer:
 
     def _finish(self, state: Tensor, attended: Tensor) -> Tensor:
         """Apply the output projection, the MLP and the final norm. *Shape:* (rows, width)"""
-        layer, attended = self._layer, self._project_output(attended)
+        layer, attended = self._layer, output_projection(self._attention)(attended)
         if self._is_neox:
             if layer.use_parallel_residual:
                 state = layer.mlp(layer.post_attention_layernorm(state)) + attended + state

@@ -76,6 +76,7 @@ class Layout:
     """Each token's position in its sequence, prefix included. *Shape:* (1, tokens) int64"""
     groups: tuple[Group, ...] = field(init=False)
     """The groups of neighbouring rows with equal spans."""
+    _masks: dict[tuple[int, int, int | None, torch.dtype], Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         spans = np.array(self.spans, dtype=np.int64)
@@ -127,6 +128,27 @@ class Layout:
         within = np.arange(keys.sum()) - np.repeat(np.cumsum(keys) - keys, keys)
         places = np.where(within < self.before, within, within + np.repeat(starts, keys))
         return move(torch.from_numpy(places), self.device)
+
+    def mask(self, queries: int, keys: int, window: int | None, dtype: torch.dtype) -> Tensor:
+        """
+        Make the mask for queries that belong to the last of the keys. Every layer asks for the same ones, so they are kept.
+
+        :param queries: the number of queries.
+        :param keys: the number of keys.
+        :param window: the number of tokens to which a token attends, itself included; None means all earlier tokens.
+        :param dtype: the number type of the queries.
+        :returns: *Shape:* (queries, keys). On the CPU it is added to the scores; elsewhere, True allows attention.
+        """
+        wanted = queries, keys, window, dtype
+        if wanted not in self._masks:
+            distance = torch.arange(keys - queries, keys, device=self.device)[:, None]
+            distance = distance - torch.arange(keys, device=self.device)
+            seen = distance >= 0 if window is None else (distance >= 0) & (distance < window)
+            on_cpu = self.device.type == "cpu"
+            self._masks[wanted] = (
+                seen.new_zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf) if on_cpu else seen
+            )
+        return self._masks[wanted]
 
 
 def move(tensor: Tensor, device: torch.device) -> Tensor:

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from bmretriever_integrations.device import resolve_dtype
 from bmretriever_integrations.forward.int8_products import (
     ACTIVATION_LEVELS,
     KERNELS,
-    WEIGHT_LEVELS,
     Kernel,
     int8_kernel,
 )
+from bmretriever_integrations.forward.prepacked import Prepacked, can_prepack
 
 ROTATED = 64
 """
@@ -30,6 +33,14 @@ The number of inputs that are rotated together before they are rounded. Every tr
 large; the rotation spreads them over the others (QuaRot, arXiv:2404.00456). Measured on SmolLM2-135M with 30 texts, the median
 cosine was 0.9965 with rotation and 0.9878 without (docs/precision.md); 128 and 512 gave no improvement.
 """
+SMALLEST = 1e-30
+"""The least scale of a row, so that a row of zeros is divided by no zero."""
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_tanh": partial(functional.gelu, approximate="tanh"),
+    "silu": functional.silu,
+}
+"""Maps the names of activations to their functions."""
 FP8_CAPABILITY = (8, 9)
 """CUDA compute capability of the first GPUs that multiply fp8: Ada (8.9) and Hopper (9.0)."""
 
@@ -87,7 +98,7 @@ def quantize_network(network: Any, quantization: str | None) -> None:
     if quantization is None:
         return
     if quantization == "int8":
-        _replace_linears(network, int8_kernel(next(network.parameters()).device.type))
+        _replace_linears(network)
     else:
         quantize_to_fp8(network)
 
@@ -107,10 +118,10 @@ def weight_bytes(network: Any) -> int:
     """
     Count the bytes of a network's weights, quantised or not.
 
-    :param network: a network with this module's int8 layers, or any other network on the CPU.
+    :param network: a network with this package's layers, or any other network on the CPU.
     """
     plain: int = sum(parameter.nbytes for parameter in network.parameters())
-    return plain + sum(module.nbytes for module in network.modules() if isinstance(module, Int8Linear))
+    return plain + sum(module.nbytes for module in network.modules() if isinstance(module, Int8Linear | Prepacked))
 
 
 class Int8Linear(nn.Module):
@@ -123,21 +134,33 @@ class Int8Linear(nn.Module):
     which does not change their product.
     """
 
-    def __init__(self, linear: nn.Linear, kernel: Kernel) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, kernel: Kernel, most: int) -> None:
         """
-        :param linear: the layer whose weights are converted, on its device; it is not changed.
+        :param weight: it is copied. *Shape:* (outputs, inputs)
+        :param bias: None for a layer without one. *Shape:* (outputs,)
         :param kernel: the function that multiplies with int8 weights.
+        :param most: the number as which the largest weight of an output is stored.
         """
         super().__init__()
-        weight = linear.weight.detach().float()
-        self._rotation = hadamard(math.gcd(ROTATED, linear.in_features)).to(linear.weight.device)
-        weight = self._rotate(weight)
-        scales = (weight.abs().amax(dim=1) / WEIGHT_LEVELS).clamp_min(torch.finfo(torch.float32).tiny)
-        levels = torch.round(weight / scales[:, None]).to(torch.int8)
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.out_features, self.in_features = weight.shape
+        self._rotated = math.gcd(ROTATED, self.in_features)
+        self._rotation = rotation(self._rotated, weight.device)
+        rotated = self._rotate(weight.detach().float())
+        scales = (rotated.abs().amax(dim=1) / most).clamp_min(torch.finfo(torch.float32).tiny)
+        levels = torch.round(rotated / scales[:, None]).to(torch.int8)
         self.nbytes = levels.nbytes + scales.nbytes
-        self.bias = linear.bias
+        self.bias = bias
         self._product = kernel(levels, scales)
+
+    @classmethod
+    def made(cls, weight: Tensor, bias: Tensor | None) -> Int8Linear:
+        """
+        Make a layer with the fastest multiplication of the weight's device.
+
+        :param weight: it is copied. *Shape:* (outputs, inputs)
+        :param bias: None for a layer without one. *Shape:* (outputs,)
+        """
+        return cls(weight, bias, *int8_kernel(weight.device.type))
 
     def forward(self, given: Tensor) -> Tensor:
         """
@@ -147,16 +170,27 @@ class Int8Linear(nn.Module):
         :returns: the output, in the same number type. *Shape:* (..., outputs)
         """
         rows = self._rotate(given.reshape(-1, self.in_features).float())
-        scales = (
-            rows.abs().amax(dim=1, keepdim=True).div_(ACTIVATION_LEVELS).clamp_min_(torch.finfo(torch.float32).tiny)
-        )
-        result = self._product(rows / scales).mul_(scales)
-        if self.bias is not None:
-            result += self.bias
+        scales = rows.abs().amax(dim=1, keepdim=True).div_(ACTIVATION_LEVELS).clamp_min_(SMALLEST)
+        result = self._product(rows, scales.reciprocal())
+        result = result.mul_(scales) if self.bias is None else torch.addcmul(self.bias, result, scales)
         return result.view(*given.shape[:-1], self.out_features).to(given.dtype)
 
+    def activated(self, given: Tensor, activation: str) -> Tensor:
+        """Multiply, then apply an activation; see :class:`~bmretriever_integrations.forward.prepacked.Prepacked`."""
+        return ACTIVATIONS[activation](self(given))
+
+    def added(self, given: Tensor, other: Tensor) -> Tensor:
+        """Multiply, then add another tensor. *Shape:* as the output"""
+        result: Tensor = self(given)
+        return result.add_(other)
+
+    def multiplied(self, given: Tensor, other: Tensor) -> Tensor:
+        """Multiply with the weights, then elementwise with another tensor. *Shape:* as the output"""
+        result: Tensor = self(given)
+        return result.mul_(other)
+
     def _rotate(self, rows: Tensor) -> Tensor:
-        return (rows.view(len(rows), -1, len(self._rotation)) @ self._rotation).view(len(rows), -1)
+        return self._rotation(rows.view(-1, self._rotated)).view(len(rows), -1)
 
     def extra_repr(self) -> str:
         """Return the facts that ``print`` shows."""
@@ -176,9 +210,23 @@ def hadamard(size: int) -> Tensor:
     return matrix / math.sqrt(size)
 
 
-def _replace_linears(module: nn.Module, kernel: Kernel) -> None:
+@lru_cache
+def rotation(size: int, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """
+    Return the function that multiplies with :func:`hadamard`'s matrix; all layers of an engine share it.
+
+    :param size: a power of two.
+    :param device: the device of the rows that the function takes. *Shape:* (rows, size) float32
+    """
+    matrix = hadamard(size).to(device)
+    if device.type == "cpu" and can_prepack(torch.float32):
+        return Prepacked(matrix, None).forward
+    return partial(functional.linear, weight=matrix)
+
+
+def _replace_linears(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
-            setattr(module, name, Int8Linear(child, kernel))
+            setattr(module, name, Int8Linear.made(child.weight, child.bias))
         else:
-            _replace_linears(child, kernel)
+            _replace_linears(child)
