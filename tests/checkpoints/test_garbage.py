@@ -19,6 +19,12 @@ class Node:
         self.itself = self
 
 
+@pytest.fixture(autouse=True, scope="module")
+def what_lasts_is_no_garbage():
+    """Nothing is frozen but by the tests here."""
+    gc.unfreeze()
+
+
 @pytest.fixture
 def enabled():
     """The search is on, as in a new process, and is on again after the test."""
