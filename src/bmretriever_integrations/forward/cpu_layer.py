@@ -136,7 +136,8 @@ class RootMeanSquareNorm(nn.Module):
         wide = given.float()
         length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
         scale = length.square_().div_(given.shape[-1]).add_(self._eps).rsqrt_()
-        return (wide * scale).mul_(self._weight).to(given.dtype)
+        normed: Tensor = (wide * scale).mul_(self._weight)
+        return normed.to(given.dtype)
 
 
 def _norm(norm: nn.Module) -> nn.Module:
