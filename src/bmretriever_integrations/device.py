@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 
-CPU_TOKENS = 4096
-"""The most tokens of a batch on a CPU: with more tokens, the activations do not fit into the caches, and nothing is gained."""
+CPU_TOKENS = 2048
+"""
+The most tokens of a batch on a CPU. Of 512, 1,024, 2,048 and 4,096 it was the fastest or within 3 % of it, for passages of 410M's
+layers in float32 and bfloat16 on two cores of an AMD EPYC and of an Intel Xeon with AMX. Smaller batches take less memory.
+"""
 GPU_TOKENS = 131_072
 """The most tokens of a batch on an accelerator: 256 rows of 512 tokens use any accelerator fully."""
 INNER_WIDTHS = ("intermediate_size", "n_inner", "ffn_dim")
@@ -75,6 +78,19 @@ def cpu_has_bfloat16() -> bool:
         return bool(torch.cpu._is_avx512_bf16_supported())
     features = torch.cpu.get_capabilities()
     return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
+
+
+def cpu_has_vnni() -> bool:
+    """Tell whether the CPU adds products of int8 in 32 bits (VNNI)."""
+    if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch before 2.10
+        return bool(torch.cpu._is_avx512_vnni_supported())
+    features = torch.cpu.get_capabilities()
+    return any(features.get(name, False) for name in ("avx512_vnni", "avx_vnni"))
+
+
+def cpu_has_amx() -> bool:
+    """Tell whether the CPU multiplies tiles (Intel's AMX)."""
+    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def choose_batch_tokens(network: Any, device: torch.device) -> int:

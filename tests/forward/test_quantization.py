@@ -136,6 +136,13 @@ def test_7_bits_where_sums_are_cut_at_16_bits(monkeypatch):
     assert int8_products.int8_kernel.__wrapped__("cpu") == (without_vnni, 63)
 
 
+@pytest.mark.parametrize(("vnni", "first"), [(True, onednn), (False, fbgemm)])
+def test_the_products_suit_the_cpu(monkeypatch, vnni, first):
+    monkeypatch.setattr(int8_products, "cpu_has_vnni", lambda: vnni)
+    monkeypatch.setattr(int8_products, "_is_right", lambda kernel, most, device: True)
+    assert int8_products.int8_kernel.__wrapped__("cpu") == (first, 127)
+
+
 def test_shapes_biases_and_zeros():
     for bias in (True, False):
         linear = nn.Linear(6, 5, bias=bias)

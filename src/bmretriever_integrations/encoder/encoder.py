@@ -213,6 +213,7 @@ class BMRetrieverEncoder:
 
         :param instruction: the instruction of later queries, as in :meth:`encode_queries`; call once for each instruction.
         :param compile_layers: let PyTorch compile the layers: needs a C++ compiler, or Triton on CUDA, and half a minute or more.
+            Layers with prepacked weights, as ``repr`` shows, are left as they are.
         :param spans: tokens of queries, without the instruction, for which graphs are recorded, at least 2; None: ``SPANS``.
         :returns: the steps and their seconds; ``print`` shows them.
         :raises ValueError: if a span is less than 2 or more than ``max_length`` allows.

@@ -105,9 +105,9 @@ class Runner:
         with torch.autocast(self._device.type, enabled=False):  # a caller's autocast would change the number type
             return self._open()(rows, shared)
 
-    def compile(self) -> None:
-        """Let PyTorch compile the network at its next use."""
-        self._turn.run(lambda: self._open().compile())
+    def compile(self) -> bool:
+        """Let PyTorch compile the network at its next use; return whether there is anything to compile."""
+        return self._turn.run(lambda: self._open().compile())
 
     def record(self, common: Sequence[int], span: int) -> None:
         """

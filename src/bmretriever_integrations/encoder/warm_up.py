@@ -67,8 +67,7 @@ def run_steps(encoder: BMRetrieverEncoder, task: str, compile_layers: bool, span
     common = ids[: shared_tokens([ids], encoder.tokenizer.template(template))]
     chosen = check_spans(spans, encoder.settings.max_length - len(common))
     steps: list[tuple[str, Callable[[], object]]] = []
-    if compile_layers:
-        encoder.runner.compile()
+    if compile_layers and encoder.runner.compile():
         steps.append(("compile the layers", partial(encoder.encode_queries, ["a", "b b"], task)))
     steps.append((f"instruction of {len(common)} tokens", partial(encoder.encode_queries, ["a"], task)))
     if encoder.device.type == "cuda" and encoder.runner.is_recordable:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from bmretriever_integrations.device import cpu_has_amx
 from bmretriever_integrations.forward import attention, layout
 from bmretriever_integrations.forward.decoder import FAMILIES
 from bmretriever_integrations.forward.flat import FlatForward
@@ -41,8 +42,8 @@ class Forward(Protocol):
     def __call__(self, rows: Sequence[Sequence[int]], shared: int = 0) -> Tensor:
         """Run a batch of token ids, of which the first ``shared`` are the same in all rows. *Shape:* (rows, width)"""
 
-    def compile(self) -> None:
-        """Let PyTorch compile the network at its next use."""
+    def compile(self) -> bool:
+        """Let PyTorch compile the network at its next use; return whether there is anything to compile."""
 
     def record(self, common: Sequence[int], span: int) -> None:
         """Prepare for single rows of up to ``span`` tokens after the prefix ``common``; only where ``is_recordable``."""
@@ -79,8 +80,9 @@ def choose_forward(network: Any, pad_id: int, wanted: str = "auto", quantization
     pads = wanted == "padded"
     if by_varlen and not pads:
         way = "varlen"
-    else:
-        way = "products" if first.device.type == "cpu" and first.dtype == torch.bfloat16 else "grouped"
+    else:  # on a CPU with AMX, PyTorch's fused attention in bfloat16 is the faster one: 1.7 ms for 300 tokens against 2.5
+        is_slow = first.device.type == "cpu" and first.dtype == torch.bfloat16 and not cpu_has_amx()
+        way = "products" if is_slow else "grouped"
     return FlatForward(network, pad_id, way=way, pads=pads, quantization=quantization)
 
 

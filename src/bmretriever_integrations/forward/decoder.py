@@ -98,12 +98,19 @@ class FlatDecoder:
         """Whether the shapes are the same for all ids. In a network of one layer they depend on the number of distinct ids."""
         return len(self._earlier) > 0
 
-    def compile(self) -> None:
-        """Compile all layers but the last for any number of tokens; each layer's attention stays uncompiled."""
+    def compile(self) -> bool:
+        """
+        Compile all layers but the last for any number of tokens; each layer's attention stays uncompiled.
+
+        :returns: False for layers with prepacked weights, which stay as they are: what a compiler would fuse is fused in them.
+        """
+        if self.is_prepacked:
+            return False
         self._use_own_layers()  # not the fused ones, because PyTorch's compiler fuses the layers itself
         for layer in self.body.layers:
             layer.compile(dynamic=True)
         self.is_compiled = True
+        return True
 
     def _end(self, hidden: Tensor, places: Tensor | None, rotary: Rotary, layout: Layout) -> Tensor:
         final: Tensor = self._norm(self._last.last(hidden, places, rotary, layout))

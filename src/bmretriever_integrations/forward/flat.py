@@ -99,10 +99,14 @@ class FlatForward:
         batch = replace(layout.packed([ids], self._device), kept=[])
         return Prefix(ids, self._decoder.keys_and_values(layout.flat_ids([ids], batch, self._pad_id), batch))
 
-    def compile(self) -> None:
-        """Compile the layers at their next use: PyTorch fuses the operations between matrix products and attention."""
+    def compile(self) -> bool:
+        """
+        Compile the layers at their next use: PyTorch fuses the operations between matrix products and attention.
+
+        :returns: False where there is nothing to compile, because the layers have prepacked weights.
+        """
         self._replays.clear()  # the recorded graphs contain the old layers
-        self._decoder.compile()
+        return self._decoder.compile()
 
     @torch.inference_mode()
     def record(self, common: Sequence[int], span: int) -> None:

@@ -6,10 +6,13 @@ import threading
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import product
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from bmretriever_integrations.device import cpu_has_vnni
 
 WEIGHT_LEVELS = (127, 63)
 """
@@ -37,7 +40,7 @@ _engine_lock = threading.Lock()
 
 def fbgemm(levels: Tensor, scales: Tensor) -> Product:
     """
-    Multiply with FBGEMM, which PyTorch's builds for x86-64 contain, where oneDNN's operator is missing. The results are the same.
+    Multiply with FBGEMM, which PyTorch's builds for x86-64 contain. It is the faster one on a CPU without VNNI.
 
     :param levels: *Shape:* (outputs, inputs) int8
     :param scales: *Shape:* (outputs,) float32
@@ -96,7 +99,8 @@ def int_mm(levels: Tensor, scales: Tensor) -> Product:
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {"cpu": (onednn, fbgemm), "cuda": (int_mm,)}
-"""Maps each type of device to the functions that multiply int8 there, the fastest first."""
+"""Maps each type of device to the functions that multiply int8 there, the fastest first; on a CPU without VNNI the last is the
+fastest."""
 
 
 @lru_cache
@@ -108,10 +112,12 @@ def int8_kernel(device: str) -> tuple[Kernel, int]:
     :returns: the multiplication, and the largest weight with which it is right: one of :data:`WEIGHT_LEVELS`.
     :raises ValueError: if none runs.
     """
-    for most in WEIGHT_LEVELS:
-        for kernel in KERNELS[device]:
-            if _is_right(kernel, most, device):
-                return kernel, most
+    kernels = KERNELS[device]
+    if device == "cpu" and not cpu_has_vnni():
+        kernels = kernels[::-1]
+    for kernel, most in product(kernels, WEIGHT_LEVELS):
+        if _is_right(kernel, most, device):
+            return kernel, most
     tried = ", ".join(kernel.__name__ for kernel in KERNELS[device])
     raise ValueError(f"quantization='int8' on {device}: this PyTorch and this machine run none of {tried}: use None")
 
@@ -123,8 +129,8 @@ def _is_right(kernel: Kernel, most: int, device: str) -> bool:
     rows = torch.randint(-ACTIVATION_LEVELS, ACTIVATION_LEVELS + 1, (3, 48), generator=random).float()
     levels[0], rows[0] = most, ACTIVATION_LEVELS
     try:
-        product = kernel(levels.to(device), torch.ones(32, device=device, dtype=torch.float32))
+        multiply = kernel(levels.to(device), torch.ones(32, device=device, dtype=torch.float32))
         factors = torch.ones(3, 1, device=device)
-        return torch.equal(product(rows.to(device), factors).cpu(), rows @ levels.float().T)
+        return torch.equal(multiply(rows.to(device), factors).cpu(), rows @ levels.float().T)
     except (RuntimeError, AttributeError):
         return False

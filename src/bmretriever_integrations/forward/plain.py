@@ -41,10 +41,11 @@ class PlainForward:
         """The name that ``repr`` shows."""
         return "plain, compiled" if self._is_compiled else "plain"
 
-    def compile(self) -> None:
-        """Compile the network at its next use, for any number of rows and tokens."""
+    def compile(self) -> bool:
+        """Compile the network at its next use, for any number of rows and tokens; return True."""
         self.network.compile(dynamic=True)
         self._is_compiled = True
+        return True
 
     def record(self, common: Sequence[int], span: int) -> None:
         """Raise an error, because no graphs are recorded here."""

@@ -1,8 +1,9 @@
 """
-Compute attention by two batched products with a softmax between them, which is the fastest way on the CPU in bfloat16.
+Compute attention by two batched products with a softmax between them, which is faster in bfloat16 on a CPU without AMX.
 
 PyTorch's fused attention computes the scores block by block, so that it never holds all of them. For texts of some hundred tokens
-all scores of a text fit into a cache, and the small products of the blocks are slower than two large ones.
+all scores of a text fit into a cache. Without AMX the small products of the blocks take longer than two large ones: on two cores
+of an AMD EPYC, 2.5 ms for 300 tokens and the 16 heads of 410M, against 1.3.
 """
 
 from __future__ import annotations
