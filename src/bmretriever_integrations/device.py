@@ -82,10 +82,7 @@ def cpu_has_bfloat16() -> bool:
 
 def cpu_has_vnni() -> bool:
     """Tell whether the CPU adds products of int8 in 32 bits (VNNI)."""
-    if not hasattr(torch.cpu, "get_capabilities"):  # PyTorch before 2.10
-        return bool(torch.cpu._is_avx512_vnni_supported())
-    features = torch.cpu.get_capabilities()
-    return any(features.get(name, False) for name in ("avx512_vnni", "avx_vnni"))
+    return bool(torch.cpu._is_vnni_supported())
 
 
 def cpu_has_amx() -> bool:
