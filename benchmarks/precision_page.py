@@ -82,23 +82,24 @@ def compared(report: dict[str, Any]) -> str:
 
 
 def speed(report: dict[str, Any]) -> str:
-    """Times of one query."""
+    """How many times faster than float32 one text is."""
     rows = [
         (
             str(row["tokens"]),
-            f"{row['float32 ms']:,.0f}",
-            f"{row['int8 ms']:,.0f}",
-            f"{row['times faster'][1]:.1f} ({row['times faster'][0]:.1f} to {row['times faster'][2]:.1f})",
+            *(f"{row[name][1]:.1f} ({row[name][0]:.1f} to {row[name][2]:.1f})" for name in ("bfloat16", "int8")),
         )
         for row in report["speed"]
     ]
-    return markdown_table(("tokens", "float32, ms", "int8, ms", "times faster: median (quartiles)"), rows)
+    return markdown_table(("tokens", "bfloat16: median (quartiles)", "int8"), rows)
 
 
 def where(report: dict[str, Any]) -> str:
-    """Machine, versions, commit."""
-    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
-    return f"Measured on {report['cpu']}; {versions}; commit {report['commit'][:12]}."
+    """Machine, versions and commit of each part."""
+    lines = []
+    for name, found in report["where"].items():
+        versions = ", ".join(f"{package} {number}" for package, number in found["versions"].items())
+        lines.append(f"- {name}: {found['cpu']}; {versions}; commit {found['commit'][:12]}")
+    return "\n".join(lines)
 
 
 PARTS = {"scores": scores, "tasks": tasks, "weights": weights, "compared": compared, "speed": speed, "where": where}

@@ -37,7 +37,7 @@ def test_as_pytorchs(monkeypatch, dtype, prefixed, window, key_heads, scores):
 
 def test_groups_of_few_scores_take_pytorchs(monkeypatch):
     """Its one call is faster there, and its result is the same to the bit as that of the grouped way."""
-    monkeypatch.setattr(products, "_attend", None)
+    monkeypatch.setattr(products, "attend_in_rows", None)
     batch = layout.packed([[1] * 5, [1] * 3], CPU)
     parts = [noise(batch.tokens, 2, torch.bfloat16, seed) for seed in range(3)]
     scope = Scope(batch, 0.25, 2, None)

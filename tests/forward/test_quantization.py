@@ -139,7 +139,7 @@ def test_7_bits_where_sums_are_cut_at_16_bits(monkeypatch):
 @pytest.mark.parametrize(("vnni", "first"), [(True, onednn), (False, fbgemm)])
 def test_the_products_suit_the_cpu(monkeypatch, vnni, first):
     monkeypatch.setattr(int8_products, "cpu_has_vnni", lambda: vnni)
-    monkeypatch.setattr(int8_products, "_is_right", lambda kernel, most, device: True)
+    monkeypatch.setattr(int8_products, "is_right", lambda kernel, most, device: True)
     assert int8_products.int8_kernel.__wrapped__("cpu") == (first, 127)
 
 

@@ -116,13 +116,13 @@ def int8_kernel(device: str) -> tuple[Kernel, int]:
     if device == "cpu" and not cpu_has_vnni():
         kernels = kernels[::-1]
     for kernel, most in product(kernels, WEIGHT_LEVELS):
-        if _is_right(kernel, most, device):
+        if is_right(kernel, most, device):
             return kernel, most
     tried = ", ".join(kernel.__name__ for kernel in KERNELS[device])
     raise ValueError(f"quantization='int8' on {device}: this PyTorch and this machine run none of {tried}: use None")
 
 
-def _is_right(kernel: Kernel, most: int, device: str) -> bool:
+def is_right(kernel: Kernel, most: int, device: str) -> bool:
     """Multiply random numbers, and the largest ones, whose sums would be cut where they do not fit into 16 bits."""
     random = torch.Generator().manual_seed(0)
     levels = torch.randint(-most, most + 1, (32, 48), generator=random, dtype=torch.int8)

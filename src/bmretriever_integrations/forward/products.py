@@ -44,11 +44,11 @@ def products(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
         few = max(1, SCORES // of_a_row)
         for first in range(0, group.rows, few):
             rows = slice(first, first + few)
-            into[rows] = _attend(queries[rows], keys[rows], values[rows], mask, scope.scale)
+            into[rows] = attend_in_rows(queries[rows], keys[rows], values[rows], mask, scope.scale)
     return output
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float) -> Tensor:
+def attend_in_rows(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float) -> Tensor:
     """
     Attend in a few rows of one length.
 
