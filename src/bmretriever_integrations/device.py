@@ -81,7 +81,7 @@ def cpu_has_bfloat16() -> bool:
 
 
 def cpu_has_vnni() -> bool:
-    """Tell whether the CPU adds products of int8 in 32 bits (VNNI)."""
+    """Tell whether the CPU adds products of int8 in 32 bits (AVX-512 VNNI)."""
     return bool(torch.cpu._is_vnni_supported())
 
 

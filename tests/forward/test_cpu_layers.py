@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +15,8 @@ from transformers import AutoConfig, AutoModel
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.forward import cpu_layers, layout
 from bmretriever_integrations.forward.choose import choose_forward
-from bmretriever_integrations.forward.cpu_layer import RootMeanSquareNorm, rotate_
-from bmretriever_integrations.forward.prepacked import ACTIVATIONS, Prepacked, can_prepack
+from bmretriever_integrations.forward.cpu_layer import CpuLayer, RootMeanSquareNorm, rotate_
+from bmretriever_integrations.forward.prepacked import POST_OPERATIONS, Prepacked, can_prepack, products_are_right
 from bmretriever_integrations.forward.projections import attention_of, rotate_by_transformers
 from bmretriever_integrations.forward.quantization import weight_bytes
 from bmretriever_integrations.prompts import DEFAULT_INSTRUCTION, query_prompt
@@ -57,7 +60,7 @@ def test_products_are_those_of_a_linear_layer(dtype, bias, tokens):
             "none": (own(given), wanted),
             "added": (own.added(given, other), wanted + other),
             "multiplied": (own.multiplied(given, other), wanted * other),
-            **{name: (own.activated(given, name), FUNCTIONS[name](wanted)) for name in ACTIVATIONS},
+            **{name: (own.activated(given, name), FUNCTIONS[name](wanted)) for name in POST_OPERATIONS},
         }
     allowed = 1e-6 if dtype == torch.float32 else 0.005
     assert {name: error(*pair) for name, pair in found.items() if error(*pair) > allowed} == {}
@@ -68,13 +71,34 @@ def test_products_are_those_of_a_linear_layer(dtype, bias, tokens):
 def test_weights_are_in_memory_once(tiny, architecture):
     network = AutoModel.from_pretrained(tiny(architecture)).eval()
     before = sum(parameter.nbytes for parameter in network.parameters())
-    linears = [module.weight for module in network.modules() if isinstance(module, nn.Linear)]
-    forward = choose_forward(network, 0)
-    assert forward.name == "packed, grouped attention, prepacked weights"
-    assert not any(isinstance(module, nn.Linear) for module in forward.network.modules())
-    held = {parameter.data_ptr() for parameter in forward.network.parameters()}
-    assert not held & {weight.data_ptr() for weight in linears}
-    assert weight_bytes(forward.network) <= before
+    old = [weakref.ref(module.weight) for module in network.modules() if isinstance(module, nn.Linear)]
+    gc.disable()  # nothing waits for the search for garbage
+    try:
+        forward = choose_forward(network, 0)
+        assert [weight() for weight in old if weight() is not None] == []
+        assert forward.name == "packed, grouped attention, prepacked weights"
+        assert weight_bytes(forward.network) <= before
+        new = weakref.ref(forward.network.layers[-1])
+        del forward, network
+        assert new() is None
+    finally:
+        gc.enable()
+
+
+@needs_products
+@pytest.mark.parametrize("quantization", [None, "int8"])
+def test_each_old_layer_is_freed_before_the_next_is_replaced(tiny, monkeypatch, quantization):
+    network = made(tiny, "mistral", num_hidden_layers=4)
+    old, alive = [weakref.ref(layer.mlp.up_proj.weight) for layer in network.layers], []
+
+    class Watched(CpuLayer):
+        def __init__(self, *arguments: object) -> None:
+            alive.append(sum(weight() is not None for weight in old))
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(cpu_layers, "CpuLayer", Watched)
+    choose_forward(network, 0, quantization=quantization)
+    assert alive == [4, 4, 4, 3, 2, 1]  # after the comparison of the first layer and of the last
 
 
 @needs_products
@@ -125,16 +149,58 @@ def test_without_the_products_the_vectors_are_the_same(tiny, monkeypatch, archit
     assert off.max() <= (0.1 if quantization else 1e-5)
 
 
+def refuse(*_arguments: object) -> torch.Tensor:
+    raise RuntimeError("could not create a primitive")
+
+
 @needs_products
-def test_wrong_products_are_noticed_and_not_used(tiny, monkeypatch):
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize(
+    ("product", "reason"),
+    [
+        (lambda self, given, other: self(given), "are not right"),
+        (refuse, "are not possible .could not create a primitive"),
+    ],
+)
+def test_wrong_products_are_noticed_and_not_used(tiny, monkeypatch, dtype, product, reason):
+    if not can_prepack(dtype):
+        pytest.skip(f"this CPU or PyTorch has no prepacked products in {dtype}")
     network = made(tiny, "llama")
+    for layer in network.layers:  # as in trained networks, a layer adds little
+        for weight in (layer.mlp.down_proj.weight, layer.self_attn.o_proj.weight):
+            weight.data.mul_(0.05)
+    network = network.to(dtype)
     with torch.inference_mode():
         alone = [network(input_ids=torch.tensor([row])).last_hidden_state[0, -1] for row in ROWS]
-    monkeypatch.setattr(Prepacked, "multiplied", lambda self, given, other: self(given))
-    with pytest.warns(UserWarning, match="prepacked weights are not right on this CPU in torch.float32"):
+    monkeypatch.setattr(cpu_layers, "can_prepack", lambda dtype: True)
+    monkeypatch.setattr(Prepacked, "multiplied", product)
+    with pytest.warns(UserWarning, match=f"prepacked weights {reason}.* on this CPU in {dtype}"):
         forward = choose_forward(network, 0)
-    assert forward.name == "packed, grouped attention"
-    assert error(forward(ROWS, 2), torch.stack(alone)) <= 1e-5
+    assert "prepacked" not in forward.name
+    assert error(forward(ROWS, 2), torch.stack(alone)) <= (1e-5 if dtype == torch.float32 else 0.02)
+
+
+@needs_products
+def test_the_process_may_switch_onednn_off():
+    torch._C._set_mkldnn_enabled(
+        False
+    )  # torch.backends.mkldnn.flags() changes other settings, too, and does not set them back
+    try:
+        assert not can_prepack(torch.float32)
+    finally:
+        torch._C._set_mkldnn_enabled(True)
+    assert can_prepack(torch.float32)
+
+
+@needs_products
+def test_a_setting_of_the_process_is_not_remembered_for_later_engines():
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        can_prepack(torch.float32)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert can_prepack(torch.float32)
 
 
 def test_a_missing_operator_is_no_error(monkeypatch):
@@ -144,7 +210,7 @@ def test_a_missing_operator_is_no_error(monkeypatch):
         )
 
     monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", missing)
-    assert can_prepack.__wrapped__(torch.float32) is False
+    assert products_are_right.__wrapped__(torch.float32, "highest") is False
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -176,3 +242,25 @@ def test_all_layers_share_a_mask():
     assert batch.mask(5, 9, None, torch.float32) is first
     assert first.isfinite().sum(1).tolist() == [5, 6, 7, 8, 9]
     assert batch.mask(5, 9, 4, torch.float32).isfinite().sum(1).tolist() == [4] * 5
+
+
+@needs_products
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("layers", [1, 3])
+def test_many_lengths_make_few_products(tiny, monkeypatch, architecture, layers):
+    """oneDNN keeps memory for each number of rows."""
+    network = made(tiny, architecture, num_hidden_layers=layers)
+    vocabulary = network.get_input_embeddings().num_embeddings
+    batches = [
+        [[(7 * n) % vocabulary for n in range(length)]] * rows for length in (3, 64, 65, 127, 200) for rows in (1, 70)
+    ]
+    with torch.inference_mode():
+        alone = [network(input_ids=torch.tensor(rows[:1])).last_hidden_state[0, -1] for rows in batches]
+    forward, multiplied = choose_forward(network, 0), set()
+    plain = Prepacked.forward
+    monkeypatch.setattr(Prepacked, "forward", lambda self, given: multiplied.add(len(given)) or plain(self, given))
+    for rows, wanted in zip(batches, alone, strict=True):
+        for shared in (0, 2):
+            assert error(forward(rows, shared), wanted.expand(len(rows), -1)) <= 1e-5
+    assert all(rows <= 64 or rows % 64 == 0 for rows in multiplied)
+    assert max(multiplied) > 64

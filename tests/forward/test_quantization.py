@@ -136,6 +136,25 @@ def test_7_bits_where_sums_are_cut_at_16_bits(monkeypatch):
     assert int8_products.int8_kernel.__wrapped__("cpu") == (without_vnni, 63)
 
 
+def test_activations_are_rounded_whatever_the_default_number_type(spiky):
+    """While a checkpoint in bfloat16 is loaded, that is the default of all threads."""
+    linear, given = spiky
+    wanted = Int8Linear.made(linear.weight, linear.bias)(given)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = Int8Linear.made(linear.weight, linear.bias)(given)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, wanted)
+
+
+def test_parts_of_other_tensors(spiky):
+    linear, given = spiky
+    wide, stood = torch.cat([given, given], dim=1), linear.weight.t().contiguous().t()
+    found = Int8Linear.made(stood, linear.bias)(wide[:, : given.shape[1]])
+    assert torch.equal(found, Int8Linear.made(linear.weight, linear.bias)(given))
+
+
 @pytest.mark.parametrize(("vnni", "first"), [(True, onednn), (False, fbgemm)])
 def test_the_products_suit_the_cpu(monkeypatch, vnni, first):
     monkeypatch.setattr(int8_products, "cpu_has_vnni", lambda: vnni)
@@ -171,7 +190,8 @@ def test_another_engine_by_settings_and_identity(tiny):
     assert settings != other
     with BMRetrieverEncoder.from_settings(settings) as plain, BMRetrieverEncoder.from_settings(other) as small:
         assert "quantization" not in plain.identity()  # as manifests were before there was a choice
-        assert small.identity() == {**plain.identity(), "quantization": "int8"}
+        bits = {8: {"weight_bits": 8}, 7: {}}[int8_products.weight_bits("cpu")]  # 7 were all that there was before
+        assert small.identity() == {**plain.identity(), "quantization": "int8", **bits}
         assert "quantization='int8'" in repr(small)
         assert "quantization=None" in repr(plain)
 

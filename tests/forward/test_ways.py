@@ -138,7 +138,7 @@ def test_on_cuda_every_way_gives_the_reference(unseen, architecture):
 def test_the_way_is_chosen_by_device_and_shown(tiny):
     gemma = partial(BMRetrieverEncoder, tiny("gemma"), device="cpu")
     assert "forward='packed, grouped attention" in repr(gemma(dtype="float32"))
-    assert "forward='packed, products attention" in repr(gemma(dtype="bfloat16"))
+    assert "forward='packed, batched attention" in repr(gemma(dtype="bfloat16"))
     assert "forward='padded, grouped attention" in repr(gemma(dtype="float32", forward="padded"))
     assert "forward='plain'" in repr(BMRetrieverEncoder(tiny("gemma"), forward="plain"))
     with pytest.raises(ValueError, match="forward must be one of auto, packed, padded, plain, got 'fast'"):

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bmretriever_integrations.forward.int8_products import FEWEST_BITS, weight_bits
+from bmretriever_integrations.forward.prepacked import matmul_precision
+
 if TYPE_CHECKING:
     from bmretriever_integrations.encoder.encoder import BMRetrieverEncoder
 
@@ -25,19 +28,16 @@ def identity_of(encoder: BMRetrieverEncoder) -> dict[str, Any]:
         "width": encoder.width,
         "normalize": encoder.normalize,
     }
-    if encoder.dtype == torch.float32 and (precision := _matmul_precision()) != "highest":
+    if encoder.dtype == torch.float32 and (precision := matmul_precision()) != "highest":
         named["float32_matmul"] = precision
     # Unquantised engines have no such key, so that their manifests and reports stay equal to those of earlier versions.
     quantization = encoder.settings.quantization
-    return named if quantization is None else {**named, "quantization": quantization}
-
-
-def _matmul_precision() -> str:
-    """Return the process's setting for products of float32 matrices. Below "highest" they are computed with fewer bits."""
-    try:
-        return torch.get_float32_matmul_precision()
-    except RuntimeError:  # set by PyTorch's newer interface, of which the older one cannot make one word
-        return "mixed"
+    if quantization is None:
+        return named
+    named["quantization"] = quantization
+    if quantization == "int8" and (bits := weight_bits(encoder.device.type)) != FEWEST_BITS:
+        named["weight_bits"] = bits
+    return named
 
 
 def described(encoder: BMRetrieverEncoder) -> str:

@@ -1,9 +1,9 @@
 """
 Compute attention over a flat batch: a token attends to the shared prefix, to the earlier tokens of its row and to itself.
 
-There are two ways here with the same result; :mod:`~bmretriever_integrations.forward.products` has a third. PyTorch's scaled
-dot-product attention needs one call for each group of neighbouring rows of equal length, and works on any device and in any
-number type. PyTorch's variable-length kernel needs one call for the whole batch, and works on CUDA in bfloat16 or float16.
+There are two ways here with the same result; :mod:`~bmretriever_integrations.forward.batched_attention` has a third. PyTorch's
+scaled dot-product attention needs one call for each group of neighbouring rows of equal length, and works on any device and in
+any number type. PyTorch's variable-length kernel needs one call for the whole batch, and works on CUDA in bfloat16 or float16.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def grouped(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     """Attend group by group; see :data:`Attention`."""
     layout, window = scope.layout, scope.window
     output = torch.empty_like(query)
+    output[layout.tokens :] = 0  # what only fills the batch up
     last_only = len(query) == len(layout.spans)
     for group in layout.groups:
         keys, values = of_group(key, value, scope.before, group)
@@ -152,6 +153,6 @@ def attend_in_layer(
     """
     query, key, value = parts
     if layout.kept is not None:
-        layout.kept.append((key, value))
+        layout.kept.append((key[: layout.tokens], value[: layout.tokens]))
     before = None if layout.prefix is None else layout.prefix.layers[number]
     return attend(query, key, value, Scope(layout, scale, window, before))

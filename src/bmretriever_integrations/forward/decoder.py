@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from bmretriever_integrations.forward.cpu_layer import filled
 from bmretriever_integrations.forward.cpu_layers import replace_layers
 from bmretriever_integrations.forward.fused import can_fuse, fused_but_attention, fused_layer, rotate_in_place
 from bmretriever_integrations.forward.last_layer import LastLayer
@@ -65,13 +68,18 @@ class FlatDecoder:
         :param quantization: None or "int8".
         :returns: whether they were replaced.
         """
-        if not replace_layers(self._layers, self._rotary, self._attend, quantization):
-            return False
-        self.is_prepacked = True
-        *self._earlier, self._last = self._layers
-        self.body.layers, self.body.config.num_hidden_layers = nn.ModuleList(), 0
-        self._last_layer = self._end
-        return True
+        del self._earlier, self._last, self._last_layer  # they would keep the old layers in memory
+        self.body.layers = nn.ModuleList()
+        try:
+            self.is_prepacked = replace_layers(self._layers, self._rotary, self._attend, quantization)
+        finally:
+            *self._earlier, self._last = self._layers
+        if self.is_prepacked:
+            self.body.config.num_hidden_layers = 0
+            self._last_layer = partial(_end, self._norm, self._last.last)
+        else:
+            self._use_own_layers()
+        return self.is_prepacked
 
     def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
         """
@@ -87,6 +95,9 @@ class FlatDecoder:
         else:  # the input of the only layer depends on a token's id alone, so it is computed once for each distinct id
             distinct, places = torch.unique(ids, return_inverse=True)
             hidden = self._run_body(distinct, positions[:, : len(distinct)], layout)
+        if self.is_prepacked and places is None:
+            hidden = filled(hidden)
+            positions = functional.pad(positions, (0, len(hidden) - layout.tokens))
         rotary = self._rotary(hidden[None], positions)
         if self.is_prepacked:
             for layer in self._earlier:
@@ -112,10 +123,6 @@ class FlatDecoder:
         self.is_compiled = True
         return True
 
-    def _end(self, hidden: Tensor, places: Tensor | None, rotary: Rotary, layout: Layout) -> Tensor:
-        final: Tensor = self._norm(self._last.last(hidden, places, rotary, layout))
-        return final
-
     def _run_body(self, ids: Tensor, positions: Tensor, layout: Layout) -> Tensor:
         output = self.body(input_ids=ids[None], position_ids=positions, use_cache=False, layout=layout)
         hidden: Tensor = output.last_hidden_state[0]
@@ -133,6 +140,12 @@ class FlatDecoder:
             raise ValueError("the layout must keep keys and values: kept=[]")
         self(ids, layout)
         return tuple((key.clone(), value.clone()) for key, value in layout.kept)
+
+
+def _end(norm: nn.Module, run: Callable[..., Tensor], *given: Any) -> Tensor:
+    """Run the last layer and the final norm for each row's last token. *Shape:* (rows, width)"""
+    final: Tensor = norm(run(*given))
+    return final
 
 
 def _without_end(network: Any, norm: str) -> Any:

@@ -27,12 +27,12 @@ class FlatForward:
         """
         :param network: one of :data:`~bmretriever_integrations.forward.decoder.FAMILIES`, in eval mode on its device.
         :param pad_id: any id of the vocabulary; the ids in the padding do not change the result.
-        :param way: the way to compute attention: "grouped" or "varlen".
+        :param way: the way to compute attention: a key of :data:`~bmretriever_integrations.forward.ways.WAYS`.
         :param pads: pad all rows of a batch to the longest row; "grouped" then needs only one call in each layer.
         :param quantization: the quantisation of the linear layers' weights, or None.
         """
         self.pads = pads
-        self._way = way
+        self._way, self._quantization = way, quantization
         self._lay_out = layout.padded if pads else layout.packed
         self.network = network
         self._decoder = FlatDecoder(network, way)
@@ -54,7 +54,7 @@ class FlatForward:
         if self._decoder.is_fused:
             parts.append("fused")
         if self._decoder.is_prepacked:
-            parts.append("prepacked weights")
+            parts.append("int8 weights" if self._quantization else "prepacked weights")
         if self._decoder.is_compiled:
             parts.append("compiled")
         if self._replays:

@@ -25,6 +25,8 @@ ACTIVATION_LEVELS = 127
 """The largest activation of a token is stored as this number, on both sides of :data:`ACTIVATION_ZERO`."""
 ACTIVATION_ZERO = 128
 """An activation of 0 is stored as this number in uint8."""
+FEWEST_BITS = 7
+"""Bits of a weight where the CPU cuts sums at 16 bits."""
 FEWEST_ROWS = 32
 """Batches of fewer rows are padded to this number, because ``torch._int_mm`` needs more than 16 rows on CUDA."""
 
@@ -45,7 +47,7 @@ def fbgemm(levels: Tensor, scales: Tensor) -> Product:
     :param levels: *Shape:* (outputs, inputs) int8
     :param scales: *Shape:* (outputs,) float32
     """
-    zeros = torch.zeros(len(levels), dtype=torch.int64)
+    zeros = torch.zeros(len(levels), dtype=torch.int64, device="cpu")
     with _engine_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch plans to remove these functions; onednn() replaces them then
         before, torch.backends.quantized.engine = torch.backends.quantized.engine, "fbgemm"
@@ -66,9 +68,10 @@ def onednn(levels: Tensor, scales: Tensor) -> Product:
     :param scales: *Shape:* (outputs,) float32
     """
     packed = torch.ops.onednn.qlinear_prepack(levels, None)
-    zeros = torch.zeros(len(levels), dtype=torch.int64)
+    zeros = torch.zeros(len(levels), dtype=torch.int64, device="cpu")
     multiply = torch.ops.onednn.qlinear_pointwise
-    half_up = torch.tensor(ACTIVATION_ZERO + 0.5)  # the conversion to whole numbers cuts the fraction off
+    # the conversion to whole numbers cuts the fraction off; the process's default number type may hold no 128.5
+    half_up = torch.tensor(ACTIVATION_ZERO + 0.5, dtype=torch.float32, device="cpu")
 
     def product(rows: Tensor, factors: Tensor) -> Tensor:
         whole = torch.addcmul(half_up, rows, factors).to(torch.uint8)
@@ -122,15 +125,25 @@ def int8_kernel(device: str) -> tuple[Kernel, int]:
     raise ValueError(f"quantization='int8' on {device}: this PyTorch and this machine run none of {tried}: use None")
 
 
+def weight_bits(device: str) -> int:
+    """
+    Return the bits of an int8 weight on a device, the sign included: 8, or 7 where sums of 8 would be cut.
+
+    :param device: "cpu" or "cuda".
+    """
+    return (int8_kernel(device)[1] + 1).bit_length()
+
+
 def is_right(kernel: Kernel, most: int, device: str) -> bool:
-    """Multiply random numbers, and the largest ones, whose sums would be cut where they do not fit into 16 bits."""
-    random = torch.Generator().manual_seed(0)
-    levels = torch.randint(-most, most + 1, (32, 48), generator=random, dtype=torch.int8)
-    rows = torch.randint(-ACTIVATION_LEVELS, ACTIVATION_LEVELS + 1, (3, 48), generator=random).float()
+    """Multiply random numbers, rounded up and down, and the largest ones, whose sums would be cut if they had to fit 16 bits."""
+    random = torch.Generator("cpu").manual_seed(0)
+    levels = torch.randint(-most, most + 1, (32, 48), generator=random, dtype=torch.int8, device="cpu")
+    rows = torch.randint(-ACTIVATION_LEVELS, ACTIVATION_LEVELS + 1, (3, 48), generator=random, device="cpu").float()
     levels[0], rows[0] = most, ACTIVATION_LEVELS
+    given = torch.cat((rows, rows - 0.3, rows + 0.3)).to(device)
     try:
         multiply = kernel(levels.to(device), torch.ones(32, device=device, dtype=torch.float32))
-        factors = torch.ones(3, 1, device=device)
-        return torch.equal(multiply(rows.to(device), factors).cpu(), rows @ levels.float().T)
+        found = multiply(given, torch.ones(9, 1, device=device, dtype=torch.float32))
+        return torch.equal(found.cpu(), (rows @ levels.float().T).repeat(3, 1))
     except (RuntimeError, AttributeError):
         return False

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FLOAT32_ERROR, BFLOAT16_ERROR = 1e-6, 0.01
-"""The largest relative errors of a right product, by the number type; one rounding to bfloat16 has up to 0.004."""
+ERROR_OF_A_PRODUCT = {torch.float32: 1e-6, torch.bfloat16: 0.01, torch.float16: 0.002}
+"""The largest relative error of a right product in each number type; one rounding to bfloat16 has up to 0.004."""
 
 
 class Prepacked(nn.Module):
@@ -24,7 +24,7 @@ class Prepacked(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         """
-        :param weight: it is copied. *Shape:* (outputs, inputs) float32 or bfloat16, on the CPU
+        :param weight: it is copied. *Shape:* (outputs, inputs), on the CPU, of a number type that :func:`can_prepack` allows
         :param bias: None for a layer without one. *Shape:* (outputs,)
         """
         super().__init__()
@@ -50,10 +50,10 @@ class Prepacked(nn.Module):
         Multiply, then apply an activation.
 
         :param given: *Shape:* (tokens, inputs)
-        :param activation: a key of :data:`ACTIVATIONS`.
+        :param activation: a key of :data:`POST_OPERATIONS`.
         :returns: *Shape:* (tokens, outputs)
         """
-        name, form = ACTIVATIONS[activation]
+        name, form = POST_OPERATIONS[activation]
         result: Tensor = self._unary(given, self._weight, self.bias, name, [], form)
         return result
 
@@ -84,23 +84,46 @@ class Prepacked(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-ACTIVATIONS = {"gelu": ("gelu", "none"), "gelu_tanh": ("gelu", "tanh"), "silu": ("swish", "")}
+POST_OPERATIONS = {"gelu": ("gelu", "none"), "gelu_tanh": ("gelu", "tanh"), "silu": ("swish", "")}
 """Maps the activations of the known families to oneDNN's name and form."""
 
 
-@lru_cache
 def can_prepack(dtype: torch.dtype) -> bool:
     """
-    Tell whether this PyTorch and this CPU compute right products with prepacked weights, by trying each of them.
+    Tell whether this PyTorch and this CPU compute right products with prepacked weights, and the process allows oneDNN.
 
     The operators are missing or refuse the number type on other builds of PyTorch (macOS, some of Arm) and on CPUs without
     the instructions.
 
     :param dtype: the number type of the weights.
     """
-    generator = torch.Generator().manual_seed(0)
+    return (
+        dtype in ERROR_OF_A_PRODUCT
+        and torch.backends.mkldnn.is_available()
+        and bool(torch.backends.mkldnn.enabled)
+        and products_are_right(dtype, matmul_precision())
+    )
+
+
+def matmul_precision() -> str:
+    """Return the process's setting for products of float32 matrices. Below "highest" they are computed with fewer bits."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # set by PyTorch's newer interface, of which the older one cannot make one word
+        return "mixed"
+
+
+@lru_cache
+def products_are_right(dtype: torch.dtype, precision: str) -> bool:  # noqa: ARG001
+    """
+    Try each product on small matrices.
+
+    :param dtype: the number type of the weights.
+    :param precision: :func:`matmul_precision`, which changes the products, so that the result holds for it alone.
+    """
+    generator = torch.Generator("cpu").manual_seed(0)
     weight, bias, given, other = (
-        torch.randn(shape, generator=generator).to(dtype) for shape in ((48, 80), (48,), (7, 80), (7, 48))
+        torch.randn(shape, generator=generator, device="cpu").to(dtype) for shape in ((48, 80), (48,), (7, 80), (7, 48))
     )
     wanted = functional.linear(given.double(), weight.double(), bias.double())
     try:
@@ -115,5 +138,5 @@ def can_prepack(dtype: torch.dtype) -> bool:
         )
     except (RuntimeError, AttributeError, NotImplementedError):
         return False
-    allowed = {torch.float32: FLOAT32_ERROR}.get(dtype, BFLOAT16_ERROR)
+    allowed = ERROR_OF_A_PRODUCT[dtype]
     return all(float((found.double() - right).norm() / right.norm()) <= allowed for found, right in pairs)

@@ -35,7 +35,7 @@ cosine was 0.9965 with rotation and 0.9878 without (docs/precision.md); 128 and 
 """
 SMALLEST = 1e-30
 """The least scale of a row, so that a row of zeros is divided by no zero."""
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
     "gelu_tanh": partial(functional.gelu, approximate="tanh"),
     "silu": functional.silu,
@@ -177,7 +177,7 @@ class Int8Linear(nn.Module):
 
     def activated(self, given: Tensor, activation: str) -> Tensor:
         """Multiply, then apply an activation; see :class:`~bmretriever_integrations.forward.prepacked.Prepacked`."""
-        return ACTIVATIONS[activation](self(given))
+        return ACTIVATION_FUNCTIONS[activation](self(given))
 
     def added(self, given: Tensor, other: Tensor) -> Tensor:
         """Multiply, then add another tensor. *Shape:* as the output"""
@@ -190,7 +190,7 @@ class Int8Linear(nn.Module):
         return result.mul_(other)
 
     def _rotate(self, rows: Tensor) -> Tensor:
-        return self._rotation(rows.view(-1, self._rotated)).view(len(rows), -1)
+        return self._rotation(rows.reshape(-1, self._rotated)).view(len(rows), -1)
 
     def extra_repr(self) -> str:
         """Return the facts that ``print`` shows."""

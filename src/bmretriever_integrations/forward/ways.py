@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from bmretriever_integrations.forward.attention import Attention, attend_in_layer, grouped, varlen
+from bmretriever_integrations.forward.batched_attention import batched
 from bmretriever_integrations.forward.layout import Layout
-from bmretriever_integrations.forward.products import products
 
 
 def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
@@ -37,7 +37,7 @@ def _interface(attend: Attention) -> Callable[..., tuple[Tensor, None]]:
 
 
 _outside_compiled: Callable[[Any], Any] = torch.compiler.disable
-WAYS: dict[str, Attention] = {"grouped": grouped, "products": products, "varlen": varlen}
+WAYS: dict[str, Attention] = {"grouped": grouped, "batched": batched, "varlen": varlen}
 """Maps the name of each way to compute attention to its function."""
 for _name, _attend in WAYS.items():
     # Attention is not compiled, because its shapes change with the rows of each batch; those of the other operations do not.

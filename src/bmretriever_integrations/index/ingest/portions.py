@@ -16,6 +16,8 @@ ON_ACCELERATOR, ON_CPU, WIDE_ON_CPU = 4096, 2048, 256
 """Records of a portion: about a minute's work at most, for a stop loses what is not committed yet."""
 WIDE = 1024
 """Models of this width and more embed some records a second on a CPU, narrower ones a hundred."""
+MOST_ON_CPU = 4096
+"""Tokens of a batch up to which the device is taken for a CPU, which has 2,048 by itself; accelerators have up to 131,072."""
 TOKENS_A_ROW = 32
 """A call takes ``batch_tokens / 32`` records: about ten batches, so that the bar still moves."""
 
@@ -27,9 +29,7 @@ def portion_size(width: int, batch_tokens: int) -> int:
     :param width: the length of a vector.
     :param batch_tokens: tokens of a batch; on a CPU there are few.
     """
-    from bmretriever_integrations.device import CPU_TOKENS  # imports PyTorch
-
-    if batch_tokens > CPU_TOKENS:
+    if batch_tokens > MOST_ON_CPU:
         return ON_ACCELERATOR
     return WIDE_ON_CPU if width >= WIDE else ON_CPU
 

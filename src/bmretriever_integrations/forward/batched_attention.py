@@ -16,11 +16,11 @@ from bmretriever_integrations.forward.attention import Scope, fused_attention, g
 SCORES = 2**21
 """The most scores that are computed at once, if one row has no more: 4 MB in bfloat16, which a CPU's cache holds."""
 
-FEWEST_SCORES = 2**15
-"""For fewer scores in a group, one call of PyTorch's scaled dot-product attention is faster than the calls here."""
+FEWEST_SCORES = 2**14
+"""For fewer scores in a row, one call of PyTorch's scaled dot-product attention is faster than the calls here."""
 
 
-def products(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
+def batched(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     """
     Attend group by group; see :data:`~bmretriever_integrations.forward.attention.Attention`.
 
@@ -29,7 +29,8 @@ def products(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
     layout = scope.layout
     if len(query) == len(layout.spans) or layout.spans != layout.lengths:
         return grouped(query, key, value, scope)
-    output = torch.empty(query.shape, dtype=query.dtype)
+    output = torch.empty_like(query, memory_format=torch.contiguous_format)
+    output[layout.tokens :] = 0  # what only fills the batch up
     for group in layout.groups:
         keys, values = of_group(key, value, scope.before, group)
         queries, into = (
@@ -38,7 +39,7 @@ def products(query: Tensor, key: Tensor, value: Tensor, scope: Scope) -> Tensor:
         )
         mask = layout.mask(group.length, keys.shape[2], scope.window, query.dtype)
         of_a_row = query.shape[1] * mask.numel()
-        if of_a_row * group.rows < FEWEST_SCORES:
+        if of_a_row < FEWEST_SCORES:
             into.copy_(fused_attention(queries, keys, values, mask, scope.scale))
             continue
         few = max(1, SCORES // of_a_row)
