@@ -99,7 +99,7 @@ def can_prepack(dtype: torch.dtype) -> bool:
     """
     return (
         dtype in ERROR_OF_A_PRODUCT
-        and torch.backends.mkldnn.is_available()
+        and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
         and bool(torch.backends.mkldnn.enabled)
         and products_are_right(dtype, matmul_precision())
     )
