@@ -46,9 +46,9 @@ test-lowest: lowest-train
 
 TRAINING_TESTS = tests/training/stages/test_run.py tests/training/stages/test_data.py tests/training/stages/test_settings.py tests/training/pairs tests/training/negatives tests/training/synthesis tests/checkpoints/test_lora.py
 # Left out: tests of commands and of processes that are stopped or forked, tests that take long, those of faults of newer packages,
-# those of stores that are not in the lists, and those of what LanceDB alone does, of which both lists have the same version (tests/habits/test_lowest_versions.py).
+# those of what transformers itself imports, those of stores that are not in the lists, and those of what LanceDB alone does, of which both lists have the same version (tests/habits/test_lowest_versions.py).
 LOWEST_TESTS = tests/checkpoints tests/corpus tests/encoder tests/evaluation tests/export tests/forward tests/frameworks tests/index tests/stores \
-  $(addprefix --ignore tests/, encoder/test_known_faults.py encoder/test_memory.py encoder/test_threads.py encoder/test_forked.py \
+  $(addprefix --ignore tests/, encoder/test_known_faults.py encoder/test_memory.py encoder/test_start_up.py encoder/test_threads.py encoder/test_forked.py \
     export/test_real_tokenizers.py forward/test_fused.py frameworks/test_llama_index_pipeline.py frameworks/test_haystack_lifecycle.py \
     frameworks/test_haystack_fork.py frameworks/test_llama_index_copies.py frameworks/test_llama_index_splitting.py index/test_kill.py corpus/test_pubmed.py evaluation/tasks/test_builders.py \
     stores/test_filled.py stores/test_milvus.py \
