@@ -12,6 +12,7 @@ import tempfile
 import pytest
 
 from bmretriever_integrations.commands import evaluate
+from bmretriever_integrations.forward.int8_products import weight_name
 
 DOCUMENTS = {
     "d1": ("Aspirin", "lowers fever in adults"),
@@ -99,13 +100,17 @@ def test_every_report_names_what_was_scored(tmp_path, capsys, toy):
     own = ("--instruction", "Find what helps", "--dtype", "float32", "--device", "cpu")
     run(toy, "--model", "mini", "--json", report, "--markdown", page, "--chart", chart, *settings, *own)
     printed = capsys.readouterr()
-    label = "mini (max-length=64, quantization=int8, truncate-dim=144, dtype=float32, precision=int8, rescore=2, instruction=own)"
+    weights = weight_name("cpu")
+    label = (
+        f"mini (max-length=64, quantization={weights}, truncate-dim=144, dtype=float32, precision=int8, rescore=2, "
+        "instruction=own)"
+    )
     written = json.loads(report.read_text())
     assert written["systems"]["mini"] == {
         "label": label,
         "changed": {
             "max_length": 64,
-            "quantization": "int8",
+            "quantization": weights,
             "truncate_dim": 144,
             "vectors": "int8",
             "rescored": 2,
@@ -117,7 +122,7 @@ def test_every_report_names_what_was_scored(tmp_path, capsys, toy):
     dense = written["results"][1]
     assert f"| toy (4 documents, 2 queries) | {label} |" in page.read_text()
     assert all(part in printed.out for part in ("max-length=64", "truncate-dim=144", "precision=int8", "rescore=2"))
-    assert ">mini (max-length=64, quantization=int8" in chart.read_text()
+    assert f">mini (max-length=64, quantization={weights}" in chart.read_text()
     for text in (
         f"mini: fingerprint {dense['settings']['files_sha256'][:12]}, float32",
         f"toy: version {written['tasks'][0]['sha256'][:12]}, split test",

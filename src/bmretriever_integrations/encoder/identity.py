@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bmretriever_integrations.forward.int8_products import FEWEST_BITS, weight_bits
+from bmretriever_integrations.forward.int8_products import weight_name
 from bmretriever_integrations.forward.prepacked import matmul_precision
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ def identity_of(encoder: BMRetrieverEncoder) -> dict[str, Any]:
     quantization = encoder.settings.quantization
     if quantization is None:
         return named
-    named["quantization"] = quantization
-    if quantization == "int8" and (bits := weight_bits(encoder.device.type)) != FEWEST_BITS:
-        named["weight_bits"] = bits
+    named["quantization"] = weight_name(encoder.device.type) if quantization == "int8" else quantization
     return named
 
 

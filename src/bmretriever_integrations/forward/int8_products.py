@@ -25,8 +25,6 @@ ACTIVATION_LEVELS = 127
 """The largest activation of a token is stored as this number, on both sides of :data:`ACTIVATION_ZERO`."""
 ACTIVATION_ZERO = 128
 """An activation of 0 is stored as this number in uint8."""
-FEWEST_BITS = 7
-"""Bits of a weight where the CPU cuts sums at 16 bits."""
 FEWEST_ROWS = 32
 """Batches of fewer rows are padded to this number, because ``torch._int_mm`` needs more than 16 rows on CUDA."""
 
@@ -125,13 +123,13 @@ def int8_kernel(device: str) -> tuple[Kernel, int]:
     raise ValueError(f"quantization='int8' on {device}: this PyTorch and this machine run none of {tried}: use None")
 
 
-def weight_bits(device: str) -> int:
+def weight_name(device: str) -> str:
     """
-    Return the bits of an int8 weight on a device, the sign included: 8, or 7 where sums of 8 would be cut.
+    Name the weights that ``quantization="int8"`` makes on a device: "int8", or "int7" where sums of 8 bits would be cut.
 
     :param device: "cpu" or "cuda".
     """
-    return (int8_kernel(device)[1] + 1).bit_length()
+    return f"int{(int8_kernel(device)[1] + 1).bit_length()}"
 
 
 def is_right(kernel: Kernel, most: int, device: str) -> bool:
