@@ -23,6 +23,15 @@ MAX_LENGTH = 512
 """Tokens of a sequence, EOS included (the authors' eval.py: ``max_length=512 - 1``, then EOS)."""
 
 
+def asked_quantization(named: str | None) -> str | None:
+    """
+    Return the setting that made weights which an engine's identity names.
+
+    :param named: None, one of :data:`QUANTIZATIONS`, or "int7", as "int8" is named on a CPU that gives a weight 7 bits.
+    """
+    return "int8" if named == "int7" else named
+
+
 def path_as_text(value: Any) -> Any:
     """
     Turn a path into text. Any other value stays as it is, for the check that comes next.

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bmretriever_integrations.cli import main
+from bmretriever_integrations.settings import asked_quantization
 from bmretriever_integrations.testing import write_tiny_checkpoint
 
 
@@ -48,7 +49,22 @@ def test_8_bit_weights_are_kept(made, model, write_jsonl, capsys) -> None:
     before = settings_of(made.with_name("eight"))
     assert main(["index", str(more), "--to", folder]) == 0
     assert settings_of(made.with_name("eight")) == before
-    assert before["quantization"] == "int8"
+    assert asked_quantization(before["quantization"]) == "int8"
+
+
+def test_7_bit_weights_are_kept_and_not_mixed_with_8(made, model, write_jsonl, capsys, monkeypatch) -> None:
+    source, more = made.parent / "1.jsonl", write_jsonl(made.parent / "2.jsonl", 5, start=30)
+    folder = str(made.with_name("seven"))
+    with monkeypatch.context() as on_another_cpu:
+        on_another_cpu.setattr("bmretriever_integrations.encoder.identity.weight_name", lambda device: "int7")
+        assert main(["index", str(source), "--to", folder, "--model", str(model), "--quantization", "int8"]) == 0
+        assert settings_of(made.with_name("seven"))["quantization"] == "int7"
+        assert main(["index", str(more), "--to", folder]) == 0
+    monkeypatch.setattr("bmretriever_integrations.encoder.identity.weight_name", lambda device: "int8")
+    last = write_jsonl(made.parent / "3.jsonl", 5, start=40)
+    capsys.readouterr()
+    assert main(["index", str(last), "--to", folder]) == 2
+    assert "quantization" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

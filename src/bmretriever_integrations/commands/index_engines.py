@@ -14,7 +14,7 @@ from bmretriever_integrations.commands.screen import silence_libraries
 from bmretriever_integrations.index.ingest.engines import EnginesOnDemand
 from bmretriever_integrations.index.manifest import Manifest, read_manifest
 from bmretriever_integrations.index.places.where import place_of
-from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings
+from bmretriever_integrations.settings import MAX_LENGTH, EncoderSettings, asked_quantization
 
 if TYPE_CHECKING:
     from bmretriever_integrations.index.ingest.engines import PassageEngines
@@ -70,7 +70,7 @@ def _settings(arguments: argparse.Namespace, manifest: Manifest | None) -> Encod
         revision=made["revision"] if arguments.model is None else None,
         max_length=arguments.max_length or made["max_length"],
         dtype=made["dtype"] if arguments.dtype == "auto" else arguments.dtype,
-        quantization=arguments.quantization or made.get("quantization"),
+        quantization=arguments.quantization or asked_quantization(made.get("quantization")),
         normalize=made["normalize"],
         truncate_dim=made["width"],
         device=arguments.device,
@@ -85,7 +85,8 @@ def _identity(settings: EncoderSettings, manifest: Manifest) -> dict[str, Any] |
     asked = {name: getattr(settings, name) for name in ("model", "revision", "max_length", "dtype", "quantization")}
     if settings.model == manifest.encoder["model"]:
         asked["revision"] = manifest.encoder["revision"]
-    if settings.quantization is None:
+    # whether weights have 8 bits or 7 is known when the engines are loaded
+    if settings.quantization in (None, asked_quantization(manifest.encoder.get("quantization"))):
         del asked["quantization"]
     return {**manifest.encoder, **asked, "files_sha256": fingerprint}
 

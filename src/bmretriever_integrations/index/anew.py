@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bmretriever_integrations.index.places.place import Place
-from bmretriever_integrations.settings import MAX_LENGTH
+from bmretriever_integrations.settings import MAX_LENGTH, asked_quantization
 
 
 def command_anew(place: Place, encoder: Mapping[str, Any], sources: Sequence[str]) -> str:
@@ -24,8 +24,9 @@ def command_anew(place: Place, encoder: Mapping[str, Any], sources: Sequence[str
     words = ["bmretriever", "index", *dict.fromkeys(map(_as_file, sources)), "--to", str(target), "--model", model]
     if encoder.get("max_length", MAX_LENGTH) != MAX_LENGTH:
         words += ["--max-length", str(encoder["max_length"])]
-    if encoder.get("quantization"):
-        words += ["--quantization", str(encoder["quantization"])]
+    quantization = asked_quantization(encoder.get("quantization"))
+    if quantization:
+        words += ["--quantization", quantization]
     command = shlex.join(words) if sources else shlex.join(words).replace(" --to ", " SOURCE... --to ", 1)
     moved = Path(model).is_absolute() and not Path(model).exists()
     hint = ", and the model's new folder behind --model, since it is no longer there" if moved else ""
