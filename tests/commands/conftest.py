@@ -14,6 +14,7 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[str]], st
     """A function: arguments of a command that cannot be run -> the one line that it prints, with exit status 2."""
 
     def error(words: Sequence[str]) -> str:
+        capsys.readouterr()  # what made the test's checkpoints has its own bars
         try:
             status = main(list(words))
         except SystemExit as end:
