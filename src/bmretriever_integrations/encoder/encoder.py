@@ -114,8 +114,8 @@ class BMRetrieverEncoder:
         self.tokenizer = PromptTokenizer(loaded.tokenizer, max_length)
         self._cut = CutTexts((self.fingerprint, max_length), max_length)
         network = loaded.network.to(self.device)
-        forward_ = choose_forward(network, self.tokenizer.eos_id, self.settings.forward, quantization)
-        self.runner = Runner(forward_, self.device)
+        way = choose_forward(network, self.tokenizer.eos_id, self.settings.forward, quantization)
+        self.runner = Runner(way, self.device)
         self.max_batch_tokens = max_batch_tokens or choose_batch_tokens(network, self.device)
 
     @classmethod

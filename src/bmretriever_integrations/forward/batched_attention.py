@@ -15,7 +15,6 @@ from bmretriever_integrations.forward.attention import Scope, fused_attention, g
 
 SCORES = 2**21
 """The most scores that are computed at once, if one row has no more: 4 MB in bfloat16, which a CPU's cache holds."""
-
 FEWEST_SCORES = 2**14
 """For fewer scores in a row, one call of PyTorch's scaled dot-product attention is faster than the calls here."""
 
