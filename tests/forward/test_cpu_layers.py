@@ -13,6 +13,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModel
 
 from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.device import cpu_has_amx, cpu_has_bfloat16
 from bmretriever_integrations.forward import cpu_layers, layout
 from bmretriever_integrations.forward.choose import choose_forward
 from bmretriever_integrations.forward.cpu_layer import CpuLayer, RootMeanSquareNorm, rotate_
@@ -264,3 +265,21 @@ def test_many_lengths_make_few_products(tiny, monkeypatch, architecture, layers)
             assert error(forward(rows, shared), wanted.expand(len(rows), -1)) <= 1e-5
     assert all(rows <= 64 or rows % 64 == 0 for rows in multiplied)
     assert max(multiplied) > 64
+
+
+@pytest.mark.skipif(
+    not (can_prepack(torch.bfloat16) and cpu_has_bfloat16()) or cpu_has_amx(),
+    reason="looked at on CPUs that have products in bfloat16 and no AMX",
+)
+@pytest.mark.parametrize("architecture", ["mini", *ARCHITECTURES])
+def test_in_bfloat16_a_text_has_the_same_bytes_alone_and_in_any_batch(tiny, architecture):
+    """So a server that embeds the texts of several callers together gives each what it would get alone."""
+    words = "metformin lowers the risk of cancer in adults with type 2 diabetes mellitus and obesity".split()
+    texts = [" ".join(words[number % 7 : number % 7 + 1 + number % 9] * (1 + number % 4)) for number in range(120)]
+    folder = architecture if architecture == "mini" else tiny(architecture)
+    with BMRetrieverEncoder(folder, device="cpu", dtype="bfloat16") as encoder:
+        for embed in (encoder.encode_queries, encoder.encode_passages):
+            whole = embed(texts)
+            for size in (1, 2, 7, 64):
+                parts = [embed(texts[start : start + size]) for start in range(0, len(texts), size)]
+                assert np.array_equal(np.concatenate(parts), whole), size
