@@ -7,9 +7,8 @@ import re
 
 import pytest
 
-from bmretriever_integrations.commands.hits.answers import Answer, Question
-from bmretriever_integrations.commands.hits.snippets import snippet, subject_words
 from bmretriever_integrations.commands.hits.table import print_table
+from bmretriever_integrations.hits.answers import Answer, Question
 from bmretriever_integrations.index import Hit, Hits
 from bmretriever_integrations.terminal.console import DataConsole
 
@@ -98,22 +97,3 @@ def test_a_record_without_anything_else_has_a_line() -> None:
     assert shown(Hit(1, -3.0, "a", "", "")).splitlines()[1].split() == ["1", "-3.00", "a", "(no", "title)"]
     assert shown(Hit(1, 0.5, "a", "t", "", {"year": 2001})).splitlines()[1].split()[2] == "2001"
     assert shown(Hit(1, 0.5, "a", "t", "", {"date": "soon"})).splitlines()[1].split() == ["1", "0.50", "a", "t"]
-
-
-def test_words_that_every_question_has_are_not_its_subject() -> None:
-    assert subject_words("Does the p53 mutation cause IL-6 release?") == {"p53", "mutation", "release"}
-
-
-def test_snippet_shows_where_the_questions_words_are() -> None:
-    text = "Nothing here. " * 40 + "Aspirin halves the risk of stroke in adults. " + "Nothing there. " * 40
-    part = snippet(text, "Does aspirin prevent stroke?", 60)
-    assert part.startswith("... Aspirin halves the risk of stroke in adults.")
-    assert part.endswith(" ...")
-    assert len(part) <= 60 + len("... ") + len(" ...")
-    assert snippet("short\n text", "x") == "short text"
-
-
-def test_snippet_looks_at_the_beginning_of_an_enormous_text_only() -> None:
-    text = "Nothing here. " * 10_000 + "Aspirin halves the risk of stroke."
-    assert snippet(text, "aspirin stroke").startswith("Nothing here.")
-    assert "Aspirin" in snippet(text[50_000:], "aspirin stroke")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bmretriever_integrations.commands.hits.answers import Answer, Question
-from bmretriever_integrations.commands.hits.ris import as_ris
 from bmretriever_integrations.corpus import CorpusReport, Metadata, Record, read_corpus
+from bmretriever_integrations.hits.answers import Answer, Question
+from bmretriever_integrations.hits.ris import as_ris
 from bmretriever_integrations.index import Hit, Hits
 
 ZOTERO = """TY  - JOUR

@@ -82,8 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(lines: list[str], question: str, hits: list[Hit]) -> None:
-    from bmretriever_integrations.commands.hits.answers import Answer, Question
     from bmretriever_integrations.commands.hits.table import print_table
+    from bmretriever_integrations.hits.answers import Answer, Question
     from bmretriever_integrations.index import Hits
     from bmretriever_integrations.terminal.console import open_console
 

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from bmretriever_integrations.commands.arguments import absolute, positive
-from bmretriever_integrations.commands.hits.answers import Question
 from bmretriever_integrations.commands.hits.desk import Desk
 from bmretriever_integrations.commands.hits.formats import FORMATS
 from bmretriever_integrations.commands.hits.questions import parse_questions, read_questions
+from bmretriever_integrations.hits.answers import Question
 from bmretriever_integrations.prompts import resolve_instruction
 from bmretriever_integrations.terminal.streams import write_lines
 

@@ -1,1 +1,1 @@
-"""Hits of a search as a table for people and as lines for programs."""
+"""Questions that a user asks, and hits as a table for people and on standard output for programs."""

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from bmretriever_integrations.cli import print_error
 from bmretriever_integrations.commands.arguments import this_program
-from bmretriever_integrations.commands.hits.answers import Answer, Question, remarks
 from bmretriever_integrations.commands.hits.formats import write
+from bmretriever_integrations.hits.answers import Answer, Question
+from bmretriever_integrations.hits.remarks import Advice, remarks
 from bmretriever_integrations.terminal.streams import write_lines
 
 if TYPE_CHECKING:
     from bmretriever_integrations.index import Filters, SearchIndex
 
+ADVICE = Advice(hybrid="--mode hybrid", include_retracted="--include-retracted")
 SLOW_SECONDS = 1.0
 """Seconds of one search above which the command names ``tune``."""
 
@@ -50,7 +52,7 @@ class Desk:
         answers = self._search(questions)
         of = self._arguments
         records = len(self._index)
-        notes = [remarks(one, records, self._filters is not None, of.mode) for one in answers]
+        notes = [remarks(one, records, self._filters is not None, of.mode, ADVICE) for one in answers]
         if of.format == "table":
             self._print(answers, notes)
             return

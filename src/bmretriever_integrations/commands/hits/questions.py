@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bmretriever_integrations.commands.hits.answers import Question
 from bmretriever_integrations.corpus.json_lines import NotJson, read_values, unpacked
+from bmretriever_integrations.hits.answers import Question
 
 IDS = ("_id", "id", "qid")
 TEXTS = ("text", "question", "query")

@@ -7,8 +7,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from bmretriever_integrations.commands.hits.answers import Answer, address_of, date_of, fact, marks_of, pmid_of
-from bmretriever_integrations.commands.hits.snippets import pattern_of, snippet
+from bmretriever_integrations.hits.answers import Answer
+from bmretriever_integrations.hits.facts import address_of, date_of, fact, marks_of, pmid_of
+from bmretriever_integrations.hits.snippets import pattern_of, snippet
 from bmretriever_integrations.index import Hit
 from bmretriever_integrations.terminal.characters import printable
 

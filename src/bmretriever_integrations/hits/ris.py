@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bmretriever_integrations.commands.hits.answers import (
-    Answer,
-    Question,
-    address_of,
-    date_of,
-    fact,
-    facts,
-    marks_of,
-    pmid_of,
-)
 from bmretriever_integrations.corpus.ris_facts import OURS
+from bmretriever_integrations.hits.answers import Answer, Question
+from bmretriever_integrations.hits.facts import address_of, date_of, fact, facts, marks_of, pmid_of
 from bmretriever_integrations.index import Hit
 from bmretriever_integrations.terminal.characters import printable
 

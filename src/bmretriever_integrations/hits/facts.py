@@ -1,11 +1,10 @@
-"""What was asked and what was found, and the few facts of a hit that every format shows."""
+"""The few facts of a hit that every format shows."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from bmretriever_integrations.index import Hit, Hits
+from bmretriever_integrations.index import Hit
 
 PUBMED = "https://pubmed.ncbi.nlm.nih.gov"
 OF_PUBMED = ("version", "revised")
@@ -18,23 +17,6 @@ NOTICES = {
 }
 """Maps PubMed's types of notices about other papers, which bear the titles of these, to their marks."""
 _PMID = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Question:
-    """One question of the user."""
-
-    id: str
-    """The id that its file gives it, else its number, from 1."""
-    text: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was found for one question."""
-
-    question: Question
-    hits: Hits
 
 
 def pmid_of(hit: Hit) -> str | None:
@@ -115,30 +97,3 @@ def marks_of(hit: Hit) -> list[str]:
     if isinstance(concern := hit.metadata.get("expression_of_concern"), str):
         marks.append(("EXPRESSION OF CONCERN", concern))
     return [f"{mark} (notice: {notice})" if notice else mark for mark, notice in marks]
-
-
-def remarks(answer: Answer, records: int, filtered: bool, mode: str | None) -> list[str]:
-    """
-    Say what is not among the hits, and why there may be none.
-
-    :param answer: the question and its hits.
-    :param records: the number of records in the index.
-    :param filtered: whether the user left out records by filters.
-    :param mode: the way of searching, None for the usual one.
-    :returns: lines, none of them if there is nothing to say.
-    """
-    left_out = answer.hits.retracted_left_out
-    lines = []
-    if not answer.hits:
-        if not records:
-            reason = "the index is empty"
-        elif left_out:
-            reason = "those that fit were retracted"
-        elif filtered:
-            reason = f"none of {records:,} passes the filters{' and holds a word of the question' * (mode == 'text')}"
-        else:
-            reason = "none holds a word of the question; --mode hybrid also finds other words for the same"
-        lines.append(f"no record found: {reason}")
-    if left_out:
-        lines.append(f"{left_out:,} retracted paper{'s' * (left_out > 1)} left out: --include-retracted")
-    return lines
