@@ -138,6 +138,10 @@ COMMANDS = {
         "make searches of a large index fast, and measure what they miss",
         "bmretriever tune my-index --recall 0.95",
     ),
+    "serve": _Command(
+        "answer people, programs and agents over HTTP: embeddings, and searches of an index",
+        "bmretriever serve my-index",
+    ),
     "evaluate": _Command(
         "score retrieval on the paper's data sets or BEIR folders, beside BM25",
         "bmretriever evaluate scifact my-task --model mini",

@@ -105,17 +105,17 @@ class BMRetrieverEncoder:
             self.settings.model,
             revision,
         )
-        config = loaded.network.config
         self.settings = self.settings.fitted(loaded)
         max_length = self.settings.max_length
         self.revision = loaded.revision
         self.normalize = normalize or loaded.normalizes
-        self.width: int = truncate_dim or config.hidden_size
+        self.width: int = truncate_dim or loaded.network.config.hidden_size
         self.tokenizer = PromptTokenizer(loaded.tokenizer, max_length)
         self._cut = CutTexts((self.fingerprint, max_length), max_length)
         network = loaded.network.to(self.device)
-        way = choose_forward(network, self.tokenizer.eos_id, self.settings.forward, quantization)
-        self.runner = Runner(way, self.device)
+        self.runner = Runner(
+            choose_forward(network, self.tokenizer.eos_id, self.settings.forward, quantization), self.device
+        )
         self.max_batch_tokens = max_batch_tokens or choose_batch_tokens(network, self.device)
 
     @classmethod
@@ -221,15 +221,17 @@ class BMRetrieverEncoder:
         task = self.instruction if instruction is None else resolve_instruction(instruction)
         return run_steps(self, task, compile_layers, spans)
 
-    def view(self, *, progress: bool, max_batch_tokens: int) -> BMRetrieverEncoder:
+    def view(self, *, progress: bool, max_batch_tokens: int, normalize: bool | None = None) -> BMRetrieverEncoder:
         """
-        Return an engine with another progress bar and token budget. It shares the weights and the queue for the device.
+        Return an engine with other settings of a call. It shares the weights and the queue for the device.
 
         :param progress: show a progress bar while encoding.
         :param max_batch_tokens: tokens of a batch; a number above the engine's own budget is reduced to it.
+        :param normalize: scale vectors to length 1; None keeps the engine's setting.
         """
         same = copy.copy(self)
         same.progress, same.max_batch_tokens = progress, min(max_batch_tokens, self.max_batch_tokens)
+        same.normalize = self.normalize if normalize is None else normalize
         return same
 
     def identity(self) -> dict[str, Any]:

@@ -116,6 +116,14 @@ class PromptTokenizer:
         """Cut rows of ids to fit, and put the special tokens around them."""
         return [[*self.prefix, *ids[: self.room], self.eos_id] for ids in rows]
 
+    def lengths(self, prompts: Sequence[str]) -> list[int]:
+        """
+        Count the tokens that sequences would have if they were not cut, the first special tokens and EOS included.
+
+        :param prompts: texts with their template.
+        """
+        return [len(self.prefix) + len(ids) + 1 for ids in self._whole(prompts)]
+
     def text_tokens(self, text: str) -> list[int]:
         """
         Tokenize a text alone, without template, BOS and EOS, and without cutting it.

@@ -178,8 +178,9 @@ def filled(rows: Tensor) -> Tensor:
     """
     Add rows of zeros, so that there are few different numbers of rows, and never a single one.
 
-    oneDNN prepares a product for each number of rows, and keeps up to 1,024 of them, which took a gigabyte. The product of a single
-    row adds in another order and takes as long as that of two: a text alone would differ in its last bits from the same in a batch.
+    oneDNN prepares a product for each number of rows, and keeps up to 1,024 of them, which took a gigabyte. The product of a
+    single row takes as long as that of two and adds in another order: a text alone would differ in its last bits from the same
+    text in a batch.
 
     :param rows: *Shape:* (rows, width)
     :returns: ``rows`` itself if it has 2 to :data:`STEP` of them, else with 2 or as many as the next multiple of it.

@@ -124,14 +124,18 @@ def explained(filters: object) -> Iterator[None]:
         ) from error
 
 
+class UnknownRecord(ValueError):
+    """The index has no record of an id."""
+
+
 def check_known(ids: Sequence[str], known: Collection[str]) -> None:
     """
     Refuse ids that the index does not have.
 
     :param ids: the ids that are asked for.
     :param known: those that were found.
-    :raises ValueError: naming the unknown ones.
+    :raises UnknownRecord: naming the unknown ones.
     """
     if missing := sorted(set(ids).difference(known)):
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise ValueError(f"the index has no record {', '.join(map(repr, missing[:5]))}{more}")
+        raise UnknownRecord(f"the index has no record {', '.join(map(repr, missing[:5]))}{more}")

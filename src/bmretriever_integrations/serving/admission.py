@@ -1,0 +1,111 @@
+"""Looks at the texts of a request before they take a place: how many tokens they have, and whether the server takes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bmretriever_integrations.encoder import BMRetrieverEncoder
+from bmretriever_integrations.encoder.texts import check_texts
+from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
+from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.names import Kind
+from bmretriever_integrations.serving.settings import Limits
+
+CHARACTERS_A_TOKEN = 16
+"""A text of more characters a token than this is refused before it is tokenized; English has 4 to 5."""
+SHORT = 4_000
+"""So many characters are tokenized in the event loop, which takes less than handing them to a thread and back (about 1 ms)."""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """Texts that may be embedded."""
+
+    kind: Kind
+    instruction: str | None
+    """The sentence that says the task of queries; None for passages."""
+    texts: Sequence[str]
+    lengths: Sequence[int]
+    """Tokens of each sequence, template, BOS and EOS included, before it is cut."""
+    max_length: int
+
+    @property
+    def tokens(self) -> list[int]:
+        """Tokens that the model reads of each text."""
+        return [min(length, self.max_length) for length in self.lengths]
+
+    @property
+    def cut(self) -> list[int]:
+        """The numbers, from 0, of the texts that the model does not read to their end."""
+        return [number for number, length in enumerate(self.lengths) if length > self.max_length]
+
+
+class Admission:
+    """Checks texts for one engine."""
+
+    def __init__(self, encoder: BMRetrieverEncoder, limits: Limits) -> None:
+        """
+        :param encoder: the engine that will embed them.
+        :param limits: the bounds.
+        """
+        self._tokenizer, self._instruction, self._limits = encoder.tokenizer, encoder.instruction, limits
+        self._max_length = encoder.settings.max_length
+
+    async def check(
+        self, kind: Kind, texts: Sequence[str], instruction: str | None = None, field: str = "input"
+    ) -> Admitted:
+        """
+        Count the tokens of texts.
+
+        :param kind: whether they are queries or passages.
+        :param texts: the texts.
+        :param instruction: the task of queries: a task key or a sentence; None takes the engine's own.
+        :param field: the field of the request that holds them, for messages.
+        :raises ApiError: if there are none or too many, if one is too long, if the instruction is no task, or if passages are
+            given one.
+        """
+        task = self._task(kind, instruction)
+        self._check(texts, field)
+        prompts = [query_prompt(task, text) if task else passage_prompt(text) for text in texts]
+        if sum(map(len, prompts)) <= SHORT:
+            lengths = self._tokenizer.lengths(prompts)
+        else:
+            lengths = await asyncio.to_thread(self._tokenizer.lengths, prompts)
+        most = self._limits.text_tokens
+        for number, length in enumerate(lengths):
+            if length > most:
+                raise _too_long(f"{field}[{number}]", f"{length:,} tokens", most)
+        return Admitted(kind, task, texts, lengths, self._max_length)
+
+    def _task(self, kind: Kind, instruction: str | None) -> str | None:
+        if kind == "passage":
+            if instruction is not None:
+                message = "passages have no instruction: leave it out, or embed queries"
+                raise ApiError(400, message, param="instruction")
+            return None
+        try:
+            return self._instruction if instruction is None else resolve_instruction(instruction)
+        except ValueError as error:
+            raise ApiError(400, str(error), param="instruction") from None
+
+    def _check(self, texts: Sequence[str], field: str) -> None:
+        limits = self._limits
+        if not texts:
+            raise ApiError(400, f"{field} is empty; give a text or a list of texts", param=field)
+        if len(texts) > limits.texts:
+            message = f"{field} has {len(texts):,} texts; a request may have {limits.texts:,}: send several"
+            raise ApiError(413, message, param=field)
+        try:
+            check_texts(texts, field)
+        except (TypeError, ValueError) as error:
+            raise ApiError(400, str(error), param=field) from None
+        for number, text in enumerate(texts):
+            if len(text) > limits.text_tokens * CHARACTERS_A_TOKEN:
+                raise _too_long(f"{field}[{number}]", f"{len(text):,} characters", limits.text_tokens)
+
+
+def _too_long(field: str, has: str, most: int) -> ApiError:
+    message = f"{field} has {has}; a text may have {most:,} tokens. Split it into passages before it is embedded"
+    return ApiError(413, message, param=field, code="text_too_long")

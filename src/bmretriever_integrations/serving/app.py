@@ -1,0 +1,66 @@
+"""The application: all routes over one service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+
+from bmretriever_integrations.serving.errors import INTERNAL, ApiError
+from bmretriever_integrations.serving.json_response import JsonResponse
+from bmretriever_integrations.serving.service import Service
+from bmretriever_integrations.serving.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(service: Service, settings: ServerSettings) -> FastAPI:
+    """
+    Make the application.
+
+    :param service: the model and the index; the application starts and closes it.
+    :param settings: whom the server answers.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = FastAPI(title="BMRetriever", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.service, app.state.settings = service, settings
+    app.add_api_route("/health", _health, methods=["GET"], tags=["server"])
+    app.add_exception_handler(ApiError, _refused)
+    app.add_exception_handler(HTTPException, _not_routed)
+    app.add_exception_handler(Exception, _failed)
+    return app
+
+
+async def _health() -> JsonResponse:
+    """Say that the server answers; no key is needed."""
+    return JsonResponse({"status": "ok"})
+
+
+async def _refused(_request: Request, error: Exception) -> JsonResponse:
+    assert isinstance(error, ApiError)
+    return JsonResponse(error.body(), error.status, error.headers)
+
+
+async def _not_routed(request: Request, error: Exception) -> JsonResponse:
+    assert isinstance(error, HTTPException)
+    known = {
+        404: f"there is nothing at {request.url.path!r:.200}",
+        405: f"{request.url.path!r:.200} has no {request.method}",
+    }
+    refusal = ApiError(error.status_code, known.get(error.status_code, str(error.detail)), headers=error.headers)
+    return JsonResponse(refusal.body(), refusal.status, refusal.headers)
+
+
+async def _failed(_request: Request, _error: Exception) -> JsonResponse:
+    return JsonResponse(ApiError(500, INTERNAL).body(), 500)

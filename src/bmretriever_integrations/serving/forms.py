@@ -1,0 +1,65 @@
+"""Reads the body of a request into a form, and says clearly what is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import Request
+
+from bmretriever_integrations.serving.errors import ApiError
+
+
+class Form(BaseModel):
+    """The body of a request. Unknown fields are refused, and nothing is converted: "5" is no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+AnyForm = TypeVar("AnyForm", bound=Form)
+
+
+async def form_of(request: Request, form: type[AnyForm]) -> AnyForm:
+    """
+    Read the body of a request.
+
+    :param request: a request whose size was checked.
+    :param form: what the body must be.
+    :raises ApiError: if it is no JSON, or not that form; the message names the field and what it may be.
+    """
+    return read_form(await request.body(), form)
+
+
+def read_form(body: bytes, form: type[AnyForm]) -> AnyForm:
+    """
+    Read JSON into a form; see :func:`form_of`.
+
+    :param body: the JSON.
+    :param form: what it must be.
+    """
+    try:
+        return form.model_validate_json(body)
+    except ValidationError as error:
+        raise _refusal(error, form) from None
+
+
+def _refusal(error: ValidationError, form: type[Form]) -> ApiError:
+    first = error.errors(include_url=False, include_context=True)[0]
+    kind = first["type"]
+    if kind == "json_invalid":
+        reason = first["msg"].removeprefix("Invalid JSON: ")
+        return ApiError(400, f"the body is no valid JSON: {reason}", code="invalid_json")
+    field = ".".join(map(str, first["loc"]))
+    if kind == "extra_forbidden":
+        known = ", ".join(form.model_fields)
+        return ApiError(400, f"there is no field {field!r:.100}; the fields are: {known}", param=field[:100])
+    if kind == "missing":
+        return ApiError(400, f"the field {field!r} is missing", param=field)
+    given = "" if isinstance(first["input"], dict | list) else f"; given: {first['input']!r:.100}"
+    return ApiError(400, f"{field or 'the body'}: {_sentence(first)}{given}", param=field[:100] or None)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return text[0].lower() + text[1:]

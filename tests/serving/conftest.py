@@ -1,0 +1,166 @@
+"""What tests of the server share: real servers on real ports, over mini and over an index that it made."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bmretriever_integrations import BMRetrieverEncoder
+from bmretriever_integrations.index import SearchIndex, build_index
+from bmretriever_integrations.serving.app import create_app
+from bmretriever_integrations.serving.run import Server, server_of
+from bmretriever_integrations.serving.service import Service
+from bmretriever_integrations.serving.settings import Limits, ServerSettings
+
+RECORDS: list[dict[str, Any]] = [
+    {
+        "_id": "33419956",
+        "title": "Metformin and the risk of cancer",
+        "text": "Adults with type 2 diabetes who took metformin had fewer cancers. The risk fell by a third over ten years.",
+        "date": "2020-03",
+        "journal": "Diabetes Care",
+        "authors": ["Rossi, Ada", "Chen, Bo"],
+        "publication_types": ["Journal Article", "Meta-Analysis"],
+        "mesh": ["Metformin", "Neoplasms", "Diabetes Mellitus, Type 2"],
+        "languages": ["eng"],
+        "doi": "10.1000/metformin.1",
+        "version": 1,
+        "revised": "2021-01-05",
+    },
+    {
+        "_id": "33419958",
+        "title": "Dexamethasone in severe COVID-19",
+        "text": "Dexamethasone lowered mortality among patients with severe COVID-19 who received oxygen.",
+        "date": "2021-02-25",
+        "journal": "The Lancet",
+        "publication_types": ["Randomized Controlled Trial"],
+        "mesh": ["Dexamethasone", "COVID-19"],
+        "languages": ["eng"],
+        "version": 1,
+        "revised": "2021-06-05",
+    },
+    {
+        "_id": "33419960",
+        "title": "Metformin prevents every cancer",
+        "text": "Metformin prevented cancer in all patients of a small trial.",
+        "date": "2018",
+        "journal": "Journal of Withdrawn Results",
+        "publication_types": ["Journal Article", "Retracted Publication"],
+        "languages": ["eng"],
+        "retracted": True,
+        "retraction_notice": "33419961",
+        "version": 1,
+        "revised": "2019-06-05",
+    },
+    {
+        "_id": "PMC7/results 1?x#2",
+        "title": "Aspirin lowers the risk of stroke",
+        "text": "Low doses of aspirin were given to adults after a first stroke.",
+        "date": "1999",
+        "journal": "Stroke",
+        "languages": ["ger"],
+    },
+    *(
+        {"_id": f"case-{number}", "title": f"Case {number}", "text": f"A patient with finding {number} and insulin."}
+        for number in range(40)
+    ),
+]
+"""Papers that nobody wrote: a retracted one and an id that means something in an address are among them."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens."""
+
+    server: Server
+    service: Service
+    url: str
+    client: httpx.Client
+
+
+Serve = Callable[..., AbstractContextManager[Running]]
+
+
+@contextmanager
+def running(service: Service, settings: ServerSettings) -> Iterator[Running]:
+    """Run a server on a free port, in a thread; stop it as SIGTERM does."""
+    server = server_of(create_app(service, replace(settings, port=0)), replace(settings, port=0))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    url = f"http://127.0.0.1:{server.port}"
+    try:
+        with httpx.Client(base_url=url, timeout=60) as client:
+            yield Running(server, service, url, client)
+    finally:
+        server.should_exit = True
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def mini() -> Iterator[BMRetrieverEncoder]:
+    with BMRetrieverEncoder("mini", device="cpu") as encoder:
+        yield encoder
+
+
+@pytest.fixture(scope="session")
+def index_folder(mini: BMRetrieverEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of :data:`RECORDS`, made with mini."""
+    folder = tmp_path_factory.mktemp("serving")
+    source = folder / "papers.jsonl"
+    source.write_text("".join(json.dumps(record) + "\n" for record in RECORDS), "utf-8")
+    build_index(mini, [source], folder / "papers-index")
+    return folder / "papers-index"
+
+
+@pytest.fixture(scope="session")
+def index(index_folder: Path) -> Iterator[SearchIndex]:
+    with SearchIndex.open(index_folder) as index:
+        yield index
+
+
+@pytest.fixture(scope="session")
+def index_encoder(index: SearchIndex) -> Iterator[BMRetrieverEncoder]:
+    with index.open_encoder() as encoder:
+        yield encoder
+
+
+@pytest.fixture(scope="session")
+def serve_model(mini: BMRetrieverEncoder) -> Serve:
+    """A function: settings and limits -> a running server of embeddings alone."""
+
+    def serve(settings: ServerSettings | None = None, limits: Limits | None = None) -> AbstractContextManager[Running]:
+        settings = settings or ServerSettings(limits=limits or Limits())
+        return running(Service.of_model(mini, settings.limits), settings)
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def serve_index(index: SearchIndex, index_encoder: BMRetrieverEncoder) -> Serve:
+    """A function: settings and limits -> a running server of the index."""
+
+    def serve(settings: ServerSettings | None = None, limits: Limits | None = None) -> AbstractContextManager[Running]:
+        settings = settings or ServerSettings(limits=limits or Limits())
+        return running(Service.of_index(index, index_encoder, settings.limits), settings)
+
+    return serve
+
+
+@pytest.fixture(scope="session")
+def server(serve_index: Serve) -> Iterator[Running]:
+    """One server of the index for all tests that change nothing of it."""
+    with serve_index() as running_server:
+        yield running_server
