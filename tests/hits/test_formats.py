@@ -30,7 +30,7 @@ CITATION = {
     "expression_of_concern": "",
 }
 HOSTILE = "one\nER  - \nTY  - forged\r\x1b[2J\x9b2J\u2028\u202eß"
-PAPER = Hit(1, 0.5, "27602157", "miR-429 ≥ α", "A text.", CITATION)
+PAPER = Hit(1, 0.5, "27602157", "miR-429 ≥ α", "A text.", CITATION, from_vectors=0.375, from_words=0.125)
 ROW = Hit(2, -0.25, "r\x9b1", HOSTILE, "=HYPERLINK(1)", {"journal": "@x", "other": {"a": [1]}})
 ONE = Answer(Question("q1", "does miR-429 help"), Hits([PAPER, ROW], retracted_left_out=3))
 TWO = Answer(Question("q2", "+more"), Hits([ROW]))
@@ -45,7 +45,10 @@ def test_json_is_the_list_of_hits_or_of_questions_with_theirs() -> None:
         "title": "miR-429 ≥ α",
         "text": "A text.",
         "metadata": CITATION,
+        "from_vectors": 0.375,
+        "from_words": 0.125,
     }
+    assert (row["from_vectors"], row["from_words"]) == (None, None)
     assert row["title"] == HOSTILE  # nothing is lost
     first, second = json.loads(as_json([ONE, TWO], several=True))
     assert (first["question_id"], first["question"], first["retracted_left_out"]) == ("q1", "does miR-429 help", 3)
@@ -62,6 +65,7 @@ def test_json_lines_name_the_question_of_each_hit() -> None:
         ("q1", 2, "r\x9b1"),
         ("q2", 2, "r\x9b1"),
     ]
+    assert [(row["from_vectors"], row["from_words"]) for row in rows] == [(0.375, 0.125), (None, None), (None, None)]
     assert rows[0]["question"] == "does miR-429 help"
     assert rows[1]["title"] == HOSTILE
 

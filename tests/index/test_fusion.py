@@ -17,8 +17,8 @@ pytest.importorskip("lancedb")
 QUESTION = "fever of the lung"
 
 
-def plain(by_vector: dict[int, float], by_words: dict[int, float], share: float) -> dict[int, float]:
-    """Fuse two dicts of scores, one row after the other."""
+def plain(by_vector: dict[int, float], by_words: dict[int, float], share: float) -> dict[int, tuple[float, float]]:
+    """Fuse two dicts of scores, one row after the other: what each has from either side."""
 
     def part(scores: dict[int, float], row: int) -> float:
         if row not in scores:
@@ -26,7 +26,7 @@ def plain(by_vector: dict[int, float], by_words: dict[int, float], share: float)
         low, high = min(scores.values()), max(scores.values())
         return 1.0 if high == low else (scores[row] - low) / (high - low)
 
-    return {row: share * part(by_vector, row) + (1 - share) * part(by_words, row) for row in {**by_vector, **by_words}}
+    return {row: (share * part(by_vector, row), (1 - share) * part(by_words, row)) for row in {**by_vector, **by_words}}
 
 
 def sides(by_vector: dict[int, float], by_words: dict[int, float]):
@@ -73,8 +73,16 @@ def test_fuse_is_a_plain_loop(share):
             for count in (vectors, words)
         )
         rows = np.array([*left, *right], np.int64)
-        first, scores = fuse(rows[:vectors], [*left.values()], rows[vectors:], [*right.values()], share)
-        assert dict(zip(rows[first].tolist(), scores.tolist(), strict=True)) == pytest.approx(plain(left, right, share))
+        first, parts = fuse(rows[:vectors], [*left.values()], rows[vectors:], [*right.values()], share)
+        right_parts = plain(left, right, share)
+        assert rows[first].tolist() == sorted(right_parts)
+        np.testing.assert_allclose(parts, [right_parts[row] for row in sorted(right_parts)], rtol=1e-12)
+
+
+def test_fuse_of_nothing_is_nothing():
+    nothing = np.empty(0)
+    first, parts = fuse(nothing, nothing, nothing, nothing)
+    assert (first.shape, parts.shape) == ((0,), (0, 2))
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5])
@@ -83,7 +91,7 @@ def test_the_reranker_fuses_plain_scores_best_first(share):
 
     by_vector, by_words = {7: 0.9, 3: 0.5, 4: 0.1}, {3: 12.0, 9: 2.0, 7: 3.0}
     found = MinMaxReranker(share).rerank_hybrid("", *sides(by_vector, by_words))
-    wanted = plain(by_vector, by_words, share)
+    wanted = {row: sum(parts) for row, parts in plain(by_vector, by_words, share).items()}
     assert found["_rowid"].to_pylist() == sorted(wanted, key=lambda row: (-wanted[row], row))
     assert found["_relevance_score"].to_pylist() == pytest.approx(sorted(wanted.values(), reverse=True), abs=1e-6)
     assert found.column_names == ["id", "_rowid", "_relevance_score"]

@@ -99,26 +99,49 @@ def test_text_needs_no_model(stored) -> None:
             opened.search("insulin", 3, mode="vector")
 
 
-def halves(vector: dict[str, float], words: dict[str, float]) -> dict[str, float]:
-    """The plain computation: both sides scaled to 0..1, half and half."""
-    total: dict[str, float] = {}
-    for side in (vector, words):
-        low, high = min(side.values()), max(side.values())
-        for one, score in side.items():
-            total[one] = total.get(one, 0.0) + (0.5 if high == low else (score - low) / (high - low) / 2)
-    return total
+def half(side: Hits) -> dict[str, float]:
+    """The plain computation of what one side gives: its scores scaled to 0..0.5."""
+    scores = {hit.id: hit.score for hit in side}
+    low, high = min(scores.values()), max(scores.values())
+    return {one: 0.5 if high == low else (score - low) / (high - low) / 2 for one, score in scores.items()}
+
+
+def added(vectors: dict[str, float], words: dict[str, float]) -> dict[str, float]:
+    return {one: vectors.get(one, 0.0) + words.get(one, 0.0) for one in {**vectors, **words}}
 
 
 @pytest.mark.parametrize("filters", [None, "year > 2005"])
 def test_hybrid_is_half_of_each_side_over_their_best_hundred(index, filters) -> None:
-    sides = [
-        {hit.id: hit.score for hit in index.search(QUESTION, 100, mode=mode, filters=filters)}
-        for mode in ("vector", "text")
-    ]
-    right = halves(*sides)
+    vectors, words = (half(index.search(QUESTION, 100, mode=mode, filters=filters)) for mode in ("vector", "text"))
+    right = added(vectors, words)
     hits = index.search(QUESTION, 20, filters=filters)
     np.testing.assert_allclose([hit.score for hit in hits], sorted(right.values(), reverse=True)[:20], rtol=1e-5)
     np.testing.assert_allclose([hit.score for hit in hits], [right[hit.id] for hit in hits], rtol=1e-5)
+
+
+@pytest.mark.parametrize("filters", [None, "year > 2005"])
+def test_a_hybrid_hit_says_what_its_score_has_from_each_side(index, filters) -> None:
+    vectors, words = (half(index.search(QUESTION, 100, mode=mode, filters=filters)) for mode in ("vector", "text"))
+    hits = index.search(QUESTION, 100, filters=filters)
+    assert [hit.from_vectors + hit.from_words for hit in hits] == [hit.score for hit in hits]
+    for side, parts in (
+        (vectors, {hit.id: hit.from_vectors for hit in hits}),
+        (words, {hit.id: hit.from_words for hit in hits}),
+    ):
+        np.testing.assert_allclose([*parts.values()], [side.get(one, 0.0) for one in parts], rtol=1e-5, atol=1e-9)
+        assert {part for one, part in parts.items() if one not in side} == {0.0}
+
+
+def test_scores_of_one_side_have_no_parts(index, question) -> None:
+    hits = [*index.search(question, 5), *index.search(QUESTION, 5, mode="text"), *index.more_like("r3", 5, mode="text")]
+    assert {(hit.from_vectors, hit.from_words) for hit in hits} == {(None, None)}
+
+
+def test_hits_that_are_like_a_record_and_those_of_many_questions_have_parts(index) -> None:
+    first, second = index.search_many([QUESTION, "insulin biopsy"], 5)
+    for hit in (*first, *second, *index.more_like("r3", 5)):
+        assert hit.from_vectors + hit.from_words == hit.score > 0
+    assert first == index.search(QUESTION, 5)
 
 
 def test_hybrid_without_a_word_that_occurs_ranks_by_vectors(index) -> None:
@@ -149,8 +172,8 @@ def test_hybrid_counts_the_retracted_papers_above_its_last_hit(index, stored) ->
         last = index.search(QUESTION, 100, mode=mode)[-1]
         ranked = [hit.id for hit in index.search(QUESTION, 600, mode=mode, include_retracted=True)]
         among = index.search(QUESTION, ranked.index(last.id) + 1, mode=mode, include_retracted=True)
-        sides.append({hit.id: hit.score for hit in among})
-    together = halves(*sides)
+        sides.append(half(among))
+    together = added(*sides)
     counted = 0
     for top_k in (5, 30, 90):
         last = sorted((score for one, score in together.items() if one not in retracted), reverse=True)[top_k - 1]

@@ -20,6 +20,13 @@ class Hit:
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What the source says of the record; see :meth:`~bmretriever_integrations.corpus.metadata.Metadata.facts`."""
+    from_vectors: float | None = None
+    """
+    What the score has from the vectors in mode "hybrid": 0 if the record is not among the best by vectors, or the last of them.
+    None in the other modes.
+    """
+    from_words: float | None = None
+    """What it has from the words, in the same way. Both parts add up to the score."""
 
 
 class Hits(list[Hit]):

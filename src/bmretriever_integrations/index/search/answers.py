@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index.hits import Hit, Hits
 from bmretriever_integrations.index.schema import RECORD, record_of
@@ -99,13 +100,11 @@ def _hits(snapshot: Snapshot, found: Sequence[tuple[Ranking, int]]) -> list[Hits
     wanted = np.unique(np.concatenate([ranking.rows for ranking, _ in found])).tolist()
     rows = snapshot.table.take_row_ids(wanted).select(list(RECORD)).to_arrow().to_pylist() if wanted else []
     records = {row["id"]: record_of(row) for row in rows}
-    return [
-        Hits(
-            (
-                Hit(rank, float(score), key, records[key].title, records[key].text, records[key].metadata.facts())
-                for rank, (key, score) in enumerate(zip(ranking.ids, ranking.scores, strict=True), 1)
-            ),
-            retracted_left_out=left_out,
-        )
-        for ranking, left_out in found
-    ]
+    return [Hits(_in_order(ranking, records), retracted_left_out=left_out) for ranking, left_out in found]
+
+
+def _in_order(ranking: Ranking, records: Mapping[str, Record]) -> Iterator[Hit]:
+    columns = zip(ranking.ids, ranking.scores.tolist(), ranking.parts.tolist(), strict=True)
+    for rank, (key, score, parts) in enumerate(columns, 1):
+        record = records[key]
+        yield Hit(rank, score, key, record.title, record.text, record.metadata.facts(), *parts)

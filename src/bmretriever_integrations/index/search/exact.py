@@ -57,7 +57,9 @@ class _Best:
         self._length = float(np.linalg.norm(question))
         self._longest = 0.0
         nothing = np.empty(0)
-        self.ranking = Ranking(nothing.astype(object), nothing.astype(np.uint64), nothing, nothing.astype(np.bool_))
+        self.ranking = Ranking(
+            nothing.astype(object), nothing.astype(np.uint64), nothing, nothing.astype(np.bool_), np.empty((0, 0))
+        )
 
     def add(self, batch: Any, vectors: Vectors, scores: NDArray[np.float32]) -> None:
         """Take in those of a batch's rows that can be among the best: they are multiplied again, more exactly."""

@@ -21,22 +21,22 @@ def fuse(
     share: float = SHARE,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """
-    Bring the scores of each side to 0 to 1 (see :func:`scaled`) and add them. A row that one side lacks gets 0 from it.
+    Bring the scores of each side to 0 to 1 (see :func:`scaled`) and weigh them. A row that one side lacks gets 0 from it.
 
-    :param by_vector: the rows that one side found, by any number of their own, in any order. *Shape:* (n,)
+    :param by_vector: the rows that one side found, each once, by any number of their own, in any order. *Shape:* (n,)
     :param vector_scores: their scores; more is better. *Shape:* (n,)
-    :param by_words: the rows that the other side found. *Shape:* (m,)
+    :param by_words: the rows that the other side found, each once. *Shape:* (m,)
     :param word_scores: their scores; more is better. *Shape:* (m,)
     :param share: the share of the vectors, 0 to 1.
-    :returns: for each row that was found its first place in ``by_vector`` followed by ``by_words``, and its fused score, 0 to 1,
-        in the order of the rows' numbers. *Shape:* (rows,) each
+    :returns: for each row that was found, in the order of the rows' numbers: its first place in ``by_vector`` followed by
+        ``by_words``, *Shape:* (rows,), and what its fused score has from the vectors and from the words, *Shape:* (rows, 2).
+        Their sum is the score, 0 to 1.
     """
-    parts = np.concatenate([share * scaled(vector_scores), (1 - share) * scaled(word_scores)])
     _, first, row = np.unique(np.concatenate([by_vector, by_words]), return_index=True, return_inverse=True)
-    scores: NDArray[np.float64] = np.bincount(row, parts, len(first)).astype(
-        np.float64
-    )  # it gives integers if there is no row
-    return first.astype(np.int64), scores
+    parts = np.zeros((len(first), 2))
+    parts[row[: len(by_vector)], 0] = share * scaled(vector_scores)
+    parts[row[len(by_vector) :], 1] = (1 - share) * scaled(word_scores)
+    return first.astype(np.int64), parts
 
 
 def scaled(scores: NDArray[Any]) -> NDArray[np.float64]:

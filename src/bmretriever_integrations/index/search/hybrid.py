@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bmretriever_integrations.index.search.fusion import fuse
 from bmretriever_integrations.index.search.ranking import Ranking, Wanted
 
@@ -24,6 +26,6 @@ def fused(by_vector: Ranking, by_words: Ranking, wanted: Wanted) -> tuple[Rankin
 
 
 def _fused(by_vector: Ranking, by_words: Ranking) -> Ranking:
-    first, scores = fuse(by_vector.rows, by_vector.scores, by_words.rows, by_words.scores)
+    first, parts = fuse(by_vector.rows, by_vector.scores, by_words.rows, by_words.scores)
     once = Ranking.joined([by_vector, by_words]).take(first)
-    return Ranking(once.ids, once.rows, scores, once.retracted)
+    return replace(once, scores=parts.sum(axis=1), parts=parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class Ranking:
     """LanceDB's row ids. They are valid in one version of the table only."""
     scores: NDArray[np.float64]
     retracted: NDArray[np.bool_]
+    parts: NDArray[np.float64]
+    """What a fused score has from the vectors and from the words. *Shape:* (rows, 2), or (rows, 0) if the scores are not fused"""
 
     @classmethod
     def of(cls, rows: Any, scores: NDArray[Any]) -> Ranking:
@@ -48,16 +50,16 @@ class Ranking:
         ids[:] = rows.column("id").to_pylist()
         numbers = rows.column("_rowid").to_numpy(**_copied(rows))
         retracted = np.array(rows.column("retracted").to_pylist(), np.bool_)
-        return cls(ids, numbers, np.asarray(scores, np.float64), retracted)
+        return cls(ids, numbers, np.asarray(scores, np.float64), retracted, np.empty((rows.num_rows, 0)))
 
     @classmethod
     def joined(cls, parts: Sequence[Ranking]) -> Ranking:
         """
         Put rankings behind each other, without sorting.
 
-        :param parts: at least one.
+        :param parts: at least one; all of them fused, or none.
         """
-        names = ("ids", "rows", "scores", "retracted")
+        names = [field.name for field in fields(cls)]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def __len__(self) -> int:
@@ -69,7 +71,7 @@ class Ranking:
 
         :param chosen: their places, or a mask.
         """
-        return Ranking(self.ids[chosen], self.rows[chosen], self.scores[chosen], self.retracted[chosen])
+        return Ranking(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def shown(self, wanted: Wanted) -> NDArray[np.bool_]:
         """

@@ -44,7 +44,7 @@ class MinMaxReranker(Reranker):  # type: ignore[misc]  # LanceDB has no types he
         """
         distances, scores = _numbers(vector_results, "_distance"), _numbers(fts_results, "_score")
         rows = [_numbers(side, "_rowid", np.uint64) for side in (vector_results, fts_results)]
-        first, fused = fuse(rows[0], -distances, rows[1], scores, self._share)
+        first, parts = fuse(rows[0], -distances, rows[1], scores, self._share)
         found = np.concatenate(rows)[first]
         sides = [
             side.drop_columns(list({"_distance", "_score"}.intersection(side.column_names)))
@@ -54,7 +54,7 @@ class MinMaxReranker(Reranker):  # type: ignore[misc]  # LanceDB has no types he
         if self.score == "all":
             table = table.append_column("_distance", _of_rows(found, rows[0], distances))
             table = table.append_column("_score", _of_rows(found, rows[1], scores))
-        table = table.append_column("_relevance_score", pa.array(fused, pa.float32()))
+        table = table.append_column("_relevance_score", pa.array(parts.sum(axis=1), pa.float32()))
         ties = "id" if "id" in table.column_names else "_rowid"
         return table.sort_by([("_relevance_score", "descending"), (ties, "ascending")])
 
