@@ -274,7 +274,23 @@ def test_many_lengths_make_few_products(tiny, monkeypatch, architecture, layers)
 @pytest.mark.parametrize("architecture", ["mini", *ARCHITECTURES])
 def test_in_bfloat16_a_text_has_the_same_bytes_alone_and_in_any_batch(tiny, architecture):
     """So a server that embeds the texts of several callers together gives each what it would get alone."""
-    words = "metformin lowers the risk of cancer in adults with type 2 diabetes mellitus and obesity".split()
+    words = [
+        "metformin",
+        "lowers",
+        "the",
+        "risk",
+        "of",
+        "cancer",
+        "in",
+        "adults",
+        "with",
+        "type",
+        "2",
+        "diabetes",
+        "mellitus",
+        "and",
+        "obesity",
+    ]
     texts = [" ".join(words[number % 7 : number % 7 + 1 + number % 9] * (1 + number % 4)) for number in range(120)]
     folder = architecture if architecture == "mini" else tiny(architecture)
     with BMRetrieverEncoder(folder, device="cpu", dtype="bfloat16") as encoder:

@@ -1,0 +1,1 @@
+"""What is measured of the server, and beside what: ``python -m benchmarks.served``."""
