@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from bmretriever_integrations.serving.errors import INTERNAL, ApiError
 from bmretriever_integrations.serving.json_response import JsonResponse
+from bmretriever_integrations.serving.search_routes import search_routes
 from bmretriever_integrations.serving.service import Service
 from bmretriever_integrations.serving.settings import ServerSettings
 
@@ -36,6 +37,7 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app = FastAPI(title="BMRetriever", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.service, app.state.settings = service, settings
     app.add_api_route("/health", _health, methods=["GET"], tags=["server"])
+    app.include_router(search_routes(service))
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(Exception, _failed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -52,12 +52,22 @@ def _refusal(error: ValidationError, form: type[Form]) -> ApiError:
         return ApiError(400, f"the body is no valid JSON: {reason}", code="invalid_json")
     field = ".".join(map(str, first["loc"]))
     if kind == "extra_forbidden":
-        known = ", ".join(form.model_fields)
+        known = ", ".join(_form_around(form, first["loc"]).model_fields)
         return ApiError(400, f"there is no field {field!r:.100}; the fields are: {known}", param=field[:100])
     if kind == "missing":
         return ApiError(400, f"the field {field!r} is missing", param=field)
     given = "" if isinstance(first["input"], dict | list) else f"; given: {first['input']!r:.100}"
     return ApiError(400, f"{field or 'the body'}: {_sentence(first)}{given}", param=field[:100] or None)
+
+
+def _form_around(form: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the form, of those inside each other, to which the last name of a place belongs."""
+    for name in place[:-1]:
+        field = form.model_fields.get(str(name))
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        inner = [one for one in kinds if isinstance(one, type)]
+        form = next((one for one in inner if issubclass(one, BaseModel)), form)
+    return form
 
 
 def _sentence(error: ErrorDetails) -> str:

@@ -12,6 +12,9 @@ from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder.cancelling import run_on_thread
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index import Filters, Hits, SearchIndex
+from bmretriever_integrations.index.filters.filters import condition
+from bmretriever_integrations.index.info import Contents, contents_of
+from bmretriever_integrations.index.manifest import Manifest
 from bmretriever_integrations.index.search.asked import Mode, UnknownRecord
 from bmretriever_integrations.serving.embedder import Embedder
 from bmretriever_integrations.serving.errors import ApiError, overloaded
@@ -43,7 +46,9 @@ class Options:
         if "where" in given:
             raise ApiError(400, "filters have no field 'where': no SQL is taken over HTTP", param="filters.where")
         try:
-            return Filters(**given) if given else None
+            filters = Filters(**given) if given else None
+            condition(filters)  # all of them together may be too many
+            return filters
         except (TypeError, ValueError) as error:
             raise ApiError(400, str(error), param="filters") from None
 
@@ -79,6 +84,7 @@ class Searcher:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bmretriever-search")
         self.searching = 0
         """Searches that wait for a thread or have one."""
+        self._contents: tuple[Manifest, Contents] | None = None
 
     def close(self) -> None:
         """End the threads, after the searches that they do."""
@@ -149,6 +155,22 @@ class Searcher:
         records, _ = await self._timed(lambda: self.index.get(ids))
         return records
 
+    async def contents(self) -> tuple[Contents, bool]:
+        """
+        Count what the index holds; it is counted anew after each change of the index.
+
+        :returns: the counts, and whether searches are approximate.
+        :raises ApiError: if too many searches wait.
+        """
+
+        def count() -> tuple[Contents, bool]:
+            manifest = self.index.manifest
+            if self._contents is None or self._contents[0] is not manifest:
+                self._contents = (manifest, contents_of(self.index.folder))
+            return self._contents[1], self.index.tuned
+
+        return (await self._timed(count))[0]
+
     def _checked(self, options: Options) -> Filters | None:
         if not 1 <= options.top_k <= self._limits.top_k:
             message = f"top_k is {options.top_k:,}; it may be 1 to {self._limits.top_k:,}"
@@ -156,10 +178,10 @@ class Searcher:
         return options.checked_filters()
 
     async def _embedded(self, questions: Sequence[str], options: Options) -> tuple[Vectors | None, float | None]:
-        if options.mode == "text":
-            return None, None
         started = time.perf_counter()
         admitted = await self._embedder.admission.check("query", questions, options.instruction, "question")
+        if options.mode == "text":  # a text without end is refused here, too
+            return None, None
         vectors = self._embedder.finished(await self._embedder.whole(admitted))
         return vectors, time.perf_counter() - started
 

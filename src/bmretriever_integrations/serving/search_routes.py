@@ -1,0 +1,110 @@
+"""The routes that search the index and read its records."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.forms import form_of
+from bmretriever_integrations.serving.openapi import answered, documented, in_path
+from bmretriever_integrations.serving.search import Searcher
+from bmretriever_integrations.serving.search_answers import CSV, RIS, json_of, plain_record, response_of
+from bmretriever_integrations.serving.search_examples import ANSWER, BATCH, CONTENTS, QUESTION, RECORD
+from bmretriever_integrations.serving.search_forms import BatchForm, SearchForm
+from bmretriever_integrations.serving.service import Service
+
+WITHOUT_INDEX = "this server has embeddings only and no index; `bmretriever serve DIR` starts one that has"
+PATHS = ("/search", "/search/batch", "/records/{record_id:path}", "/index")
+
+
+def search_routes(service: Service) -> APIRouter:
+    """
+    Make the routes of searches; without an index they say that there is none.
+
+    :param service: the model and the index.
+    """
+    router = APIRouter(tags=["search"])
+    if service.searcher is None:
+        for path in PATHS:
+            router.add_api_route(path, _no_index, methods=["GET", "POST"], include_in_schema=False)
+        return router
+    routes = _Routes(service, service.searcher)
+    add = router.add_api_route
+    add(
+        "/search",
+        routes.search,
+        methods=["POST"],
+        openapi_extra=documented(SearchForm, QUESTION),
+        responses=answered("the hits, best first", ANSWER, RIS, CSV),
+    )
+    add(
+        "/search/batch",
+        routes.batch,
+        methods=["POST"],
+        openapi_extra=documented(BatchForm, BATCH),
+        responses=answered("the answers, in the order of the questions", {"answers": [ANSWER]}, RIS, CSV),
+    )
+    add(
+        "/records/{record_id:path}",
+        routes.record,
+        methods=["GET"],
+        openapi_extra=in_path("record_id", "the id, percent-encoded", RECORD["id"]),
+        responses=answered("the record", RECORD),
+    )
+    add("/index", routes.contents, methods=["GET"], responses=answered("what the index holds", CONTENTS))
+    return router
+
+
+async def _no_index() -> Response:
+    raise ApiError(404, WITHOUT_INDEX, code="no_index")
+
+
+class _Routes:
+    """What each route does. Texts are looked through on threads, so that a long answer does not hold up others."""
+
+    def __init__(self, service: Service, searcher: Searcher) -> None:
+        self._service, self._searcher = service, searcher
+
+    async def search(self, request: Request) -> Response:
+        """Find the records that answer a question, or that are like a record."""
+        form = await form_of(request, SearchForm)
+        options = form.options()
+        if form.like is not None:
+            found = await self._searcher.like(form.like, options)
+        else:
+            (found,) = await self._searcher.answer([form.question or ""], options)
+        return await asyncio.to_thread(response_of, [found], form.format, False, form.instruction is not None)
+
+    async def batch(self, request: Request) -> Response:
+        """Answer several questions in the same way."""
+        form = await form_of(request, BatchForm)
+        most = self._service.limits.questions
+        if not form.questions:
+            raise ApiError(400, "questions is empty; give one or more", param="questions")
+        if len(form.questions) > most:
+            message = f"questions has {len(form.questions):,}; a request may have {most:,}: send several"
+            raise ApiError(413, message, param="questions")
+        found = await self._searcher.answer(form.questions, form.options())
+        return await asyncio.to_thread(response_of, found, form.format, True, form.instruction is not None)
+
+    async def record(self, request: Request) -> Response:
+        """Read a record."""
+        (record,) = await self._searcher.records([request.path_params["record_id"]])
+        return json_of(plain_record(record))
+
+    async def contents(self) -> Response:
+        """Say what the index holds, and which model made its vectors."""
+        contents, tuned = await self._searcher.contents()
+        return json_of(
+            {
+                "name": self._service.index_name,
+                "records": contents.records,
+                "retracted": contents.retracted,
+                "years": contents.years,
+                "model": self._service.names.passages,
+                "tuned": tuned,
+            }
+        )
