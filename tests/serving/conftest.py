@@ -174,6 +174,12 @@ def index_encoder(index: SearchIndex) -> Iterator[BMRetrieverEncoder]:
 
 
 @pytest.fixture(scope="session")
+def run_service() -> Serve:
+    """A function: a service and settings -> a running server of it."""
+    return running
+
+
+@pytest.fixture(scope="session")
 def serve_model(mini: BMRetrieverEncoder) -> Serve:
     """A function: settings and limits -> a running server of embeddings alone."""
 

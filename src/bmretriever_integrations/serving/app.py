@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 
-from bmretriever_integrations.serving.errors import INTERNAL, ApiError
+from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.failures import FailuresAnswered
 from bmretriever_integrations.serving.json_response import JsonResponse
 from bmretriever_integrations.serving.search_routes import search_routes
 from bmretriever_integrations.serving.service import Service
 from bmretriever_integrations.serving.settings import ServerSettings
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(service: Service, settings: ServerSettings) -> FastAPI:
@@ -40,7 +38,7 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app.include_router(search_routes(service))
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
-    app.add_exception_handler(Exception, _failed)
+    app.add_middleware(FailuresAnswered)
     return app
 
 
@@ -62,7 +60,3 @@ async def _not_routed(request: Request, error: Exception) -> JsonResponse:
     }
     refusal = ApiError(error.status_code, known.get(error.status_code, str(error.detail)), headers=error.headers)
     return JsonResponse(refusal.body(), refusal.status, refusal.headers)
-
-
-async def _failed(_request: Request, _error: Exception) -> JsonResponse:
-    return JsonResponse(ApiError(500, INTERNAL).body(), 500)

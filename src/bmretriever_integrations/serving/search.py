@@ -69,6 +69,8 @@ class Found:
     """How long the question waited and was embedded; None if it was not."""
     search_seconds: float
     """How long the search waited and the index was read."""
+    like: str | None = None
+    """The id of the record that others should be like; None where a question was asked."""
 
 
 class Searcher:
@@ -143,7 +145,7 @@ class Searcher:
             return hits, self.index.get([record_id])[0].title, len(self.index)
 
         (hits, title, records), seconds = await self._timed(search)
-        return Found(title, hits, options.mode, records, filters is not None, None, seconds)
+        return Found(title, hits, options.mode, records, filters is not None, None, seconds, record_id)
 
     async def records(self, ids: Sequence[str]) -> list[Record]:
         """

@@ -43,7 +43,7 @@ def response_of(found: Sequence[Found], form: Format, several: bool, instruction
     if form == "json":
         plain = [_answer(one, instruction) for one in found]
         return json_of({"answers": plain} if several else plain[0])
-    answers = [Answer(Question(str(number), one.question), one.hits) for number, one in enumerate(found, 1)]
+    answers = [Answer(Question(one.like or str(number), one.question), one.hits) for number, one in enumerate(found, 1)]
     text = as_ris(answers, several) if form == "ris" else as_csv(answers)
     headers = {
         "Content-Disposition": f'attachment; filename="hits.{form}"',
