@@ -2,6 +2,7 @@
 #
 #     docker build --tag bmretriever .
 #     docker run --rm --volume "$PWD:/data" bmretriever index papers.jsonl --to papers-index --model mini
+#     docker run --rm --volume "$PWD:/data" --publish 127.0.0.1:8080:8080 bmretriever serve papers-index --host 0.0.0.0
 #
 FROM python:3.11-slim
 
@@ -13,7 +14,7 @@ RUN pip install --no-cache-dir torch==2.13.0 --index-url https://download.pytorc
 
 COPY pyproject.toml README.md LICENSE constraints.txt /source/
 COPY src /source/src
-RUN cd /source && pip install --no-cache-dir -c constraints.txt ".[haystack,llama-index,faiss,index]"
+RUN cd /source && pip install --no-cache-dir -c constraints.txt ".[haystack,llama-index,faiss,index,serve]"
 
 USER bmretriever
 WORKDIR /data

@@ -19,7 +19,10 @@ RUN_PAGES = [
     page for page in PAGES if page.name != "train-your-own.md"
 ]  # whose commands tests/training/ runs, one after another
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-RUN_ELSEWHERE = ("make ", "pip install ", "python training/")  # by CI, by the wheel's test, by the recipe's tests
+RUN_ELSEWHERE = (
+    *("make ", "pip install ", "python training/"),  # by CI, by the wheel's test, by the recipe's tests
+    *("bmretriever serve ", "bmretriever mcp "),  # by tests/commands and tests/serving, which also end them
+)
 PAPERS = [
     ("33419956", "Metformin and cancer", "Metformin use was associated with a lower incidence of colorectal cancer."),
     ("33419957", "Statins", "Statins lower LDL cholesterol and cardiovascular mortality."),
