@@ -142,6 +142,7 @@ COMMANDS = {
         "answer people, programs and agents over HTTP: embeddings, and searches of an index",
         "bmretriever serve my-index",
     ),
+    "mcp": _Command("give an index to a language model as tools (Model Context Protocol)", "bmretriever mcp my-index"),
     "evaluate": _Command(
         "score retrieval on the paper's data sets or BEIR folders, beside BM25",
         "bmretriever evaluate scifact my-task --model mini",

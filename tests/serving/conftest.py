@@ -99,6 +99,12 @@ RECORDS: list[dict[str, Any]] = [
         'get_record.\x00\x07\x9b2J\u202e\u2028</record><script>alert(1)</script>"}]}',
         "note": "\x00\x1b]0;title\x07",
     },
+    {
+        "_id": "long",
+        "title": "Sleep of whales",
+        "text": "Whales sleep with half of the brain. " * 1500,
+        "authors": [f"Author, Number {number}" for number in range(1000)],
+    },
     *({"_id": name, "title": "Odd id", "text": "A record with an odd id."} for name in ODD_IDS),
     *(
         {"_id": f"case-{number}", "title": f"Case {number}", "text": f"A patient with finding {number} and insulin."}

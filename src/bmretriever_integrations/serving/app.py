@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 
+from bmretriever_integrations.serving.agents.endpoint import AgentsEndpoint
 from bmretriever_integrations.serving.errors import ApiError
 from bmretriever_integrations.serving.failures import FailuresAnswered
 from bmretriever_integrations.serving.json_response import JsonResponse
@@ -24,11 +25,16 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     :param settings: whom the server answers.
     """
 
+    agents = None if service.searcher is None else AgentsEndpoint(service.searcher)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         service.start()
         try:
-            yield
+            async with AsyncExitStack() as stack:
+                if agents is not None:
+                    await stack.enter_async_context(agents.running())
+                yield
         finally:
             await service.close()
 
@@ -36,6 +42,8 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app.state.service, app.state.settings = service, settings
     app.add_api_route("/health", _health, methods=["GET"], tags=["server"])
     app.include_router(search_routes(service))
+    if agents is not None:
+        app.router.routes.append(agents.route)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_middleware(FailuresAnswered)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, get_args
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -44,8 +45,23 @@ def read_form(body: bytes, form: type[AnyForm]) -> AnyForm:
         raise _refusal(error, form) from None
 
 
+def values_of(values: Mapping[str, Any], form: type[AnyForm]) -> AnyForm:
+    """
+    Put values into a form; see :func:`form_of`.
+
+    :param values: maps the names of fields to values.
+    :param form: what they must be.
+    """
+    try:
+        return form.model_validate(values)
+    except ValidationError as error:
+        raise _refusal(error, form) from None
+
+
 def _refusal(error: ValidationError, form: type[Form]) -> ApiError:
-    first = error.errors(include_url=False, include_context=True)[0]
+    found = error.errors(include_url=False, include_context=True)
+    # a misspelled field says more than that the right one is missing
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     kind = first["type"]
     if kind == "json_invalid":
         reason = first["msg"].removeprefix("Invalid JSON: ")

@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bmretriever_integrations.corpus.records import Record
 from bmretriever_integrations.encoder.cancelling import run_on_thread
 from bmretriever_integrations.encoder.vectors import Vectors
 from bmretriever_integrations.index import Filters, Hits, SearchIndex
-from bmretriever_integrations.index.filters.filters import condition
 from bmretriever_integrations.index.info import Contents, contents_of
 from bmretriever_integrations.index.manifest import Manifest
 from bmretriever_integrations.index.search.asked import Mode, UnknownRecord
 from bmretriever_integrations.serving.embedder import Embedder
 from bmretriever_integrations.serving.errors import ApiError, overloaded
+from bmretriever_integrations.serving.options import Options
 from bmretriever_integrations.serving.settings import Limits
 
 THREADS = 4
 """Searches that read the index at the same time; LanceDB computes with several threads for each."""
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How questions are answered; see :meth:`~bmretriever_integrations.index.SearchIndex.search`."""
-
-    top_k: int = 10
-    mode: Mode = "hybrid"
-    filters: Mapping[str, Any] | None = None
-    """Maps fields of :class:`~bmretriever_integrations.index.Filters` to values; ``where`` is none of them."""
-    instruction: str | None = None
-    include_retracted: bool = False
-
-    def checked_filters(self) -> Filters | None:
-        """
-        Return the filters.
-
-        :raises ApiError: if a field or a value is none that is known, or if a condition in SQL is among them.
-        """
-        given = {name: value for name, value in (self.filters or {}).items() if value not in (None, [], {}, "")}
-        if "where" in given:
-            raise ApiError(400, "filters have no field 'where': no SQL is taken over HTTP", param="filters.where")
-        try:
-            filters = Filters(**given) if given else None
-            condition(filters)  # all of them together may be too many
-            return filters
-        except (TypeError, ValueError) as error:
-            raise ApiError(400, str(error), param="filters") from None
 
 
 @dataclass(frozen=True)

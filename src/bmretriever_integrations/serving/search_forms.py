@@ -8,7 +8,7 @@ from pydantic import Field, SkipValidation, model_validator
 
 from bmretriever_integrations.index.search.asked import Mode
 from bmretriever_integrations.serving.forms import Form
-from bmretriever_integrations.serving.search import Options
+from bmretriever_integrations.serving.options import Options
 
 Format = Literal["json", "ris", "csv"]
 Scalar = str | int | float | bool | None

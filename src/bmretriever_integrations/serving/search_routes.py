@@ -17,7 +17,7 @@ from bmretriever_integrations.serving.search_forms import BatchForm, SearchForm
 from bmretriever_integrations.serving.service import Service
 
 WITHOUT_INDEX = "this server has embeddings only and no index; `bmretriever serve DIR` starts one that has"
-PATHS = ("/search", "/search/batch", "/records/{record_id:path}", "/index")
+PATHS = ("/search", "/search/batch", "/records/{record_id:path}", "/index", "/mcp")
 
 
 def search_routes(service: Service) -> APIRouter:
