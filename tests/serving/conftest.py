@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.index import SearchIndex, build_index
@@ -153,6 +156,24 @@ def mini() -> Iterator[BMRetrieverEncoder]:
 
 
 @pytest.fixture(scope="session")
+def assert_same(mini: BMRetrieverEncoder) -> Callable[[NDArray[np.float32], NDArray[np.float32]], None]:
+    """
+    A function: vectors that mini made in some batch, and in another one.
+
+    In bfloat16 they have the same bits. A CPU that computes in float32 sums in another order in another batch.
+    """
+
+    def check(found: NDArray[np.float32], right: NDArray[np.float32]) -> None:
+        assert (found.dtype, found.shape) == (right.dtype, right.shape)
+        if mini.dtype == torch.bfloat16:
+            assert found.tobytes() == right.tobytes()
+        else:
+            np.testing.assert_allclose(found, right, rtol=0, atol=2e-6)
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def index_folder(mini: BMRetrieverEncoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of :data:`RECORDS`, made with mini."""
     folder = tmp_path_factory.mktemp("serving")
@@ -187,13 +208,24 @@ def run_service() -> Serve:
 
 @pytest.fixture(scope="session")
 def serve_model(mini: BMRetrieverEncoder) -> Serve:
-    """A function: settings and limits -> a running server of embeddings alone."""
+    """A function: settings, limits and an engine (mini) -> a running server of embeddings alone."""
 
-    def serve(settings: ServerSettings | None = None, limits: Limits | None = None) -> AbstractContextManager[Running]:
+    def serve(
+        settings: ServerSettings | None = None,
+        limits: Limits | None = None,
+        encoder: BMRetrieverEncoder = mini,
+    ) -> AbstractContextManager[Running]:
         settings = settings or ServerSettings(limits=limits or Limits())
-        return running(Service.of_model(mini, settings.limits), settings)
+        return running(Service.of_model(encoder, settings.limits), settings)
 
     return serve
+
+
+@pytest.fixture(scope="session")
+def model_server(serve_model: Serve) -> Iterator[Running]:
+    """One server of mini's embeddings for all tests that change nothing of it."""
+    with serve_model() as running_server:
+        yield running_server
 
 
 @pytest.fixture(scope="session")

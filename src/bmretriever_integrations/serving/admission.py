@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.encoder.texts import check_texts
 from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
-from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.errors import INVALID, ApiError
 from bmretriever_integrations.serving.names import Kind
 from bmretriever_integrations.serving.settings import Limits
 
@@ -51,7 +51,7 @@ class Admission:
         :param limits: the bounds.
         """
         self._tokenizer, self._instruction, self._limits = encoder.tokenizer, encoder.instruction, limits
-        self._max_length = encoder.settings.max_length
+        self._max_length, self._width = encoder.settings.max_length, encoder.width
 
     async def check(
         self, kind: Kind, texts: Sequence[str], instruction: str | None = None, field: str = "input"
@@ -79,28 +79,39 @@ class Admission:
                 raise _too_long(f"{field}[{number}]", f"{length:,} tokens", most)
         return Admitted(kind, task, texts, lengths, self._max_length)
 
+    def check_dimensions(self, dimensions: int | None) -> None:
+        """
+        Check how many leading dimensions a request wants.
+
+        :param dimensions: their number; None for all.
+        :raises ApiError: if vectors do not have so many.
+        """
+        if dimensions is not None and not 1 <= dimensions <= self._width:
+            message = f"dimensions is {dimensions:,}; it may be 1 to {self._width:,}"
+            raise ApiError(400, message, param="dimensions", code=INVALID)
+
     def _task(self, kind: Kind, instruction: str | None) -> str | None:
         if kind == "passage":
             if instruction is not None:
                 message = "passages have no instruction: leave it out, or embed queries"
-                raise ApiError(400, message, param="instruction")
+                raise ApiError(400, message, param="instruction", code=INVALID)
             return None
         try:
             return self._instruction if instruction is None else resolve_instruction(instruction)
         except ValueError as error:
-            raise ApiError(400, str(error), param="instruction") from None
+            raise ApiError(400, str(error), param="instruction", code=INVALID) from None
 
     def _check(self, texts: Sequence[str], field: str) -> None:
         limits = self._limits
         if not texts:
-            raise ApiError(400, f"{field} is empty; give a text or a list of texts", param=field)
+            raise ApiError(400, f"{field} is empty; give a text or a list of texts", param=field, code=INVALID)
         if len(texts) > limits.texts:
             message = f"{field} has {len(texts):,} texts; a request may have {limits.texts:,}: send several"
-            raise ApiError(413, message, param=field)
+            raise ApiError(413, message, param=field, code="too_many_texts")
         try:
             check_texts(texts, field)
         except (TypeError, ValueError) as error:
-            raise ApiError(400, str(error), param=field) from None
+            raise ApiError(400, str(error), param=field, code=INVALID) from None
         for number, text in enumerate(texts):
             if len(text) > limits.text_tokens * CHARACTERS_A_TOKEN:
                 raise _too_long(f"{field}[{number}]", f"{len(text):,} characters", limits.text_tokens)

@@ -12,9 +12,11 @@ from bmretriever_integrations.serving.agents.endpoint import AgentsEndpoint
 from bmretriever_integrations.serving.errors import ApiError
 from bmretriever_integrations.serving.failures import FailuresAnswered
 from bmretriever_integrations.serving.json_response import JsonResponse
+from bmretriever_integrations.serving.openai.routes import openai_routes
 from bmretriever_integrations.serving.search_routes import search_routes
 from bmretriever_integrations.serving.service import Service
 from bmretriever_integrations.serving.settings import ServerSettings
+from bmretriever_integrations.serving.tei.routes import tei_routes
 
 
 def create_app(service: Service, settings: ServerSettings) -> FastAPI:
@@ -42,6 +44,8 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app.state.service, app.state.settings = service, settings
     app.add_api_route("/health", _health, methods=["GET"], tags=["server"])
     app.include_router(search_routes(service))
+    app.include_router(openai_routes(service))
+    app.include_router(tei_routes(service))
     if agents is not None:
         app.router.routes.append(agents.route)
     app.add_exception_handler(ApiError, _refused)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +18,11 @@ from bmretriever_integrations.encoder.vectors import Vectors, finish
 from bmretriever_integrations.serving.admission import Admission, Admitted
 from bmretriever_integrations.serving.errors import overloaded
 from bmretriever_integrations.serving.names import Kind
+from bmretriever_integrations.serving.parts import Parts, deliver, pieces_of
 from bmretriever_integrations.serving.settings import Limits
-from bmretriever_integrations.serving.waiting import BATCH_TEXTS, Full, Piece, Waiting
+from bmretriever_integrations.serving.waiting import Full, Piece, Waiting
+
+logger = logging.getLogger(__name__)
 
 SLOWEST_RETRY = 60
 """The most seconds after which a client is told to come again."""
@@ -91,23 +96,23 @@ class Embedder:
         :returns: *Shape:* (texts, width) float32
         :raises ApiError: if too many wait.
         """
-        parts = [part async for part in self.parts(admitted)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        with closing(self.parts(admitted)) as parts:
+            vectors = [part async for part in parts]
+        return vectors[0] if len(vectors) == 1 else np.concatenate(vectors)
 
-    def parts(self, admitted: Admitted) -> AsyncIterator[Vectors]:
+    def parts(self, admitted: Admitted) -> Parts:
         """
         Embed texts, and give out the vectors of the first ones while later ones wait.
 
         :param admitted: the texts. They take their places at once, before the first vectors are asked for.
-        :returns: *Shape:* (texts of a part, width) float32, part after part in the order of the texts
         :raises ApiError: at once, if too many wait.
         """
-        pieces = list(_pieces(admitted, self._engine.max_batch_tokens))
+        pieces = list(pieces_of(admitted, self._engine.max_batch_tokens))
         try:
             self.waiting.add(pieces)
         except Full as error:
             raise overloaded(str(error), self.retry_after()) from None
-        return _results(pieces)
+        return Parts(pieces, self.waiting)
 
     def retry_after(self) -> int:
         """Return after how many seconds what waits now will be embedded."""
@@ -130,11 +135,14 @@ class Embedder:
             started = time.perf_counter()
             results = self._embedded(batch)
             seconds = time.perf_counter() - started
-            batch[0].result.get_loop().call_soon_threadsafe(_deliver, batch, results)
+            batch[0].result.get_loop().call_soon_threadsafe(deliver, batch, results)
             tokens = sum(piece.tokens for piece in batch)
             self._rate += 0.2 * (tokens / max(seconds, 1e-6) - self._rate)
             texts = sum(len(piece.texts) for piece in batch)
-            self.on_batch(Ran(batch[0].kind, texts, tokens, len(batch), seconds))
+            try:
+                self.on_batch(Ran(batch[0].kind, texts, tokens, len(batch), seconds))
+            except Exception:  # without this thread no request is answered any more
+                logger.exception("a batch could not be counted")
 
     def _embedded(self, batch: Sequence[Piece]) -> list[Vectors | Exception]:
         """Embed a batch; after an error each piece alone, so that only those requests fail which cannot be answered."""
@@ -152,37 +160,3 @@ class Embedder:
         if batch[0].kind == "query":
             return self._engine.encode_queries(texts, batch[0].instruction)
         return self._engine.encode_passages(texts)
-
-
-def _pieces(admitted: Admitted, most_tokens: int) -> Iterator[Piece]:
-    """Cut a request into parts that a batch holds, so that others need not wait for the whole of it."""
-    loop = asyncio.get_running_loop()
-    tokens = admitted.tokens
-    start = 0
-    while start < len(tokens):
-        end, total = start, 0
-        while end < len(tokens) and end - start < BATCH_TEXTS and (end == start or total + tokens[end] <= most_tokens):
-            total, end = total + tokens[end], end + 1
-        yield Piece(admitted.kind, admitted.instruction, admitted.texts[start:end], total, loop.create_future())
-        start = end
-
-
-async def _results(pieces: Sequence[Piece]) -> AsyncIterator[Vectors]:
-    try:
-        for piece in pieces:
-            yield await piece.result
-    finally:  # the client is gone, or a part failed: nobody wants the rest
-        for piece in pieces:
-            piece.result.cancel()
-            if not piece.result.cancelled():
-                piece.result.exception()  # else asyncio says that nobody looked at it
-
-
-def _deliver(batch: Sequence[Piece], results: Sequence[Vectors | Exception]) -> None:
-    for piece, result in zip(batch, results, strict=True):
-        if piece.result.done():
-            continue
-        if isinstance(result, Exception):
-            piece.result.set_exception(result)
-        else:
-            piece.result.set_result(result)

@@ -18,6 +18,8 @@ TYPES = {
 """Maps a status to the type of error in the answer, named as in OpenAI's API reference where that has a name for it."""
 SERVER_ERROR = "server_error"
 """The type of every other error."""
+INVALID = "invalid_value"
+"""The code of an error about a field's value; OpenAI's word for it."""
 
 
 class ApiError(Exception):

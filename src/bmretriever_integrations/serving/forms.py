@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
-from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.errors import INVALID, ApiError
 
 
 class Form(BaseModel):
@@ -69,11 +69,13 @@ def _refusal(error: ValidationError, form: type[Form]) -> ApiError:
     field = ".".join(map(str, first["loc"]))
     if kind == "extra_forbidden":
         known = ", ".join(_form_around(form, first["loc"]).model_fields)
-        return ApiError(400, f"there is no field {field!r:.100}; the fields are: {known}", param=field[:100])
+        message = f"there is no field {field!r:.100}; the fields are: {known}"
+        return ApiError(400, message, param=field[:100], code="unknown_parameter")
     if kind == "missing":
-        return ApiError(400, f"the field {field!r} is missing", param=field)
+        return ApiError(400, f"the field {field!r} is missing", param=field, code="missing_required_parameter")
     given = "" if isinstance(first["input"], dict | list) else f"; given: {first['input']!r:.100}"
-    return ApiError(400, f"{field or 'the body'}: {_sentence(first)}{given}", param=field[:100] or None)
+    message = f"{field or 'the body'}: {_sentence(first)}{given}"
+    return ApiError(400, message, param=field[:100] or None, code=INVALID)
 
 
 def _form_around(form: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:

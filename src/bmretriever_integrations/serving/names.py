@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import Literal, get_args
 
 from bmretriever_integrations.checkpoints import find_checkpoint
-from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.errors import INVALID, ApiError
 
 Kind = Literal["query", "passage"]
 """What a text is to the model."""
@@ -48,9 +48,8 @@ class ModelNames:
                 404, f"there is no model {model!r:.100}; {self.ways()}", param="model", code="model_not_found"
             )
         if named == "query" and input_type == "passage":
-            raise ApiError(
-                400, f"{model!r} embeds queries, and input_type is 'passage'; {self.ways()}", param="input_type"
-            )
+            message = f"{model!r} embeds queries, and input_type is 'passage'; {self.ways()}"
+            raise ApiError(400, message, param="input_type", code=INVALID)
         return input_type or named
 
     def ways(self) -> str:

@@ -33,7 +33,8 @@ def answered(description: str, example: Any, *further: str) -> Documented:
     :param example: an answer.
     :param further: other types of content that the route can give.
     """
-    content: dict[str, Any] = {JSON: {"schema": {"type": "object"}, "example": example}}
+    schema = {"type": "array" if isinstance(example, list) else "object"}
+    content: dict[str, Any] = {JSON: {"schema": schema, "example": example}}
     content |= {kind: {"schema": {"type": "string"}} for kind in further}
     return {200: {"description": description, "content": content}, "default": _refused()}
 

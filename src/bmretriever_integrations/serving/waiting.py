@@ -68,6 +68,14 @@ class _Line:
         self._requests.extend(again)
         return taken
 
+    def unwanted(self) -> list[Piece]:
+        """Take out the pieces that nobody waits for any more."""
+        gone = [piece for request in self._requests for piece in request if piece.result.done()]
+        if gone:
+            wanted = (deque(piece for piece in request if not piece.result.done()) for request in self._requests)
+            self._requests = deque(request for request in wanted if request)
+        return gone
+
     def __bool__(self) -> bool:
         return bool(self._requests)
 
@@ -125,6 +133,12 @@ class Waiting:
                 self._count(batch, -1)
                 if wanted := [piece for piece in batch if not piece.result.done()]:
                     return wanted
+
+    def tidy(self) -> None:
+        """Free the places of pieces that nobody waits for any more; their results are cancelled."""
+        with self._change:
+            for line in self._lines.values():
+                self._count(line.unwanted(), -1)
 
     def close(self) -> None:
         """Take no further requests; what waits is still taken."""

@@ -1,0 +1,1 @@
+"""Embeddings as clients of OpenAI ask for them."""

@@ -1,0 +1,1 @@
+"""Embeddings as clients of text-embeddings-inference ask for them."""
