@@ -71,6 +71,7 @@ async def test_texts_that_are_none(admission, texts, says):
         ("passage", "nq", "passages have no instruction: leave it out, or embed queries"),
         ("query", "nqq", "Did you mean 'nq'"),
         ("query", " ", "instruction is empty"),
+        ("query", "find " * 401, "instruction has 2,005 characters; it may have 2,000: write a sentence"),
     ],
 )
 async def test_instructions_that_are_none(admission, kind, instruction, says):

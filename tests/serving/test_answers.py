@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+import struct
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -130,33 +132,48 @@ def test_an_answer_that_fails_midway_has_no_end(model_server, gate, caplog, path
 def test_an_answer_that_fails_at_its_beginning_is_an_error(model_server, gate, caplog, texts):
     gate.poison = TEXTS[0]
     gate.open()
+    says = "the server could not answer; its log says why"
     with caplog.at_level(logging.ERROR), asking(model_server, texts) as answer:
         assert answer.status_code == 500
-        assert json.loads(answer.read())["error"]["message"] == "the server could not answer; its log says why"
+        assert json.loads(answer.read())["error"]["message"] == says
     assert "a vector holds NaN" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.ERROR), asking(model_server, texts, "/embed") as answer:
+        assert answer.status_code == 500
+        assert json.loads(answer.read()) == {"error": says, "error_type": "Backend"}
+    assert "a vector holds NaN" in caplog.text
+
+
+@contextmanager
+def hanging_up(server, texts):
+    """A client that has sent its request and closes the connection in the end, in the way that nobody takes for a pause."""
+    body = json.dumps({"model": "mini", "input": texts}).encode()
+    head = f"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with socket.create_connection(("127.0.0.1", server.server.port)) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        yield connection
 
 
 @pytest.mark.parametrize("texts", [TEXTS, TEXTS[:200]])
 def test_who_hangs_up_before_the_answer_leaves_no_texts_behind(model_server, gate, caplog, texts):
     waiting = model_server.service.embedder.waiting
-    with httpx.Client(base_url=model_server.url) as client:
-        thread = in_a_thread(lambda: client.post("/v1/embeddings", json={"model": "mini", "input": texts}, timeout=0.3))
+    with hanging_up(model_server, texts):
         gate.wait_for_a_batch()
         assert waiting.texts > 0
-        thread.join()  # its time is over, and the engine still holds the first batch
-        wait_until(lambda: waiting.texts == 0)
+    wait_until(lambda: waiting.texts == 0)  # while the engine still holds the first batch
     gate.open()
     assert model_server.client.post("/v1/embeddings", json={"model": "mini", "input": "next"}).status_code == 200
     assert caplog.text == ""
 
 
 def test_who_hangs_up_during_the_answer_leaves_no_texts_behind(model_server, gate, caplog):
+    waiting = model_server.service.embedder.waiting
     gate.open(1)
-    with asking(model_server, TEXTS) as answer:
-        chunks = answer.iter_bytes()  # which closes the connection when it is dropped
-        next(chunks)
-        assert model_server.service.embedder.waiting.texts > 0
-    wait_until(lambda: model_server.service.embedder.waiting.texts == 0)
+    with hanging_up(model_server, TEXTS) as connection:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
+        assert waiting.texts > 0
+    wait_until(lambda: waiting.texts == 0)
     gate.open()
     assert model_server.client.post("/v1/embeddings", json={"model": "mini", "input": "next"}).status_code == 200
     assert caplog.text == ""

@@ -15,6 +15,8 @@ from bmretriever_integrations.serving.settings import Limits
 
 CHARACTERS_A_TOKEN = 16
 """A text of more characters a token than this is refused before it is tokenized; English has 4 to 5."""
+INSTRUCTION_CHARACTERS = 2_000
+"""The most characters of an instruction, which every text of a request is put behind: as many as 512 tokens of English have."""
 SHORT = 4_000
 """So many characters are tokenized in the event loop, which takes less than handing them to a thread and back (about 1 ms)."""
 
@@ -96,6 +98,9 @@ class Admission:
                 message = "passages have no instruction: leave it out, or embed queries"
                 raise ApiError(400, message, param="instruction", code=INVALID)
             return None
+        if instruction is not None and len(instruction) > INSTRUCTION_CHARACTERS:
+            message = f"instruction has {len(instruction):,} characters; it may have {INSTRUCTION_CHARACTERS:,}: write a sentence"
+            raise ApiError(400, message, param="instruction", code=INVALID)
         try:
             return self._instruction if instruction is None else resolve_instruction(instruction)
         except ValueError as error:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.errors import INTERNAL, ApiError
 from bmretriever_integrations.serving.json_response import JsonResponse
 
+logger = logging.getLogger(__name__)
+
 TYPES = {400: "Validation", 413: "Validation", 422: "Validation", 503: "Overloaded"}
-"""Maps a status to the name of its error; every other one is "Backend"."""
+"""Maps a status to the name of its error."""
+OTHER = "Backend"
+"""The name of every other error."""
 UNPROCESSABLE = 422
 """The status of a body that is JSON and not what it must be."""
 
@@ -29,7 +34,10 @@ class TeiRoute(APIRoute):
                 return await handle(request)
             except ApiError as error:
                 status = UNPROCESSABLE if error.status == 400 and error.code != "invalid_json" else error.status
-                kind = TYPES.get(status, "Backend")
+                kind = TYPES.get(status, OTHER)
                 return JsonResponse({"error": error.message, "error_type": kind}, status, error.headers)
+            except Exception:
+                logger.exception("a request was not answered")
+                return JsonResponse({"error": INTERNAL, "error_type": OTHER}, 500)
 
         return handler
