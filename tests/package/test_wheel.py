@@ -67,6 +67,8 @@ def test_wheel_holds_the_package_and_nothing_else(wheel, pytestconfig):
     models = (pytestconfig.rootpath / "src" / "bmretriever_integrations" / "models").rglob("*.*")
     assert {path.relative_to(pytestconfig.rootpath / "src").as_posix() for path in models} <= {*names}
     assert "bmretriever_integrations/models/mini/model.int8.safetensors" in names
+    for file in ("index.html", "page.css", "page.js", "icon.svg"):
+        assert f"bmretriever_integrations/serving/page/{file}" in names
     for kind in ("embedders", "retrievers"):
         assert f"haystack_integrations/components/{kind}/bmretriever/py.typed" in names
     for shared in ("", "/components", "/components/embedders", "/components/retrievers"):

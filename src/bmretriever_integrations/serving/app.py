@@ -13,6 +13,7 @@ from bmretriever_integrations.serving.errors import ApiError
 from bmretriever_integrations.serving.failures import FailuresAnswered
 from bmretriever_integrations.serving.json_response import JsonResponse
 from bmretriever_integrations.serving.openai.routes import openai_routes
+from bmretriever_integrations.serving.page_routes import page_routes
 from bmretriever_integrations.serving.search_routes import search_routes
 from bmretriever_integrations.serving.service import Service
 from bmretriever_integrations.serving.settings import ServerSettings
@@ -44,6 +45,7 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app.state.service, app.state.settings = service, settings
     app.add_api_route("/health", _health, methods=["GET"], tags=["server"])
     app.include_router(search_routes(service))
+    app.include_router(page_routes())
     app.include_router(openai_routes(service))
     app.include_router(tei_routes(service))
     if agents is not None:
