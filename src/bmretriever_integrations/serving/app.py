@@ -9,15 +9,21 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 
 from bmretriever_integrations.serving.agents.endpoint import AgentsEndpoint
+from bmretriever_integrations.serving.docs_page import docs_routes
 from bmretriever_integrations.serving.errors import ApiError
 from bmretriever_integrations.serving.failures import FailuresAnswered
 from bmretriever_integrations.serving.json_response import JsonResponse
 from bmretriever_integrations.serving.openai.routes import openai_routes
+from bmretriever_integrations.serving.openapi import answered, complete
 from bmretriever_integrations.serving.page_routes import page_routes
 from bmretriever_integrations.serving.search_routes import search_routes
 from bmretriever_integrations.serving.service import Service
 from bmretriever_integrations.serving.settings import ServerSettings
 from bmretriever_integrations.serving.tei.routes import tei_routes
+
+ABOUT = """\
+Embeddings as OpenAI and text-embeddings-inference have them, and searches of an index. `/mcp` speaks the Model Context Protocol.
+A field that a route does not know is refused."""
 
 
 def create_app(service: Service, settings: ServerSettings) -> FastAPI:
@@ -41,9 +47,11 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
         finally:
             await service.close()
 
-    app = FastAPI(title="BMRetriever", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="BMRetriever", description=ABOUT, version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.service, app.state.settings = service, settings
-    app.add_api_route("/health", _health, methods=["GET"], tags=["server"])
+    said = answered("the server answers", {"status": "ok"})
+    app.add_api_route("/health", _health, methods=["GET"], tags=["server"], responses=said)
+    app.include_router(docs_routes())
     app.include_router(search_routes(service))
     app.include_router(page_routes())
     app.include_router(openai_routes(service))
@@ -53,6 +61,7 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_middleware(FailuresAnswered)
+    complete(app, settings.api_key is not None)
     return app
 
 
