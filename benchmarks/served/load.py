@@ -41,9 +41,8 @@ class Client(asyncio.Protocol):
         self._read = bytearray()
         self._number, self._sent = -1, 0.0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._send()
 

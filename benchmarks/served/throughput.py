@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
+from statistics import quantiles
 
 from benchmarks.served.plain import DTYPE, FOLDER
 from benchmarks.served.processes import send, server
 from benchmarks.served.questions import bodies, wrong
-from benchmarks.side_by_side.ratios import TOO_NOISY, Spread
 
 from bmretriever_integrations import BMRetrieverEncoder
 from bmretriever_integrations.export import export_checkpoint
@@ -19,6 +19,8 @@ PLAIN = ("-m", "uvicorn", "benchmarks.served.plain:create_app", "--factory", "--
 OURS = ("-m", "bmretriever_integrations", "serve", "--model", "mini", "--port", "{port}")
 REQUESTS = {"ours": 8_000, "one at a time": 2_500, "sentence-transformers": 1_000}
 """Of a round: about two seconds each."""
+TOO_NOISY = 0.25
+"""A ratio is refused where its quartiles lie farther apart than this share of its median, as in side_by_side/ratios.py."""
 
 
 def throughput(encoder: BMRetrieverEncoder, questions: Sequence[str], arguments: argparse.Namespace) -> list[str]:
@@ -51,10 +53,11 @@ def throughput(encoder: BMRetrieverEncoder, questions: Sequence[str], arguments:
                 if number == 0 and name != "sentence-transformers":
                     lines.append(f"{name}: {len(asked)} answers, {wrong(answers, asked, encoder)} wrong")
     for peer in ("one at a time", "sentence-transformers"):
-        ratios = Spread.of([ours / other for ours, other in zip(rates["ours"][1:], rates[peer][1:], strict=True)])
-        noisy = " (too noisy to be shown)" if ratios.width > TOO_NOISY else ""
+        ratios = [ours / other for ours, other in zip(rates["ours"][1:], rates[peer][1:], strict=True)]
+        low, middle, high = quantiles(ratios, n=4, method="inclusive")
+        noisy = " (too noisy to be shown)" if high - low > TOO_NOISY * middle else ""
         lines.append(
-            f"{CLIENTS} clients, times the queries a second of {peer}: {ratios.middle:.2f} "
-            f"({ratios.low:.2f} to {ratios.high:.2f}, {ratios.count} rounds){noisy}"
+            f"{CLIENTS} clients, times the queries a second of {peer}: {middle:.2f} ({low:.2f} to {high:.2f}, "
+            f"{len(ratios)} rounds){noisy}"
         )
     return lines

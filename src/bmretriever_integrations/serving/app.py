@@ -16,6 +16,7 @@ from bmretriever_integrations.serving.json_response import JsonResponse
 from bmretriever_integrations.serving.openai.routes import openai_routes
 from bmretriever_integrations.serving.openapi import answered, complete
 from bmretriever_integrations.serving.page_routes import page_routes
+from bmretriever_integrations.serving.quick_routes import quick_routes
 from bmretriever_integrations.serving.search_routes import search_routes
 from bmretriever_integrations.serving.service import Service
 from bmretriever_integrations.serving.settings import ServerSettings
@@ -54,8 +55,9 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app.include_router(docs_routes())
     app.include_router(search_routes(service))
     app.include_router(page_routes())
-    app.include_router(openai_routes(service))
+    app.include_router(openai := openai_routes(service))
     app.include_router(tei_routes(service))
+    app.router.routes[:0] = quick_routes(openai, "/v1/embeddings")
     if agents is not None:
         app.router.routes.append(agents.route)
     app.add_exception_handler(ApiError, _refused)
