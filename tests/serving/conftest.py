@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -244,3 +245,70 @@ def server(serve_index: Serve) -> Iterator[Running]:
     """One server of the index for all tests that change nothing of it."""
     with serve_index() as running_server:
         yield running_server
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as it came over a socket."""
+
+    status: int
+    headers: dict[str, str]
+    """Names in lower case."""
+    content: bytes
+
+    @property
+    def message(self) -> str:
+        """What it says in the form of errors."""
+        return str(json.loads(self.content)["error"]["message"])
+
+
+class Wire:
+    """A connection on which a test sends bytes of its own."""
+
+    def __init__(self, server: Running) -> None:
+        self.host = f"127.0.0.1:{server.server.port}"
+        self.socket = socket.create_connection(("127.0.0.1", server.server.port), 30)
+        self._read = self.socket.makefile("rb")
+
+    def send(self, first: str, *headers: str, body: bytes = b"") -> None:
+        """Send a request: its first line, ``Host``, further headers and a body."""
+        head = "\r\n".join([first, f"Host: {self.host}", *headers])
+        self.socket.sendall(f"{head}\r\n\r\n".encode() + body)
+
+    def answer(self) -> Answer:
+        """Read the next answer."""
+        line = self._read.readline()
+        assert line.startswith(b"HTTP/1.1 "), line
+        headers = dict[str, str]()
+        while name := (field := self._read.readline().decode("latin-1").strip()).partition(":")[0]:
+            assert name.lower() not in headers, name
+            headers[name.lower()] = field.partition(":")[2].strip()
+        return Answer(int(line.split()[1]), headers, self._read.read(int(headers.get("content-length", 0))))
+
+    def ask(self, first: str, *headers: str, body: bytes = b"") -> Answer:
+        """Send a request, and read its answer."""
+        self.send(first, *headers, body=body)
+        return self.answer()
+
+    def ended(self) -> bool:
+        """Say whether nothing more came until the server closed the connection."""
+        return self._read.read() == b""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._read.close()
+        self.socket.close()
+
+
+@pytest.fixture
+def wire() -> Iterator[Callable[[Running], Wire]]:
+    """A function: a server -> a connection to it, which is closed after the test."""
+    wires: list[Wire] = []
+
+    def connect(server: Running) -> Wire:
+        wires.append(Wire(server))
+        return wires[-1]
+
+    yield connect
+    for each in wires:
+        each.close()

@@ -259,6 +259,6 @@ def test_without_an_index_the_routes_say_so(serve_model):
             ("GET", "/records/a/b"),
             ("GET", "/index"),
         ):
-            answer = embeddings_alone.client.request(method, path)
+            answer = embeddings_alone.client.request(method, path, json={})
             assert answer.status_code == 404
             assert "embeddings only" in answer.json()["error"]["message"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.encoder.texts import check_texts
 from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
+from bmretriever_integrations.serving.asked import note
 from bmretriever_integrations.serving.errors import INVALID, ApiError
 from bmretriever_integrations.serving.names import Kind
 from bmretriever_integrations.serving.settings import Limits
@@ -79,7 +80,9 @@ class Admission:
         for number, length in enumerate(lengths):
             if length > most:
                 raise _too_long(f"{field}[{number}]", f"{length:,} tokens", most)
-        return Admitted(kind, task, texts, lengths, self._max_length)
+        admitted = Admitted(kind, task, texts, lengths, self._max_length)
+        note(texts, len(admitted.cut))
+        return admitted
 
     def check_dimensions(self, dimensions: int | None) -> None:
         """

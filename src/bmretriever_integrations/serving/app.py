@@ -7,24 +7,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 from bmretriever_integrations.serving.agents.endpoint import AgentsEndpoint
-from bmretriever_integrations.serving.docs_page import docs_routes
 from bmretriever_integrations.serving.errors import ApiError
-from bmretriever_integrations.serving.failures import FailuresAnswered
 from bmretriever_integrations.serving.json_response import JsonResponse
+from bmretriever_integrations.serving.layers import add_layers
+from bmretriever_integrations.serving.metrics import Metrics
 from bmretriever_integrations.serving.openai.routes import openai_routes
-from bmretriever_integrations.serving.openapi import answered, complete
 from bmretriever_integrations.serving.page_routes import page_routes
 from bmretriever_integrations.serving.quick_routes import quick_routes
 from bmretriever_integrations.serving.search_routes import search_routes
 from bmretriever_integrations.serving.service import Service
 from bmretriever_integrations.serving.settings import ServerSettings
 from bmretriever_integrations.serving.tei.routes import tei_routes
-
-ABOUT = """\
-Embeddings as OpenAI and text-embeddings-inference have them, and searches of an index. `/mcp` speaks the Model Context Protocol.
-A field that a route does not know is refused."""
 
 
 def create_app(service: Service, settings: ServerSettings) -> FastAPI:
@@ -48,11 +44,12 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
         finally:
             await service.close()
 
-    app = FastAPI(title="BMRetriever", description=ABOUT, version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.service, app.state.settings = service, settings
-    said = answered("the server answers", {"status": "ok"})
-    app.add_api_route("/health", _health, methods=["GET"], tags=["server"], responses=said)
-    app.include_router(docs_routes())
+    app = FastAPI(title="BMRetriever", docs_url=None, redoc_url=None, lifespan=lifespan)
+    metrics = Metrics(service)
+    app.state.service, app.state.settings, app.state.metrics = service, settings, metrics
+    app.add_api_route("/health", _health, methods=["GET"], tags=["server"])
+    app.add_api_route("/health", _health, methods=["HEAD"], include_in_schema=False)
+    app.add_api_route("/metrics", metrics.page, methods=["GET"], tags=["server"], response_class=PlainTextResponse)
     app.include_router(search_routes(service))
     app.include_router(page_routes())
     app.include_router(openai := openai_routes(service))
@@ -62,8 +59,7 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
         app.router.routes.append(agents.route)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
-    app.add_middleware(FailuresAnswered)
-    complete(app, settings.api_key is not None)
+    add_layers(app, settings, metrics)
     return app
 
 
@@ -74,7 +70,7 @@ async def _health() -> JsonResponse:
 
 async def _refused(_request: Request, error: Exception) -> JsonResponse:
     assert isinstance(error, ApiError)
-    return JsonResponse(error.body(), error.status, error.headers)
+    return error.answer()
 
 
 async def _not_routed(request: Request, error: Exception) -> JsonResponse:
@@ -83,5 +79,4 @@ async def _not_routed(request: Request, error: Exception) -> JsonResponse:
         404: f"there is nothing at {request.url.path!r:.200}",
         405: f"{request.url.path!r:.200} has no {request.method}",
     }
-    refusal = ApiError(error.status_code, known.get(error.status_code, str(error.detail)), headers=error.headers)
-    return JsonResponse(refusal.body(), refusal.status, refusal.headers)
+    return ApiError(error.status_code, known.get(error.status_code, str(error.detail)), headers=error.headers).answer()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bmretriever_integrations.serving.json_response import JsonResponse
+
 TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -12,7 +14,9 @@ TYPES = {
     408: "timeout_error",
     413: "invalid_request_error",
     415: "invalid_request_error",
+    421: "invalid_request_error",
     422: "invalid_request_error",
+    431: "invalid_request_error",
     503: "overloaded_error",
 }
 """Maps a status to the type of error in the answer, named as in OpenAI's API reference where that has a name for it."""
@@ -49,6 +53,10 @@ class ApiError(Exception):
         """Return the answer in OpenAI's form."""
         kind = TYPES.get(self.status, SERVER_ERROR)
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    def answer(self) -> JsonResponse:
+        """Return the answer itself."""
+        return JsonResponse(self.body(), self.status, self.headers)
 
 
 def overloaded(what: str, seconds: int) -> ApiError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bmretriever_integrations.serving.asked import route_of
 from bmretriever_integrations.serving.errors import INTERNAL, ApiError
-from bmretriever_integrations.serving.json_response import JsonResponse
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,15 @@ class FailuresAnswered:
 
         try:
             await self._app(scope, receive, watched)
+        except asyncio.CancelledError:  # the server stops, and the time for what it has accepted is over
+            if begun:
+                raise
+            message = "the server stops and could not finish this request"
+            await ApiError(503, message, code="stopping", headers={"Connection": "close"}).answer()(
+                scope, receive, send
+            )
         except Exception:
             if begun:  # the connection has to be closed, or the client would take what it has for the whole
                 raise
-            logger.exception("a request was not answered")
-            await JsonResponse(ApiError(500, INTERNAL).body(), 500)(scope, receive, send)
+            logger.exception("%s %s was not answered", scope["method"], route_of(scope))
+            await ApiError(500, INTERNAL).answer()(scope, receive, send)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
@@ -40,9 +42,32 @@ def read_form(body: bytes, form: type[AnyForm]) -> AnyForm:
     :param form: what it must be.
     """
     try:
-        return form.model_validate_json(body)
+        read = form.model_validate_json(body)
     except ValidationError as error:
         raise _refusal(error, form) from None
+    # pydantic takes the last of two fields of one name, and numbers that JSON does not have
+    json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_number)
+    return read
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in fields if names.count(name) > 1)
+        raise ApiError(400, f"{twice!r:.100} is given twice", param=twice[:100])
+    return fields
+
+
+def _no_number(word: str) -> float:
+    raise ApiError(400, f"{word} is no number in JSON", code="invalid_json")
+
+
+def _number(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ApiError(400, f"the number {digits:.100} is too large", code="invalid_json")
+    return number
 
 
 def values_of(values: Mapping[str, Any], form: type[AnyForm]) -> AnyForm:

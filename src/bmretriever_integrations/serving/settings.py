@@ -29,6 +29,8 @@ class Limits:
     """Seconds in which the head of a request has to arrive."""
     body_seconds: float = 60.0
     """Seconds in which its body has to arrive."""
+    stall_seconds: float = 60.0
+    """Seconds after which a client that takes nothing of its answer is cut off."""
     stop_seconds: float = 60.0
     """Seconds for which a stopping server goes on with what it has accepted."""
 
