@@ -217,6 +217,11 @@ def test_bounds_of_a_batch(server, serve_index):
         error = refused(small, 413, "/search/batch", questions=["a", "b", "c"])
         assert error["message"] == "questions has 3; a request may have 2: send several"
         assert "1 to 3" in refused(small, 400, question="a", top_k=4)["message"]
+    with serve_index(limits=Limits(hits=10)) as small:
+        assert len(search(small, "/search/batch", questions=["a", "b"], top_k=5)["answers"]) == 2
+        error = refused(small, 413, "/search/batch", questions=["a", "b"], top_k=6)
+        assert error["message"].startswith("2 questions with top_k 6 ask for 12 hits; a request may ask for 10")
+        assert search(small, question="a", top_k=11)["hits"]
 
 
 def test_records(server, index):

@@ -81,14 +81,23 @@ class _Routes:
     async def batch(self, request: Request) -> Response:
         """Answer several questions in the same way."""
         form = await form_of(request, BatchForm)
-        most = self._service.limits.questions
-        if not form.questions:
-            raise ApiError(400, "questions is empty; give one or more", param="questions")
-        if len(form.questions) > most:
-            message = f"questions has {len(form.questions):,}; a request may have {most:,}: send several"
-            raise ApiError(413, message, param="questions")
+        self._check(form)
         found = await self._searcher.answer(form.questions, form.options())
         return await asyncio.to_thread(response_of, found, form.format, True, form.instruction is not None)
+
+    def _check(self, form: BatchForm) -> None:
+        limits, count = self._service.limits, len(form.questions)
+        if not count:
+            raise ApiError(400, "questions is empty; give one or more", param="questions")
+        if count > limits.questions:
+            message = f"questions has {count:,}; a request may have {limits.questions:,}: send several"
+            raise ApiError(413, message, param="questions")
+        if count * form.top_k > limits.hits:
+            message = (
+                f"{count:,} questions with top_k {form.top_k:,} ask for {count * form.top_k:,} hits; a request may ask for "
+                f"{limits.hits:,}: send several"
+            )
+            raise ApiError(413, message, param="top_k")
 
     async def record(self, request: Request) -> Response:
         """Read a record."""

@@ -19,6 +19,8 @@ class Limits:
     """Questions of one batch of searches."""
     top_k: int = 1000
     """Hits of one question."""
+    hits: int = 10_000
+    """Hits of one batch of searches: about 40 MB of abstracts."""
     waiting: int = 4096
     """Texts that wait to be embedded, over all requests. Further ones are told to come again."""
     searches: int = 256
