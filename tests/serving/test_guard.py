@@ -27,10 +27,11 @@ def known(serve_model):
         yield server
 
 
-def test_a_key_is_wanted_everywhere_but_for_the_page_and_the_health(locked):
-    for path in ("/", "/health", "/page/page.css"):
+def test_a_key_is_wanted_everywhere_but_for_the_pages_and_the_health(locked):
+    for path in ("/", "/health", "/page/page.css", "/openapi.json", "/docs/start.js"):
         assert locked.client.get(path).status_code == 200
-    for path in ("/index", "/metrics", "/docs", "/openapi.json", "/mcp", "/v1/models", "/nothing", "/health/"):
+    assert locked.client.get("/docs").status_code != 401
+    for path in ("/index", "/metrics", "/mcp", "/v1/models", "/nothing", "/health/", "/openapi.json/", "/docsx"):
         answer = locked.client.get(path)
         assert answer.status_code == 401, path
         assert answer.headers["www-authenticate"] == "Bearer"
@@ -54,7 +55,7 @@ def test_a_key_is_wanted_everywhere_but_for_the_page_and_the_health(locked):
     ],
 )
 def test_which_keys_fit(locked, given, status):
-    answer = locked.client.get("/openapi.json", headers={"Authorization": given.encode()})
+    answer = locked.client.get("/v1/models", headers={"Authorization": given.encode()})
     assert answer.status_code == status
     assert "cret" not in answer.text
 

@@ -10,17 +10,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 
 from bmretriever_integrations.serving.agents.endpoint import AgentsEndpoint
+from bmretriever_integrations.serving.docs_page import docs_routes
 from bmretriever_integrations.serving.errors import ApiError
 from bmretriever_integrations.serving.json_response import JsonResponse
 from bmretriever_integrations.serving.layers import add_layers
 from bmretriever_integrations.serving.metrics import Metrics
 from bmretriever_integrations.serving.openai.routes import openai_routes
+from bmretriever_integrations.serving.openapi import answered, complete
 from bmretriever_integrations.serving.page_routes import page_routes
 from bmretriever_integrations.serving.quick_routes import quick_routes
 from bmretriever_integrations.serving.search_routes import search_routes
 from bmretriever_integrations.serving.service import Service
 from bmretriever_integrations.serving.settings import ServerSettings
 from bmretriever_integrations.serving.tei.routes import tei_routes
+
+ABOUT = """\
+Embeddings as OpenAI and text-embeddings-inference have them, and searches of an index. `/mcp` speaks the Model Context Protocol.
+A field that a route does not know is refused."""
 
 
 def create_app(service: Service, settings: ServerSettings) -> FastAPI:
@@ -44,12 +50,14 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
         finally:
             await service.close()
 
-    app = FastAPI(title="BMRetriever", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="BMRetriever", description=ABOUT, version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
     metrics = Metrics(service)
     app.state.service, app.state.settings, app.state.metrics = service, settings, metrics
-    app.add_api_route("/health", _health, methods=["GET"], tags=["server"])
+    said = answered("the server answers", {"status": "ok"})
+    app.add_api_route("/health", _health, methods=["GET"], tags=["server"], responses=said)
     app.add_api_route("/health", _health, methods=["HEAD"], include_in_schema=False)
     app.add_api_route("/metrics", metrics.page, methods=["GET"], tags=["server"], response_class=PlainTextResponse)
+    app.include_router(docs_routes())
     app.include_router(search_routes(service))
     app.include_router(page_routes())
     app.include_router(openai := openai_routes(service))
@@ -60,6 +68,7 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
     add_layers(app, settings, metrics)
+    complete(app, settings.api_key is not None)
     return app
 
 

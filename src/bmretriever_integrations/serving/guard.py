@@ -20,10 +20,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bmretriever_integrations.serving.errors import ApiError
 from bmretriever_integrations.serving.settings import ServerSettings
 
-OPEN_PATHS = frozenset({"/", "/health"})
-"""What everybody may read without a key: the page, and that the server answers."""
-OPEN_BELOW = "/page/"
-"""The path below which the page's own files are; they need no key either."""
+OPEN_PATHS = frozenset({"/", "/health", "/docs", "/openapi.json"})
+"""What everybody may read without a key: the two pages, what routes there are, and that the server answers."""
+OPEN_BELOW = ("/page/", "/docs/")
+"""The paths below which the pages' own files are; they need no key either."""
 ONCE = (b"host", b"origin", b"authorization", b"content-type", b"content-encoding")
 """Headers on which a decision rests: two of one name are refused, because others might read the other one."""
 KEPT = 256

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from bmretriever_integrations.serving.errors import TYPES, ApiError
@@ -85,11 +86,27 @@ def schema_of(form: type[BaseModel]) -> dict[str, Any]:
     return complete
 
 
+def complete(app: FastAPI, with_key: bool) -> None:
+    """
+    Describe all routes, once they are all there.
+
+    :param app: the application.
+    :param with_key: whether it answers only those who have a key.
+    """
+    schema = app.openapi()  # which the application keeps and gives out
+    if with_key:
+        scheme = {"type": "http", "scheme": "bearer", "description": "The key that the server was started with."}
+        schema.setdefault("components", {})["securitySchemes"] = {"key": scheme}
+        schema["security"] = [{"key": []}]
+        schema["paths"]["/health"]["get"]["security"] = []
+
+
 def _refused() -> dict[str, Any]:
     """Describe the errors that all routes share."""
     properties: dict[str, Any] = {name: {"type": ["string", "null"]} for name in ("param", "code")}
     properties |= {"message": {"type": "string"}, "type": {"type": "string", "enum": sorted({*TYPES.values()})}}
-    example = ApiError(400, "top_k is 0; it may be 1 to 1,000", param="top_k").body()
+    message = "the index has no record '99000009'"
+    example = ApiError(404, message, param="id", code="record_not_found").body()
     error = {"type": "object", "required": ["message", "type", "param", "code"], "properties": properties}
     schema = {"type": "object", "required": ["error"], "properties": {"error": error}}
     return {"description": "the request is not answered", "content": {JSON: {"schema": schema, "example": example}}}

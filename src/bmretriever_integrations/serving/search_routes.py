@@ -35,26 +35,35 @@ def search_routes(service: Service) -> APIRouter:
     add = router.add_api_route
     add(
         "/search",
-        routes.search,
+        operation_id="search",
+        endpoint=routes.search,
         methods=["POST"],
         openapi_extra=documented(SearchForm, QUESTION),
         responses=answered("the hits, best first", ANSWER, RIS, CSV),
     )
     add(
         "/search/batch",
-        routes.batch,
+        operation_id="search_batch",
+        endpoint=routes.batch,
         methods=["POST"],
         openapi_extra=documented(BatchForm, BATCH),
         responses=answered("the answers, in the order of the questions", {"answers": [ANSWER]}, RIS, CSV),
     )
     add(
         "/records/{record_id:path}",
-        routes.record,
+        operation_id="get_record",
+        endpoint=routes.record,
         methods=["GET"],
         openapi_extra=in_path("record_id", "the id, percent-encoded", RECORD["id"]),
         responses=answered("the record", RECORD),
     )
-    add("/index", routes.contents, methods=["GET"], responses=answered("what the index holds", CONTENTS))
+    add(
+        "/index",
+        operation_id="get_index",
+        endpoint=routes.contents,
+        methods=["GET"],
+        responses=answered("what the index holds", CONTENTS),
+    )
     return router
 
 
