@@ -67,6 +67,8 @@ def schema_of(form: type[BaseModel]) -> dict[str, Any]:
     """
     Return the schema of a form in one piece, as a route's own description has no place for parts that are named elsewhere.
 
+    Titles, which repeat the names of fields in other letters, are left out.
+
     :param form: the form; no form in it may hold itself.
     """
     schema = form.model_json_schema()
@@ -80,7 +82,7 @@ def schema_of(form: type[BaseModel]) -> dict[str, Any]:
         if "$ref" in value:
             beside = {key: one for key, one in value.items() if key != "$ref"}
             return whole(parts[value["$ref"].rpartition("/")[2]] | beside)
-        return {key: whole(one) for key, one in value.items()}
+        return {key: whole(one) for key, one in value.items() if key != "title" or isinstance(one, dict)}
 
     complete: dict[str, Any] = whole(schema)
     return complete

@@ -62,6 +62,8 @@ async def test_tools_say_when_to_use_them_and_only_read(client):
         assert tool.annotations.read_only_hint
         assert all(field.get("description") for field in tool.input_schema["properties"].values())
         assert "$ref" not in json.dumps([tool.input_schema, tool.output_schema])
+        assert "title" not in tool.input_schema
+    assert tools["get_record"].output_schema["properties"]["title"] == {"type": "string"}
     search = tools["search_literature"]
     assert search.input_schema["required"] == ["question"]
     assert search.input_schema["additionalProperties"] is False
