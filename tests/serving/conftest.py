@@ -265,7 +265,7 @@ class Answer:
 class Wire:
     """A connection on which a test sends bytes of its own."""
 
-    def __init__(self, server: Running) -> None:
+    def __init__(self, server: Any) -> None:
         self.host = f"127.0.0.1:{server.server.port}"
         self.socket = socket.create_connection(("127.0.0.1", server.server.port), 30)
         self._read = self.socket.makefile("rb")

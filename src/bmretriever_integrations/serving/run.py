@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import math
 import os
 import signal
@@ -17,13 +17,20 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from bmretriever_integrations.serving.listening import listen, port_of
 from bmretriever_integrations.serving.protocol import Protocol
 from bmretriever_integrations.serving.settings import ServerSettings
 
+logger = logging.getLogger(__name__)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what `kill`, systemd, Docker and Kubernetes send."""
 
 
+GRACE_SECONDS = 5.0
+"""
+When the time for what was accepted is over, requests that wait are refused. A batch that is being embedded cannot be stopped: the
+process ends without it after so many seconds more.
+"""
 KEEP_ALIVE_SECONDS = 75
 """An idle connection stays open for so long: longer than clients keep one (nginx: 60 s), so that none sends into a closed one."""
 
@@ -88,6 +95,18 @@ class Server(uvicorn.Server):
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         super().handle_exit(sig, frame)
+        give_up = threading.Timer((self.config.timeout_graceful_shutdown or 0) + GRACE_SECONDS, _give_up)
+        give_up.daemon = True
+        give_up.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """
+        Finish what was accepted.
+
+        :param sockets: where the server listens.
+        """
+        logger.info("Stopping: what was accepted is finished; a second signal ends the server at once")
+        await super().shutdown(sockets)
 
 
 def server_of(
@@ -101,7 +120,7 @@ def server_of(
 
     :param app: the application.
     :param settings: where it listens.
-    :param sockets: sockets that :func:`listen` gave; None makes them now.
+    :param sockets: sockets that ``listen`` gave; None makes them now.
     :param on_ready: is called with the server once it listens.
     """
     limits = settings.limits
@@ -122,53 +141,6 @@ def server_of(
     return Server(config, listen(settings.host, settings.port) if sockets is None else sockets, on_ready)
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
-    """
-    Take a port. Connections are accepted later, when the server starts.
-
-    :param host: a name or an address of this machine; a name may have several.
-    :param port: 0 lets the system choose one.
-    :returns: a socket for each address.
-    :raises ValueError: if ``host`` is not known.
-    :raises OSError: if the port cannot be taken; the message says why.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (socket.gaierror, UnicodeError) as error:
-        raise ValueError(f"--host: {host!r} is no name or address of this machine ({error})") from None
-    sockets: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            sockets.append(socket.socket(family, kind, protocol))
-            _bind(sockets[-1], address, port or (port_of(sockets[:1]) if len(sockets) > 1 else 0))
-    except OSError:
-        for each in sockets:
-            each.close()
-        raise
-    return sockets
-
-
-def port_of(sockets: Sequence[socket.socket]) -> int:
-    """
-    Return the port of sockets that :func:`listen` gave.
-
-    :param sockets: the sockets.
-    """
-    return int(sockets[0].getsockname()[1])
-
-
-def _bind(taken: socket.socket, address: Any, port: int) -> None:
-    if os.name == "posix":  # elsewhere two programs could listen on one port
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if taken.family == socket.AF_INET6:
-        taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    try:
-        taken.bind((address[0], port, *address[2:]))
-    except OSError as error:
-        reasons = {
-            errno.EADDRINUSE: "another program listens there; choose another port with --port",
-            errno.EACCES: "ports below 1024 are for privileged users; choose another one with --port",
-            errno.EADDRNOTAVAIL: "this machine has no such address; choose another one with --host",
-        }
-        reason = reasons.get(error.errno or 0, error.strerror)
-        raise OSError(error.errno, f"cannot listen on {address[0]}, port {port}: {reason}") from None
+def _give_up() -> None:
+    logger.error("The server did not stop in time: it ends without what it was doing")
+    os._exit(1)
