@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,13 +52,36 @@ def desk(tiny, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def served(desk, monkeypatch):
+    """The address of the command `bmretriever serve papers-index`, which the page starts."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # else Hugging Face's client refuses any address
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    assert main(["index", "papers.jsonl", "--to", "papers-index", "--model", "mini"]) == 0
+    command = [sys.executable, "-m", "bmretriever_integrations", "serve", "papers-index", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        said = ""
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", said)):
+            line = server.stdout.readline()
+            assert line, f"the server did not start: {said}"
+            said += line
+        yield found[0]
+        server.terminate()
+        assert server.wait(60) == 0
+
+
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: page.name)
-def test_blocks_run(page, desk, tiny, monkeypatch):
+def test_blocks_run(page, desk, tiny, monkeypatch, request):
     if page.name == "small.md":  # a stand-in for it, too, because its base is another package
         monkeypatch.setattr("bmretriever_integrations.checkpoints.int8_storage.MODELS", desk / "models")
         shutil.copytree(tiny("llama"), desk / "models" / "small")
     names: dict[str, object] = {"__name__": "__main__"}
-    for language, code in BLOCK.findall(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    if page.name == "serving.md":
+        text = text.replace("http://127.0.0.1:8080", request.getfixturevalue("served"))
+        assert "127.0.0.1:8080" not in text.replace("--publish 127.0.0.1:8080:8080", "")
+    for language, code in BLOCK.findall(text):
         if language == "python":
             exec(compile(code, str(page), "exec"), names)
         elif language == "bash":

@@ -44,3 +44,14 @@ def collection_paused() -> Iterator[None]:
             gc.freeze()  # these two move all objects to the oldest generation, without going through them
             gc.unfreeze()
         gc.enable()
+
+
+def set_aside_what_is_loaded() -> None:
+    """
+    Let the search for garbage pass over all objects there are now, for the rest of the process.
+
+    For a program that has loaded what it keeps until it ends, such as a server: going through PyTorch's and transformers' objects
+    again and again took a fifth of the time of its requests.
+    """
+    gc.collect()
+    gc.freeze()

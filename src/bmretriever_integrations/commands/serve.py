@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     :param arguments: the values of the arguments that :func:`add_arguments` declares.
     """
     _check(arguments)
+    from bmretriever_integrations.checkpoints.garbage import set_aside_what_is_loaded
     from bmretriever_integrations.commands.screen import silence_libraries
     from bmretriever_integrations.encoder.cut_texts import CutTextWarning
     from bmretriever_integrations.serving.app import create_app
@@ -73,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bmretriever_integrations.serving.log import log_to_stderr
     from bmretriever_integrations.serving.open_files import allow_connections
     from bmretriever_integrations.serving.run import Server, server_of
+    from bmretriever_integrations.serving.threads import chosen_threads
 
     silence_libraries()
     settings = _settings(arguments)
@@ -90,7 +92,10 @@ def run(arguments: argparse.Namespace) -> int:
             write_lines(_ready(settings.host, server.port, service))
             sys.stdout.flush()
 
-        server_of(create_app(service, settings), settings, sockets, say).run()
+        open_things.enter_context(chosen_threads(service.embedder.encoder))
+        server = server_of(create_app(service, settings), settings, sockets, say)
+        set_aside_what_is_loaded()
+        server.run()
     return 0
 
 

@@ -1,0 +1,26 @@
+"""The engine computes with one thread where more bring nothing, and the process has its threads again afterwards."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bmretriever_integrations.serving import threads
+from bmretriever_integrations.serving.threads import chosen_threads
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("quick", "as_fast", "chosen"), [(100.0, 1000.0, 1), (100.0, 0.0, 2), (0.0, 1000.0, 2)])
+def test_threads_are_chosen_by_what_a_batch_takes(mini, two_threads, monkeypatch, quick, as_fast, chosen):
+    monkeypatch.setattr(threads, "QUICK_SECONDS", quick)
+    monkeypatch.setattr(threads, "AS_FAST", as_fast)
+    with chosen_threads(mini) as number:
+        assert number == torch.get_num_threads() == chosen
+    assert torch.get_num_threads() == 2
