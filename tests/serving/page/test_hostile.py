@@ -34,6 +34,8 @@ def is_in_order(page):
     assert box is not None
     assert box["x"] + box["width"] <= page.viewport_size["width"]
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    cut = "all => all.filter((each) => each.clientWidth && each.scrollWidth > each.clientWidth + 1).map((each) => each.className)"
+    assert page.locator("#hits *:not(.unseen)").evaluate_all(cut) == []  # a hit hides what is wider than itself
 
 
 def test_markup_is_text(tab, site):

@@ -152,6 +152,24 @@ def test_a_file_that_cannot_be_saved(tab, site):
     assert of_browser(tab, 400) == 1
 
 
+def test_a_browser_that_keeps_nothing(tab, site):
+    refuse = "get() { throw new DOMException('blocked', 'SecurityError') }"
+    for name in ("localStorage", "sessionStorage"):
+        tab.page.add_init_script(f"Object.defineProperty(window, '{name}', {{ {refuse} }})")
+    usual = site.answer
+    site.answer = lambda body: usual(body) if site.keys[-1] == "Bearer right" else error(401, "a key, please")
+    page = tab.open(site.url, "q=metformin")
+    page.wait_for_selector("#key-form:not([hidden])")
+    page.fill("#key", "right")
+    with tab.searching():
+        page.press("#key", "Enter")
+    assert page.locator(".hit").count() == 3
+    page.uncheck("#single-keys")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "single-keys"
+    assert of_browser(tab, 401) == 1
+
+
 def test_without_scripts_the_page_says_so(new_tab, site):
     page = new_tab(java_script_enabled=False).page
     page.goto(site.url)

@@ -95,6 +95,18 @@ def test_more_like_a_record_whose_id_means_something_in_an_address(tab, server, 
     assert titles(page)[0] == "Aspirin lowers the risk of stroke"
 
 
+def test_a_key_of_the_server(new_tab, serve_index):
+    with serve_index(ServerSettings(api_key="secret-1")) as running:
+        tab = new_tab()
+        page = tab.open(f"{running.url}/", "q=metformin")
+        page.wait_for_selector("#key-form:not([hidden])")
+        page.fill("#key", "secret-1")
+        with tab.searching():
+            page.press("#key", "Enter")
+        assert page.locator(".hit").count() == 10
+        assert page.is_hidden("#key-form")
+
+
 def test_a_server_without_an_index_says_so(tab, serve_model):
     with serve_model() as running:
         page = tab.open(f"{running.url}/")

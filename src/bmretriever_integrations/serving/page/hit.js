@@ -10,6 +10,7 @@ import { listOf, shortened } from "./texts.js";
 
 const PASSAGE = 1000; // characters; the server's passages are shorter
 const TYPES = 8; // publication types that are shown; the rest are counted
+const DATE = /^[0-9]{4}(-[0-9]{2}){0,2}$/;
 const ID = 200; // characters of an id, as the table of the command line
 
 /** A hit as an item of the list. `like` is called with the hit when more of its kind are asked for. */
@@ -59,7 +60,7 @@ function sourceOf(hit) {
     [shortAuthors(listOf(facts.authors)), "bdi.authors"],
     [listOf(facts.journal).join("; "), "cite"],
     [listOf(facts.section).join("; "), "bdi.section"],
-    [hit.date ?? "", "time"],
+    [hit.date ?? "", DATE.test(hit.date) ? "time" : "bdi"],
   ].filter(([text]) => text);
   return element("p.source", null, parts.map(([text, kind]) => element(kind, { dir: "auto" }, shortened(text))));
 }

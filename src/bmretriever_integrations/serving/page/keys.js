@@ -1,14 +1,15 @@
 // Single keys: "/" goes to the question, "j" and "k" to the next and the previous hit. They can be turned off.
 
 import { byId } from "./elements.js";
+import { ofBrowser } from "./storage.js";
 
 const OFF = "bmretriever-no-single-keys";
 
 /** Listen to them. */
 export function startSingleKeys() {
   const box = byId("single-keys");
-  box.checked = localStorage.getItem(OFF) === null;
-  box.addEventListener("change", () => (box.checked ? localStorage.removeItem(OFF) : localStorage.setItem(OFF, "yes")));
+  box.checked = ofBrowser.getItem(OFF) === null;
+  box.addEventListener("change", () => (box.checked ? ofBrowser.removeItem(OFF) : ofBrowser.setItem(OFF, "yes")));
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches?.("textarea, select, input:not([type=checkbox], [type=radio])");
     if (!box.checked || typing || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;

@@ -1,5 +1,7 @@
 // Requests to the server that this page came from. Addresses are relative, so the server may stand below another path.
 
+import { ofTab } from "./storage.js";
+
 const KEY = "bmretriever-api-key";
 
 /** What a user is told when there is no answer. */
@@ -12,13 +14,13 @@ export class ServerError extends Error {
   }
 }
 
-export const hasKey = () => sessionStorage.getItem(KEY) !== null;
-export const useKey = (key) => sessionStorage.setItem(KEY, key);
-export const forgetKey = () => sessionStorage.removeItem(KEY);
+export const hasKey = () => ofTab.getItem(KEY) !== null;
+export const useKey = (key) => ofTab.setItem(KEY, key);
+export const forgetKey = () => ofTab.removeItem(KEY);
 
 /** Send a body of JSON, or ask for a page if there is none. Answers of another status than 200 become a ServerError. */
 export async function request(path, { body, signal } = {}) {
-  const headers = hasKey() ? { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` } : {};
+  const headers = hasKey() ? { Authorization: `Bearer ${ofTab.getItem(KEY)}` } : {};
   const options = { headers, signal, cache: "no-store", redirect: "error" };
   if (body) {
     Object.assign(options, { method: "POST", body: JSON.stringify(body) });
