@@ -199,6 +199,7 @@ def test_texts_in_the_log(serve, caplog):
         (["--model", "mini", "--cors-origin", "*"], "a site such as https://app.example.org, without a path, got '*'"),
         (["--model", "mini", "--cors-origin", "https://a.example/"], "without a path"),
         (["--model", "mini", "--instruction", " "], "instruction"),
+        (["--model", "mini", "--name", "biomed-query"], "'biomed-query', and names that end in '-query' promise"),
         (["papers-index", "--instruction", "scifact"], "--instruction is for embeddings alone"),
         (["papers-index", "--quantization", "int8"], "--quantization is for embeddings alone"),
     ],

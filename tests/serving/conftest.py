@@ -261,6 +261,11 @@ class Answer:
         """What it says in the form of errors."""
         return str(json.loads(self.content)["error"]["message"])
 
+    @property
+    def code(self) -> str:
+        """The word for programs in that form."""
+        return str(json.loads(self.content)["error"]["code"])
+
 
 class Wire:
     """A connection on which a test sends bytes of its own."""

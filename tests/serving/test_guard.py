@@ -150,6 +150,8 @@ def test_a_site_that_was_allowed(known):
     answer = known.client.get("/health", headers=allowed)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "https://app.example.org"
+    told = set(answer.headers["access-control-expose-headers"].split(", "))
+    assert told == {"Retry-After", "Content-Disposition", "X-Retracted-Left-Out", "X-Notes"}
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type"}
     answer = known.client.options("/search", headers=allowed | asked)
     assert answer.status_code == 200
@@ -175,6 +177,21 @@ def test_a_form_of_another_site_cannot_post(server, kind):
     answer = server.client.post("/search", content=QUESTION, headers={"Content-Type": kind.encode("latin-1")})
     assert answer.status_code == 415
     assert "application/json" in answer.json()["error"]["message"]
+
+
+def test_methods_that_no_route_has_are_not_asked_for_a_type(server):
+    for method in ("PUT", "PATCH"):
+        for path in ("/search", "/v1/embeddings", "/embed", "/mcp"):
+            assert server.client.request(method, path, content=b"x").status_code == 405, (method, path)
+        assert server.client.request(method, "/nothing", content=b"x").status_code == 404
+
+
+def test_errors_of_the_head_have_a_code(server, wire):
+    answer = wire(server).ask("GET /health HTTP/1.1", "Host: 127.0.0.1")
+    assert answer.code == "invalid_value"
+    line = wire(server)
+    line.socket.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+    assert line.answer().code == "missing_required_parameter"
 
 
 def test_json_may_name_its_characters(server):

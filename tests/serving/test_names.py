@@ -44,6 +44,15 @@ def test_what_the_request_says_itself():
     assert (refused.value.status, refused.value.param) == (400, "input_type")
 
 
+@pytest.mark.parametrize(
+    ("model", "served_as"), [("410M", "biomed-query"), ("/models/biomed-query", None), ("410M", "-query")]
+)
+def test_passages_have_no_name_that_promises_queries(model, served_as):
+    with pytest.raises(ValueError, match="-query' promise queries: choose another name for passages by --name"):
+        ModelNames(model, served_as)
+    assert ModelNames(model, "biomed").queries == "biomed-query"
+
+
 @pytest.mark.parametrize("model", ["text-embedding-3-small", "", "Mini", "mini-Query", "mini-query-query"])
 def test_other_models(model):
     with pytest.raises(ApiError, match="there is no model") as refused:

@@ -9,6 +9,9 @@ import re
 import pytest
 
 from bmretriever_integrations.cli import main
+from bmretriever_integrations.index.hits import Hits
+from bmretriever_integrations.serving.search import Found
+from bmretriever_integrations.serving.search_answers import response_of
 
 METFORMIN = "Does metformin lower the risk of cancer?"
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")
@@ -34,6 +37,33 @@ def test_files_are_those_of_the_command_line(server, printed, form, kind):
     assert answer.content == printed(METFORMIN, "--top-k", "7", "--format", form)
     answer = server.client.post("/search", json={"like": "33419956", "top_k": 7, "format": form})
     assert answer.content == printed("--like", "33419956", "--top-k", "7", "--format", form)
+
+
+@pytest.mark.parametrize("form", ["ris", "csv"])
+def test_a_file_has_the_notes_of_the_answer_in_a_header(server, form):
+    asked = {"question": METFORMIN, "mode": "text", "instruction": "scifact"}
+    notes = server.client.post("/search", json=asked).json()["notes"]
+    assert len(notes) == 2
+    answer = server.client.post("/search", json={**asked, "format": form})
+    assert answer.headers["x-notes"] == "; ".join(notes)
+    answer = server.client.post("/search", json={"question": METFORMIN, "include_retracted": True, "format": form})
+    assert "x-notes" not in answer.headers
+    questions = {"questions": ["qqqq", "insulin", "zzzz"], "mode": "text", "format": form}
+    (note,) = server.client.post("/search", json={"question": "qqqq", "mode": "text"}).json()["notes"]
+    assert server.client.post("/search/batch", json=questions).headers["x-notes"] == f"questions 1, 3: {note}"
+
+
+def _found(records, left_out):
+    hits = Hits([], retracted_left_out=left_out)
+    return Found("a", hits, "text", records, filtered=False, embedding_seconds=None, search_seconds=0.1)
+
+
+def test_the_header_of_notes_stays_short_and_says_what_it_leaves_out():
+    found = [_found(number + 1, left_out=1000 + number) for number in range(100)]
+    notes = response_of(found, "ris", several=True).headers["x-notes"]
+    assert notes.startswith("questions 1, 2, 3, ")
+    assert notes.endswith(" more, which format json has")
+    assert len(notes) < 2100
 
 
 @pytest.mark.parametrize("form", ["ris", "csv"])

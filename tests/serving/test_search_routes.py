@@ -80,7 +80,7 @@ def test_retracted_papers_are_left_out_and_counted(server):
         ({"pmcid": "12345"}, {"papers-2"}),
         ({"other": {"cohort": ["A", "C"]}}, {"papers-2"}),
         ({"other": {"size": 12}}, {"papers-2"}),
-        ({"since": None, "mesh": [], "ids": ["case-3"]}, {"case-3"}),
+        ({"since": None, "mesh": None, "ids": ["case-3"]}, {"case-3"}),
     ],
 )
 def test_every_filter(server, filters, found):
@@ -89,9 +89,21 @@ def test_every_filter(server, filters, found):
     assert set(ids(search(server, like="case-7", top_k=50, mode="vector", filters=filters))) == found
 
 
-@pytest.mark.parametrize("filters", [None, {}, {"mesh": ""}])
-def test_empty_filters_leave_out_nothing(server, index, filters):
+@pytest.mark.parametrize("filters", [None, {}, {"mesh": None, "ids": None, "since": None}])
+def test_no_filters_leave_out_nothing(server, index, filters):
     assert len(search(server, question="insulin", top_k=100, mode="vector", filters=filters)["hits"]) == len(index) - 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("ids", []), ("ids", ""), ("mesh", ""), ("journal", []), ("since", ""), ("until", ""), ("other", {})],
+)
+@pytest.mark.parametrize("path", ["/search", "/search/batch"])
+def test_an_empty_filter_does_not_find_everything(server, path, field, value):
+    asked = {"question": "insulin"} if path == "/search" else {"questions": ["insulin"]}
+    error = refused(server, 400, path, **asked, filters={field: value})
+    assert error["message"] == f"filters.{field} is empty: leave the field out, or name one"
+    assert (error["param"], error["code"]) == (f"filters.{field}", "invalid_value")
 
 
 def test_an_answer_without_hits_says_why(server, index):
@@ -115,6 +127,20 @@ def test_a_value_that_looks_like_sql_is_a_text(server, index):
 
 
 @pytest.mark.parametrize(
+    ("filters", "param"),
+    [
+        ({"since": "soon"}, "filters.since"),
+        ({"since": 2015, "until": "later"}, "filters.until"),
+        ({"mesh": "Metformin", "ids": [1.5]}, "filters.ids"),
+        ({"other": {"cohort": []}}, "filters.other"),
+        ({"since": 2020, "until": 2019}, "filters"),
+    ],
+)
+def test_the_filter_that_is_refused_is_named(server, filters, param):
+    assert refused(server, 400, question="insulin", filters=filters)["param"] == param
+
+
+@pytest.mark.parametrize(
     ("filters", "words"),
     [
         ({"where": "true"}, ["filters.where", "fields are: since, until"]),
@@ -131,12 +157,14 @@ def test_a_value_that_looks_like_sql_is_a_text(server, index):
         ({"other": {"cohort": []}}, ["other", "cohort"]),
         ({"other": {f"k{number}": 1 for number in range(6000)}}, ["conditions", "5,000"]),
         ("year > 2000", ["filters"]),
+        ({"since": 2015, "ids": [1.5]}, ["ids", "1.5"]),
     ],
 )
 def test_filters_that_are_refused(server, filters, words):
     error = refused(server, 400, question="insulin", filters=filters)
     assert error["type"] == "invalid_request_error"
     assert error["param"].startswith("filters")
+    assert error["code"] in ("invalid_value", "unknown_parameter")
     for word in words:
         assert word in error["message"]
 

@@ -6,22 +6,19 @@ from collections.abc import Mapping
 
 from bmretriever_integrations.serving.json_response import JsonResponse
 
+INVALID_REQUEST = "invalid_request_error"
+"""The type of an error that the request itself has, unless :data:`TYPES` has a word for it."""
 TYPES = {
-    400: "invalid_request_error",
+    400: INVALID_REQUEST,
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
     408: "timeout_error",
-    413: "invalid_request_error",
-    415: "invalid_request_error",
-    421: "invalid_request_error",
-    422: "invalid_request_error",
-    431: "invalid_request_error",
     503: "overloaded_error",
 }
 """Maps a status to the type of error in the answer, named as in OpenAI's API reference where that has a name for it."""
 SERVER_ERROR = "server_error"
-"""The type of every other error."""
+"""The type of every other error from status 500 on."""
 INVALID = "invalid_value"
 """The code of an error about a field's value; OpenAI's word for it."""
 
@@ -51,7 +48,7 @@ class ApiError(Exception):
 
     def body(self) -> dict[str, object]:
         """Return the answer in OpenAI's form."""
-        kind = TYPES.get(self.status, SERVER_ERROR)
+        kind = TYPES.get(self.status, INVALID_REQUEST if self.status < 500 else SERVER_ERROR)
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
     def answer(self) -> JsonResponse:

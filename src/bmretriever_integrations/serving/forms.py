@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
@@ -12,6 +14,10 @@ from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from bmretriever_integrations.serving.errors import INVALID, ApiError
+
+MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""What some programs put before a text; JSON has no place for it."""
+_HALF = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\xed[\xa0-\xbf]")
 
 
 class Form(BaseModel):
@@ -44,7 +50,7 @@ def read_form(body: bytes, form: type[AnyForm]) -> AnyForm:
     try:
         read = form.model_validate_json(body)
     except ValidationError as error:
-        raise _refusal(error, form) from None
+        raise _refusal(error, form, body) from None
     # pydantic takes the last of two fields of one name, and numbers that JSON does not have
     json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_number)
     return read
@@ -55,7 +61,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in fields if names.count(name) > 1)
-        raise ApiError(400, f"{twice!r:.100} is given twice", param=twice[:100])
+        raise ApiError(400, f"{twice!r:.100} is given twice", param=twice[:100], code=INVALID)
     return fields
 
 
@@ -83,13 +89,13 @@ def values_of(values: Mapping[str, Any], form: type[AnyForm]) -> AnyForm:
         raise _refusal(error, form) from None
 
 
-def _refusal(error: ValidationError, form: type[Form]) -> ApiError:
+def _refusal(error: ValidationError, form: type[Form], body: bytes = b"") -> ApiError:
     found = error.errors(include_url=False, include_context=True)
     # a misspelled field says more than that the right one is missing
     first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     kind = first["type"]
     if kind == "json_invalid":
-        reason = first["msg"].removeprefix("Invalid JSON: ")
+        reason = _broken(first["msg"].removeprefix("Invalid JSON: "), body)
         return ApiError(400, f"the body is no valid JSON: {reason}", code="invalid_json")
     field = ".".join(map(str, first["loc"]))
     if kind == "extra_forbidden":
@@ -101,6 +107,18 @@ def _refusal(error: ValidationError, form: type[Form]) -> ApiError:
     given = "" if isinstance(first["input"], dict | list) else f"; given: {first['input']!r:.100}"
     message = f"{field or 'the body'}: {_sentence(first)}{given}"
     return ApiError(400, message, param=field[:100] or None, code=INVALID)
+
+
+def _broken(reason: str, body: bytes) -> str:
+    """Say in other words what a text that ends in half a character is: the parser's words name the symptom alone."""
+    if body.startswith(MARKS):
+        return "it begins with a byte order mark; send UTF-8 without one"
+    if ("hex escape" in reason or "code point" in reason) and _HALF.search(body):
+        _, _, place = reason.rpartition(" at ")
+        return (
+            f"a lone surrogate, which is half of a character such as an emoji, at {place}; cut texts between characters"
+        )
+    return reason
 
 
 def _form_around(form: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
@@ -115,4 +133,6 @@ def _form_around(form: type[BaseModel], place: tuple[int | str, ...]) -> type[Ba
 
 def _sentence(error: ErrorDetails) -> str:
     text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if text.startswith("Input should "):  # "input" reads as the name of a field
+        return text.replace("Input should", "must", 1)
     return text[0].lower() + text[1:]

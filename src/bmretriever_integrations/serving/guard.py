@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.errors import INVALID, ApiError
 from bmretriever_integrations.serving.settings import ServerSettings
 
 OPEN_PATHS = frozenset({"/", "/health", "/docs", "/openapi.json"})
@@ -77,12 +77,13 @@ class Guard:
             names = [name for name, _ in scope["headers"]]
             for name in ONCE:
                 if names.count(name) > 1:
-                    return ApiError(400, f"the request has the header {name.decode().title()} twice")
+                    message = f"the request has the header {name.decode().title()} twice"
+                    return ApiError(400, message, code=INVALID)
         host = headers.get(b"host")
         if host is None:
             if scope["http_version"] == "1.0":  # which had no such header; no browser speaks it
                 return None
-            return ApiError(400, "the request has no header Host")
+            return ApiError(400, "the request has no header Host", code="missing_required_parameter")
         if self._any_name or self._is_ours(host):
             return None
         message = (
@@ -138,8 +139,8 @@ class Guard:
 
 
 def _wrong_type(method: str, headers: dict[bytes, bytes]) -> ApiError | None:
-    """A form of another site's page can be sent without asking, but never as JSON."""
-    if method not in ("POST", "PUT", "PATCH"):
+    """A form of another site's page can be sent without asking, but never as JSON. No route takes a body but by POST."""
+    if method != "POST":
         return None
     given = headers.get(b"content-type", b"")
     if given == b"application/json" or given.partition(b";")[0].strip().lower() == b"application/json":

@@ -11,11 +11,12 @@ from bmretriever_integrations.serving.failures import FailuresAnswered
 from bmretriever_integrations.serving.guard import Guard
 from bmretriever_integrations.serving.metrics import Metrics
 from bmretriever_integrations.serving.observing import Observing
+from bmretriever_integrations.serving.search_answers import LEFT_OUT, NOTES
 from bmretriever_integrations.serving.settings import ServerSettings
 
 ASKED_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "Mcp-Protocol-Version", "Mcp-Session-Id")
 """Headers that a page elsewhere may send: the key, the type of the body, and those of the Model Context Protocol."""
-TOLD_HEADERS = ("Retry-After", "Mcp-Session-Id", "Content-Disposition")
+TOLD_HEADERS = ("Retry-After", "Content-Disposition", LEFT_OUT, NOTES)
 """Headers of answers that its scripts may read."""
 
 

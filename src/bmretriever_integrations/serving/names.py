@@ -22,11 +22,17 @@ class ModelNames:
         """
         :param model: a hub id, a short name or a folder.
         :param served_as: the name for passages; None takes the last part of ``model``, so that no path is told to clients.
+        :raises ValueError: if passages would have a name that promises queries.
         """
         known = find_checkpoint(model)
         hub_id = known.hub_id if known else None
         self.passages = served_as or PurePath(hub_id or model).name
         """The name under which texts are embedded as passages."""
+        if self.passages.endswith(OF_QUERIES):
+            raise ValueError(
+                f"the model would be served as {self.passages!r:.200}, and names that end in {OF_QUERIES!r} promise queries: "
+                "choose another name for passages by --name"
+            )
         self.queries = f"{self.passages}{OF_QUERIES}"
         """The name under which texts are embedded as queries."""
         self._kinds: dict[str, Kind] = {self.passages: "passage", self.queries: "query"}

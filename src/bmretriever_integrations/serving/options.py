@@ -9,7 +9,7 @@ from typing import Any
 from bmretriever_integrations.index import Filters
 from bmretriever_integrations.index.filters.filters import condition
 from bmretriever_integrations.index.search.asked import Mode
-from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.errors import INVALID, ApiError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,21 @@ class Options:
         """
         given = {name: value for name, value in (self.filters or {}).items() if value not in (None, [], {}, "")}
         if "where" in given:
-            raise ApiError(400, "filters have no field 'where': no SQL is taken over HTTP", param="filters.where")
+            message = "filters have no field 'where': no SQL is taken over HTTP"
+            raise ApiError(400, message, param="filters.where", code="unknown_parameter")
         try:
             filters = Filters(**given) if given else None
             condition(filters)  # all of them together may be too many
             return filters
         except (TypeError, ValueError) as error:
-            raise ApiError(400, str(error), param="filters") from None
+            raise ApiError(400, str(error), param=_refused(given), code=INVALID) from None
+
+
+def _refused(given: Mapping[str, Any]) -> str:
+    """Name the field that is refused by itself; none is where two of them contradict each other."""
+    for name, value in given.items():
+        try:
+            Filters(**{name: value})
+        except (TypeError, ValueError):
+            return f"filters.{name}"
+    return "filters"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -26,6 +27,12 @@ RIS, CSV = "application/x-research-info-systems", "text/csv"
 """Types of content; RIS has none at IANA, and this is the one that Zotero takes."""
 LEFT_OUT = "X-Retracted-Left-Out"
 """The header with which a file, which has no place for it, says how many retracted papers were left out of it."""
+NOTES = "X-Notes"
+"""The header with which a file gives the notes of an answer."""
+NOTES_LENGTH = 2000
+"""The most characters of that header: nginx takes 4 KB for all headers of an answer unless it is told otherwise."""
+PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+"""Characters that stand in that header as they are; all others are percent-encoded."""
 UNUSED = "the instruction was not used: mode text compares words alone"
 # Whatever `escaped` would write otherwise lies beyond ASCII, but for DEL.
 _TO_ESCAPE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")
@@ -49,6 +56,8 @@ def response_of(found: Sequence[Found], form: Format, several: bool, instruction
         "Content-Disposition": f'attachment; filename="hits.{form}"',
         LEFT_OUT: str(sum(one.hits.retracted_left_out for one in found)),
     }
+    if notes := _notes_of_all(found, several, instruction):
+        headers[NOTES] = notes
     return Response(text.encode(), 200, headers, f"{RIS if form == 'ris' else CSV}; charset=utf-8")
 
 
@@ -71,11 +80,31 @@ def plain_record(record: Record) -> dict[str, Any]:
     return _plain(Hit(0, 0.0, record.id, record.title, record.text, record.metadata.facts()))
 
 
-def _answer(found: Found, instruction: bool) -> dict[str, Any]:
+def _notes(found: Found, instruction: bool) -> list[str]:
     answer = Answer(Question("1", found.question), found.hits)
-    notes = remarks(answer, found.records, found.filtered, found.mode, ADVICE)
-    if instruction and found.mode == "text":
-        notes.append(UNUSED)
+    unused = instruction and found.mode == "text"
+    return remarks(answer, found.records, found.filtered, found.mode, ADVICE) + [UNUSED] * unused
+
+
+def _notes_of_all(found: Sequence[Found], several: bool, instruction: bool) -> str:
+    """Return the notes of all answers as the value of a header; a note that several have is there once."""
+    questions: dict[str, list[str]] = {}
+    for number, one in enumerate(found, 1):
+        for note in _notes(one, instruction):
+            questions.setdefault(note, []).append(str(number))
+    told = list(questions)
+    if several:
+        told = [f"question{'s' * (len(of) > 1)} {', '.join(of)}: {note}" for note, of in questions.items()]
+    short: list[str] = []
+    for count, note in enumerate(told):
+        short.append(quote(note, safe=PLAIN))
+        if sum(map(len, short)) > NOTES_LENGTH:
+            short[-1] = f"{len(told) - count:,} more, which format json has"
+            break
+    return "; ".join(short)
+
+
+def _answer(found: Found, instruction: bool) -> dict[str, Any]:
     seconds = found.embedding_seconds
     return {
         "question": found.question,
@@ -87,7 +116,7 @@ def _answer(found: Found, instruction: bool) -> dict[str, Any]:
             "embedding_ms": None if seconds is None else _milliseconds(seconds),
             "search_ms": _milliseconds(found.search_seconds),
         },
-        "notes": notes,
+        "notes": _notes(found, instruction),
     }
 
 

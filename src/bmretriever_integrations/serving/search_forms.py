@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SkipValidation, model_validator
 
 from bmretriever_integrations.index.search.asked import Mode
+from bmretriever_integrations.serving.errors import INVALID, ApiError
 from bmretriever_integrations.serving.forms import Form
 from bmretriever_integrations.serving.options import Options
 
@@ -51,8 +52,16 @@ class AskForm(Form):
     format: Format = Field("json", description="ris and csv are files for reference managers and spreadsheets.")
 
     def options(self) -> Options:
-        """Return what the search is told."""
+        """
+        Return what the search is told.
+
+        :raises ApiError: if a filter is empty: it would find all records, which a program that had nothing to name did not mean.
+        """
         asked = {} if self.filters is None else self.filters.model_dump(exclude_unset=True, warnings=False)
+        for name, value in asked.items():
+            if value in ("", [], {}):
+                message = f"filters.{name} is empty: leave the field out, or name one"
+                raise ApiError(400, message, param=f"filters.{name}", code=INVALID)
         return Options(
             top_k=self.top_k,
             mode=self.mode or "hybrid",

@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bmretriever_integrations.serving.errors import ApiError
+from bmretriever_integrations.serving.errors import INVALID, ApiError
 from bmretriever_integrations.serving.forms import form_of
 from bmretriever_integrations.serving.openapi import answered, documented, in_path
 from bmretriever_integrations.serving.search import Searcher
@@ -97,16 +97,16 @@ class _Routes:
     def _check(self, form: BatchForm) -> None:
         limits, count = self._service.limits, len(form.questions)
         if not count:
-            raise ApiError(400, "questions is empty; give one or more", param="questions")
+            raise ApiError(400, "questions is empty; give one or more", param="questions", code=INVALID)
         if count > limits.questions:
             message = f"questions has {count:,}; a request may have {limits.questions:,}: send several"
-            raise ApiError(413, message, param="questions")
+            raise ApiError(413, message, param="questions", code="too_many_questions")
         if count * form.top_k > limits.hits:
             message = (
                 f"{count:,} questions with top_k {form.top_k:,} ask for {count * form.top_k:,} hits; a request may ask for "
                 f"{limits.hits:,}: send several"
             )
-            raise ApiError(413, message, param="top_k")
+            raise ApiError(413, message, param="top_k", code="too_many_hits")
 
     async def record(self, request: Request) -> Response:
         """Read a record."""
