@@ -44,6 +44,8 @@ class Window:
     """Number of leading ids that all prompts share with their template; 0 where reusing them would save too little."""
     cut: int
     """Number of prompts that were longer than ``max_length`` and were cut."""
+    lengths: list[int]
+    """Tokens that the sequence of each prompt would have if it were not cut."""
 
 
 class PromptTokenizer:
@@ -185,7 +187,9 @@ class PromptTokenizer:
     def _window(self, prompts: Sequence[str], span: tuple[int, int], template: list[int]) -> Window:
         whole = self._whole(prompts[slice(*span)])
         ids = self._fitted(whole)
-        return Window(span[0], ids, shared_tokens(ids, template), sum(len(row) > self.room for row in whole))
+        cut = sum(len(row) > self.room for row in whole)
+        lengths = [len(self.prefix) + len(row) + 1 for row in whole]
+        return Window(span[0], ids, shared_tokens(ids, template), cut, lengths)
 
 
 def common_start(rows: Sequence[list[int]]) -> list[int]:

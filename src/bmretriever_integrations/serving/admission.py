@@ -18,6 +18,10 @@ CHARACTERS_A_TOKEN = 16
 """A text of more characters a token than this is refused before it is tokenized; English has 4 to 5."""
 INSTRUCTION_CHARACTERS = 2_000
 """The most characters of an instruction, which every text of a request is put behind: as many as 512 tokens of English have."""
+MOST_TOKENS_A_CHARACTER = 12
+"""A character has at most 4 bytes, each of which is a token at most; composing accents makes of one character 3 at most."""
+CHARACTERS_A_WORD = 4
+"""About so many characters of English are a token."""
 SHORT = 4_000
 """So many characters are tokenized in the event loop, which takes less than handing them to a thread and back (about 1 ms)."""
 
@@ -31,7 +35,7 @@ class Admitted:
     """The sentence that says the task of queries; None for passages."""
     texts: Sequence[str]
     lengths: Sequence[int]
-    """Tokens of each sequence, template, BOS and EOS included, before it is cut."""
+    """Tokens of each sequence, template, BOS and EOS included, before it is cut; about so many where they were not counted."""
     max_length: int
 
     @property
@@ -57,7 +61,12 @@ class Admission:
         self._max_length, self._width = encoder.settings.max_length, encoder.width
 
     async def check(
-        self, kind: Kind, texts: Sequence[str], instruction: str | None = None, field: str = "input"
+        self,
+        kind: Kind,
+        texts: Sequence[str],
+        instruction: str | None = None,
+        field: str = "input",
+        counted: bool = True,
     ) -> Admitted:
         """
         Count the tokens of texts.
@@ -66,13 +75,18 @@ class Admission:
         :param texts: the texts.
         :param instruction: the task of queries: a task key or a sentence; None takes the engine's own.
         :param field: the field of the request that holds them, for messages.
+        :param counted: count all tokens now. Else those of texts that cannot be too long are counted while they are embedded
+            (:attr:`~bmretriever_integrations.serving.parts.Parts.lengths`), and the caller notes how many texts are cut.
         :raises ApiError: if there are none or too many, if one is too long, if the instruction is no task, or if passages are
             given one.
         """
         task = self._task(kind, instruction)
         self._check(texts, field)
         prompts = [query_prompt(task, text) if task else passage_prompt(text) for text in texts]
-        if sum(map(len, prompts)) <= SHORT:
+        characters = sum(map(len, prompts))
+        if not counted and characters * MOST_TOKENS_A_CHARACTER <= self._limits.text_tokens:
+            lengths = [len(prompt) // CHARACTERS_A_WORD + 1 for prompt in prompts]
+        elif characters <= SHORT:
             lengths = self._tokenizer.lengths(prompts)
         else:
             lengths = await asyncio.to_thread(self._tokenizer.lengths, prompts)
@@ -81,7 +95,7 @@ class Admission:
             if length > most:
                 raise _too_long(f"{field}[{number}]", f"{length:,} tokens", most)
         admitted = Admitted(kind, task, texts, lengths, self._max_length)
-        note(texts, len(admitted.cut))
+        note(texts, len(admitted.cut) if counted else 0)
         return admitted
 
     def check_dimensions(self, dimensions: int | None) -> None:

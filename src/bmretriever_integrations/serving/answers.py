@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,8 +32,8 @@ class Layout:
     """What comes before the vectors."""
     items: Callable[[Vectors, int], bytes]
     """Writes vectors, given the number of the first of them, with commas between them."""
-    tail: bytes
-    """What comes after the vectors."""
+    tail: Callable[[Sequence[int]], bytes]
+    """Writes what comes after the vectors, given the tokens of each sequence before it was cut."""
 
 
 class _Stream(StreamingResponse):
@@ -77,7 +77,7 @@ async def _written(parts: Parts, layout: Layout) -> AsyncIterator[bytes]:
     async for vectors in parts:
         yield before + layout.items(vectors, number)
         before, number = b",", number + len(vectors)
-    yield layout.tail
+    yield layout.tail(parts.lengths)
 
 
 async def _joined(written: AsyncIterator[bytes]) -> bytes:

@@ -15,7 +15,9 @@ import numpy as np
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
 from bmretriever_integrations.encoder.vectors import Vectors, finish
+from bmretriever_integrations.prompts import passage_prompt, query_prompt
 from bmretriever_integrations.serving.admission import Admission, Admitted
+from bmretriever_integrations.serving.counting import CountingTokenizer
 from bmretriever_integrations.serving.errors import overloaded
 from bmretriever_integrations.serving.names import Kind
 from bmretriever_integrations.serving.parts import Parts, deliver, pieces_of
@@ -62,6 +64,7 @@ class Embedder:
         self.waiting = Waiting(limits.waiting)
         self.on_batch = on_batch
         self._engine = encoder.view(progress=False, max_batch_tokens=encoder.max_batch_tokens, normalize=False)
+        self._engine.tokenizer = self._tokenizer = CountingTokenizer(encoder.tokenizer)
         self._rate = FIRST_RATE
         self._thread = threading.Thread(target=self._work, name="bmretriever-embedder", daemon=True)
 
@@ -135,7 +138,6 @@ class Embedder:
             started = time.perf_counter()
             results = self._embedded(batch)
             seconds = time.perf_counter() - started
-            batch[0].result.get_loop().call_soon_threadsafe(deliver, batch, results)
             tokens = sum(piece.tokens for piece in batch)
             self._rate += 0.2 * (tokens / max(seconds, 1e-6) - self._rate)
             texts = sum(len(piece.texts) for piece in batch)
@@ -143,6 +145,7 @@ class Embedder:
                 self.on_batch(Ran(batch[0].kind, texts, tokens, len(batch), seconds))
             except Exception:  # without this thread no request is answered any more
                 logger.exception("a batch could not be counted")
+            batch[0].result.get_loop().call_soon_threadsafe(deliver, batch, results)
 
     def _embedded(self, batch: Sequence[Piece]) -> list[Vectors | Exception]:
         """Embed a batch; after an error each piece alone, so that only those requests fail which cannot be answered."""
@@ -156,7 +159,9 @@ class Embedder:
         return list(np.split(vectors, ends[:-1]))
 
     def _run(self, batch: Sequence[Piece]) -> Vectors:
-        texts = [text for piece in batch for text in piece.texts]
-        if batch[0].kind == "query":
-            return self._engine.encode_queries(texts, batch[0].instruction)
-        return self._engine.encode_passages(texts)
+        texts, task = [text for piece in batch for text in piece.texts], batch[0].instruction
+        vectors = self._engine.encode_passages(texts) if task is None else self._engine.encode_queries(texts, task)
+        for piece in batch:
+            prompts = [passage_prompt(text) if task is None else query_prompt(task, text) for text in piece.texts]
+            piece.lengths = self._tokenizer.counted(prompts)
+        return vectors

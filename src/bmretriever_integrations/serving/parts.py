@@ -58,6 +58,8 @@ class Parts:
         :param waiting: where they wait.
         """
         self._pieces, self._waiting = deque(pieces), waiting
+        self.lengths: list[int] = []
+        """Tokens of each sequence that was given out, before it was cut."""
         self._closed = False
 
     def __aiter__(self) -> Parts:
@@ -73,7 +75,7 @@ class Parts:
             self.close()
             raise
         self._check_open()
-        self._pieces.popleft()
+        self.lengths += self._pieces.popleft().lengths
         return vectors
 
     def _check_open(self) -> None:

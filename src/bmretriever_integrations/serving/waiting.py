@@ -29,6 +29,8 @@ class Piece:
     """Tokens that the model reads of all of them."""
     result: asyncio.Future[Vectors] = field(repr=False)
     """*Shape:* (texts, width) float32, not normalised"""
+    lengths: Sequence[int] = ()
+    """Tokens of each text's sequence before it was cut, once it is embedded."""
 
 
 class Full(Exception):

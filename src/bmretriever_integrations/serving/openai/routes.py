@@ -41,9 +41,8 @@ def openai_routes(service: Service) -> APIRouter:
         form = await _form_of(request)
         kind = names.kind(form.model, form.input_type)
         embedder.admission.check_dimensions(form.dimensions)
-        admitted = await embedder.admission.check(kind, form.input, form.instruction)
-        layout = layout_of(form, admitted, embedder)
-        return await answer(request, embedder.parts(admitted), len(admitted.texts), layout)
+        admitted = await embedder.admission.check(kind, form.input, form.instruction, counted=False)
+        return await answer(request, embedder.parts(admitted), len(admitted.texts), layout_of(form, embedder))
 
     async def _form_of(request: Request) -> EmbeddingsForm:
         try:

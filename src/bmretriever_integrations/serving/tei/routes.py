@@ -45,7 +45,7 @@ def tei_routes(service: Service) -> APIRouter:
         admitted = await embedder.admission.check(form.prompt_name, form.inputs, field="inputs")
         if admitted.cut and not form.truncate:
             raise _too_long(admitted)
-        layout = Layout(b"[", lambda vectors, _first: _rows(form, vectors, embedder), b"]")
+        layout = Layout(b"[", lambda vectors, _first: _rows(form, vectors, embedder), lambda _lengths: b"]")
         return await answer(request, embedder.parts(admitted), len(admitted.texts), layout)
 
     @router.get("/info", responses=answered("the model", INFO))
