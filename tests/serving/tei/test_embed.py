@@ -105,7 +105,7 @@ def test_what_is_told_of_the_model(model_server, mini):
         "model_id": "mini",
         "model_dtype": str(mini.dtype).removeprefix("torch."),
         "model_type": {"embedding": {"pooling": "last_token"}},
-        "max_concurrent_requests": 1024,
+        "max_concurrent_requests": model_server.service.limits.waiting,
         "max_input_length": 512,
         "max_batch_tokens": model_server.service.embedder.encoder.max_batch_tokens,
         "max_client_batch_size": 2048,

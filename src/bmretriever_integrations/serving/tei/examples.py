@@ -10,7 +10,7 @@ INFO: dict[str, Any] = {
     "model_id": "BMRetriever-410M",
     "model_dtype": "bfloat16",
     "model_type": {"embedding": {"pooling": "last_token"}},
-    "max_concurrent_requests": 1024,
+    "max_concurrent_requests": 4096,
     "max_input_length": 512,
     "max_batch_tokens": 2048,
     "max_client_batch_size": 2048,

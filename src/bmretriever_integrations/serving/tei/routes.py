@@ -57,7 +57,7 @@ def tei_routes(service: Service) -> APIRouter:
                 "model_id": names.passages,
                 "model_dtype": str(encoder.dtype).removeprefix("torch."),
                 "model_type": {"embedding": {"pooling": "last_token"}},
-                "max_concurrent_requests": limits.connections,
+                "max_concurrent_requests": limits.waiting,
                 "max_input_length": encoder.settings.max_length,
                 "max_batch_tokens": encoder.max_batch_tokens,
                 "max_client_batch_size": limits.texts,
