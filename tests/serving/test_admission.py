@@ -52,10 +52,10 @@ async def test_too_many_or_too_long(admission):
     assert message == "input has 6 texts; a request may have 5: send several"
     status, param, code, message = await refusal(admission, "query", ["a", "word " * 1001], field="inputs")
     assert (status, param, code) == (413, "inputs[1]", "text_too_long")
-    assert "tokens; a text may have 1,000 tokens. Split it" in message
+    assert "tokens; a question may have 1,000 tokens. Shorten it" in message
     status, param, _, message = await refusal(admission, "passage", ["a" * (1000 * CHARACTERS_A_TOKEN + 1)])
     assert (status, param) == (413, "input[0]")
-    assert "16,001 characters; a text may have 1,000 tokens" in message
+    assert "16,001 characters; a text may have 1,000 tokens. Split it" in message
 
 
 @pytest.mark.parametrize(("texts", "says"), [([], "is empty"), (["a", "\ud83d"], r"input\[1\] holds a lone surrogate")])

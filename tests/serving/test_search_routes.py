@@ -197,7 +197,11 @@ def test_bodies_that_are_refused(server, body, words):
 @pytest.mark.parametrize("mode", ["hybrid", "text"])
 def test_a_question_without_end_is_refused(server, mode):
     error = refused(server, 413, question="insulin " * 200_000, mode=mode)
-    assert error["code"] == "text_too_long"
+    assert (error["code"], error["param"]) == ("text_too_long", "question")
+    assert error["message"] == "question has 1,600,000 characters; a question may have 8,192 tokens. Shorten it"
+    error = refused(server, 413, "/search/batch", questions=["insulin", "insulin " * 9_000], mode=mode)
+    assert (error["code"], error["param"]) == ("text_too_long", "questions[1]")
+    assert error["message"].startswith("questions[1] has ")
 
 
 def test_records_like_one_are_found_without_it(server, index):
@@ -207,7 +211,7 @@ def test_records_like_one_are_found_without_it(server, index):
     assert answer["question"] == "Case 7"
     assert answer["timings"]["embedding_ms"] is None
     error = refused(server, 404, like="nobody")
-    assert (error["code"], error["param"]) == ("record_not_found", "id")
+    assert (error["code"], error["param"]) == ("record_not_found", "like")
     assert "'nobody'" in error["message"]
 
 
@@ -236,18 +240,23 @@ def test_a_batch_answers_each_question_as_alone(server):
 
 def test_bounds_of_a_batch(server, serve_index):
     assert "empty" in refused(server, 400, "/search/batch", questions=[])["message"]
-    assert "question 1 is empty" in refused(server, 400, "/search/batch", questions=["a", ""])["message"]
+    for questions, field in ((["a", ""], "questions[1]"), ([" "], "questions[0]")):
+        error = refused(server, 400, "/search/batch", questions=questions)
+        assert (error["message"], error["param"]) == (f"{field} is empty", field)
+        assert error["code"] == "invalid_value"
     assert "questions" in refused(server, 400, "/search/batch", questions="a")["message"]
     assert "missing" in refused(server, 400, "/search/batch")["message"]
     assert "like" in refused(server, 400, "/search/batch", questions=["a"], like="b")["message"]
     with serve_index(limits=Limits(questions=2, top_k=3)) as small:
         assert len(search(small, "/search/batch", questions=["a", "b"], top_k=3)["answers"]) == 2
         error = refused(small, 413, "/search/batch", questions=["a", "b", "c"])
+        assert error["code"] == "too_many_questions"
         assert error["message"] == "questions has 3; a request may have 2: send several"
         assert "1 to 3" in refused(small, 400, question="a", top_k=4)["message"]
     with serve_index(limits=Limits(hits=10)) as small:
         assert len(search(small, "/search/batch", questions=["a", "b"], top_k=5)["answers"]) == 2
         error = refused(small, 413, "/search/batch", questions=["a", "b"], top_k=6)
+        assert error["code"] == "too_many_hits"
         assert error["message"].startswith("2 questions with top_k 6 ask for 12 hits; a request may ask for 10")
         assert search(small, question="a", top_k=11)["hits"]
 

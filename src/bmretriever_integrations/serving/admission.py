@@ -81,7 +81,7 @@ class Admission:
             given one.
         """
         task = self._task(kind, instruction)
-        self._check(texts, field)
+        self._check(kind, texts, field)
         prompts = [query_prompt(task, text) if task else passage_prompt(text) for text in texts]
         characters = sum(map(len, prompts))
         if not counted and characters * MOST_TOKENS_A_CHARACTER <= self._limits.text_tokens:
@@ -93,7 +93,7 @@ class Admission:
         most = self._limits.text_tokens
         for number, length in enumerate(lengths):
             if length > most:
-                raise _too_long(f"{field}[{number}]", f"{length:,} tokens", most)
+                raise _too_long(kind, f"{field}[{number}]", f"{length:,} tokens", most)
         admitted = Admitted(kind, task, texts, lengths, self._max_length)
         note(texts, len(admitted.cut) if counted else 0)
         return admitted
@@ -123,7 +123,7 @@ class Admission:
         except ValueError as error:
             raise ApiError(400, str(error), param="instruction", code=INVALID) from None
 
-    def _check(self, texts: Sequence[str], field: str) -> None:
+    def _check(self, kind: Kind, texts: Sequence[str], field: str) -> None:
         limits = self._limits
         if not texts:
             raise ApiError(400, f"{field} is empty; give a text or a list of texts", param=field, code=INVALID)
@@ -136,9 +136,12 @@ class Admission:
             raise ApiError(400, str(error), param=field, code=INVALID) from None
         for number, text in enumerate(texts):
             if len(text) > limits.text_tokens * CHARACTERS_A_TOKEN:
-                raise _too_long(f"{field}[{number}]", f"{len(text):,} characters", limits.text_tokens)
+                raise _too_long(kind, f"{field}[{number}]", f"{len(text):,} characters", limits.text_tokens)
 
 
-def _too_long(field: str, has: str, most: int) -> ApiError:
-    message = f"{field} has {has}; a text may have {most:,} tokens. Split it into passages before it is embedded"
-    return ApiError(413, message, param=field, code="text_too_long")
+def _too_long(kind: Kind, field: str, has: str, most: int) -> ApiError:
+    if kind == "query":
+        may = f"a question may have {most:,} tokens. Shorten it"
+    else:
+        may = f"a text may have {most:,} tokens. Split it into passages before it is embedded"
+    return ApiError(413, f"{field} has {has}; {may}", param=field, code="text_too_long")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -81,18 +81,17 @@ class _Routes:
         """Find the records that answer a question, or that are like a record."""
         form = await form_of(request, SearchForm)
         options = form.options()
+        write = partial(response_of, form=form.format, several=False, instruction=form.instruction is not None)
         if form.like is not None:
-            found = await self._searcher.like(form.like, options)
-        else:
-            (found,) = await self._searcher.answer([form.question or ""], options)
-        return await asyncio.to_thread(response_of, [found], form.format, False, form.instruction is not None)
+            return await self._searcher.like_written(form.like, options, lambda found: write([found]))
+        return await self._searcher.written([form.question or ""], options, write, several=False)
 
     async def batch(self, request: Request) -> Response:
         """Answer several questions in the same way."""
         form = await form_of(request, BatchForm)
         self._check(form)
-        found = await self._searcher.answer(form.questions, form.options())
-        return await asyncio.to_thread(response_of, found, form.format, True, form.instruction is not None)
+        write = partial(response_of, form=form.format, several=True, instruction=form.instruction is not None)
+        return await self._searcher.written(form.questions, form.options(), write, several=True)
 
     def _check(self, form: BatchForm) -> None:
         limits, count = self._service.limits, len(form.questions)

@@ -24,7 +24,10 @@ class Limits:
     waiting: int = 4096
     """Texts that wait to be embedded, over all requests. Further ones are told to come again."""
     searches: int = 256
-    """Searches that wait for the index or read it. Further ones are told to come again."""
+    """Searches that wait for the index, read it, or are being written. Further ones are told to come again."""
+    hits_waiting: int = 50_000
+    """Hits of the large ones among them, those for more than 500: five of the largest batches. Further large ones are told to
+    come again; small ones pass them. A question counts for 100 hits at least, the candidates that are read for it."""
     connections: int = 1024
     """Open connections."""
     header_seconds: float = 10.0
