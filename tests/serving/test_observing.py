@@ -53,7 +53,7 @@ def test_a_line_for_each_request_without_what_was_asked(server, lines):
     assert server.client.post("/search", content=b"secret", headers={"Content-Type": "secret"}).status_code == 415
     found = lines(4)
     assert [re.sub(r"[\d.]+ ms", "TIME", line) for line in found] == [
-        "POST /search 200 in TIME, 1 texts",
+        "POST /search 200 in TIME, 1 text",
         "GET /records/{record_id:path} 200 in TIME",
         "GET none 404 in TIME",
         "POST none 415 in TIME",
@@ -67,7 +67,7 @@ def test_texts_in_the_log_cannot_control_who_reads_it(serve_index, lines):
         many = ["a" * 2_000, *("next" for _ in range(20))]
         server.client.post("/search/batch", json={"questions": many, "mode": "text"})
         one, several = lines(2)
-    assert one.endswith(r'1 texts ["Does secretin\n\u001b[2J\u202e\u2028 \"cure\" patients?"]')
+    assert one.endswith(r'1 text ["Does secretin\n\u001b[2J\u202e\u2028 \"cure\" patients?"]')
     assert several.endswith('a...", ' + ", ".join(['"next"'] * 9) + "] and 11 more")
     assert len(several) < 1_200
 

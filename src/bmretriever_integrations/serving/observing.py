@@ -52,7 +52,8 @@ class Observing:
             method, route = scope["method"], route_of(scope)
             self._metrics.answered(route, method, status, seconds, asked.cut)
             if logger.isEnabledFor(logging.INFO):
-                texts = f", {len(asked.texts):,} texts" if asked.texts else ""
+                number = len(asked.texts)
+                texts = f", {number:,} text{'' if number == 1 else 's'}" if number else ""
                 shown = f" {_shown(asked.texts)}" if self._log_texts and asked.texts else ""
                 logger.info("%s %s %d in %.1f ms%s%s", method, route, status, 1000 * seconds, texts, shown)
 
