@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,10 @@ def test_blocks_run(page, desk, tiny, monkeypatch, request):
                 run_line(line, page)
         else:
             assert language in ("text", "yaml", "json"), f"{page.name}: who runs a block of {language!r}?"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # examples leave the connections of their clients to Python
+        names.clear()
+        gc.collect()
 
 
 def run_line(line, page):

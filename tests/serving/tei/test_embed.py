@@ -84,7 +84,7 @@ def test_long_texts_are_cut_where_the_request_says_so(model_server, mini, direct
             "there is no field 'normalise'; the fields are: inputs, prompt_name, truncate, normalize",
         ),
         ({"inputs": ["a"] * 2049}, 413, "2,049 texts; a request may have 2,048"),
-        ({"inputs": "word " * 9000, "truncate": True}, 413, "a text may have 8,192 tokens"),
+        ({"inputs": "word " * 9000, "truncate": True}, 413, "may have 8,192 tokens"),
     ],
 )
 def test_what_is_refused_and_how_to_say_it(model_server, body, status, says):
