@@ -106,16 +106,14 @@ class BMRetrieverEncoder:
             revision,
         )
         self.settings = self.settings.fitted(loaded)
-        max_length = self.settings.max_length
-        self.revision = loaded.revision
+        self.revision, max_length = loaded.revision, self.settings.max_length
         self.normalize = normalize or loaded.normalizes
         self.width: int = truncate_dim or loaded.network.config.hidden_size
         self.tokenizer = PromptTokenizer(loaded.tokenizer, max_length)
         self._cut = CutTexts((self.fingerprint, max_length), max_length)
         network = loaded.network.to(self.device)
-        self.runner = Runner(
-            choose_forward(network, self.tokenizer.eos_id, self.settings.forward, quantization), self.device
-        )
+        way = choose_forward(network, self.tokenizer.eos_id, self.settings.forward, quantization)
+        self.runner = Runner(way, self.device)
         self.max_batch_tokens = max_batch_tokens or choose_batch_tokens(network, self.device)
 
     @classmethod
@@ -231,7 +229,7 @@ class BMRetrieverEncoder:
         """
         same = copy.copy(self)
         same.progress, same.max_batch_tokens = progress, min(max_batch_tokens, self.max_batch_tokens)
-        same.normalize = self.normalize if normalize is None else normalize
+        same.normalize = same.normalize if normalize is None else normalize
         return same
 
     def identity(self) -> dict[str, Any]:
