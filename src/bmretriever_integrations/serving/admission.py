@@ -41,12 +41,32 @@ class Admitted:
     @property
     def tokens(self) -> list[int]:
         """Tokens that the model reads of each text."""
-        return [min(length, self.max_length) for length in self.lengths]
+        return read_tokens(self.lengths, self.max_length)
 
     @property
     def cut(self) -> list[int]:
         """The numbers, from 0, of the texts that the model does not read to their end."""
-        return [number for number, length in enumerate(self.lengths) if length > self.max_length]
+        return cut_texts(self.lengths, self.max_length)
+
+
+def read_tokens(lengths: Sequence[int], most: int) -> list[int]:
+    """
+    Return the tokens that the model reads of each text.
+
+    :param lengths: tokens of each sequence before it is cut.
+    :param most: tokens that the model reads.
+    """
+    return [min(length, most) for length in lengths]
+
+
+def cut_texts(lengths: Sequence[int], most: int) -> list[int]:
+    """
+    Return the numbers, from 0, of the texts that the model does not read to their end.
+
+    :param lengths: tokens of each sequence before it is cut.
+    :param most: tokens that the model reads.
+    """
+    return [number for number, length in enumerate(lengths) if length > most]
 
 
 class Admission:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bmretriever_integrations.encoder.vectors import Vectors
+from bmretriever_integrations.serving.admission import cut_texts, read_tokens
 from bmretriever_integrations.serving.answers import Layout
 from bmretriever_integrations.serving.asked import note
 from bmretriever_integrations.serving.embedder import Embedder
@@ -30,9 +31,9 @@ def layout_of(form: EmbeddingsForm, embedder: Embedder) -> Layout:
         return as_json([_item(number, embedding) for number, embedding in enumerate(embeddings, first)])[1:-1]
 
     def tail(lengths: Sequence[int]) -> bytes:
-        tokens = sum(min(length, most) for length in lengths)
+        tokens = sum(read_tokens(lengths, most))
         rest: dict[str, object] = {"model": form.model, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
-        if cut := [number for number, length in enumerate(lengths) if length > most]:
+        if cut := cut_texts(lengths, most):
             rest["cut_texts"] = cut
             note([], len(cut))
         return b"]," + as_json(rest)[1:]
