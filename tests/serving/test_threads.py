@@ -24,3 +24,25 @@ def test_threads_are_chosen_by_what_a_batch_takes(mini, two_threads, monkeypatch
     with chosen_threads(mini) as number:
         assert number == torch.get_num_threads() == chosen
     assert torch.get_num_threads() == 2
+
+
+class Recorder:
+    """An engine that notes what it is given."""
+
+    device = torch.device("cpu")
+
+    def __init__(self):
+        self.batches = []
+
+    def encode_queries(self, texts):
+        self.batches.append(texts)
+
+
+def test_no_text_of_a_measured_batch_is_there_twice(two_threads):
+    recorder = Recorder()
+    with chosen_threads(recorder):
+        pass
+    assert recorder.batches
+    for texts in recorder.batches:  # the engine embeds equal texts once
+        assert len(set(texts)) == threads.BATCH_QUERIES
+        assert len({len(text.split()) for text in texts}) == threads.BATCH_QUERIES

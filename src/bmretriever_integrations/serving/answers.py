@@ -59,12 +59,12 @@ async def answer(request: Request, parts: Parts, texts: int, layout: Layout) -> 
     :param layout: how they are written.
     :raises ApiError: if the client hung up.
     """
-    written = _written(parts, layout)
     try:
         if texts <= STREAMED:
-            body = _joined(written)
+            body = _whole(parts, layout)
             whole = await (_unless_gone(request, parts, body) if texts > 1 else body)
             return Response(whole, media_type=JsonResponse.media_type)
+        written = _written(parts, layout)
         first = await _unless_gone(request, parts, anext(written))  # what fails here still has its own status
     except BaseException:
         parts.close()
@@ -80,8 +80,12 @@ async def _written(parts: Parts, layout: Layout) -> AsyncIterator[bytes]:
     yield layout.tail(parts.lengths)
 
 
-async def _joined(written: AsyncIterator[bytes]) -> bytes:
-    return b"".join([part async for part in written])
+async def _whole(parts: Parts, layout: Layout) -> bytes:
+    items, number = [], 0
+    async for vectors in parts:
+        items.append(layout.items(vectors, number))
+        number += len(vectors)
+    return layout.head + b",".join(items) + layout.tail(parts.lengths)
 
 
 async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -62,12 +62,11 @@ def create_app(service: Service, settings: ServerSettings) -> FastAPI:
     app.include_router(page_routes())
     app.include_router(openai := openai_routes(service))
     app.include_router(tei_routes(service))
-    app.router.routes[:0] = quick_routes(openai, "/v1/embeddings")
     if agents is not None:
         app.router.routes.append(agents.route)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
-    add_layers(app, settings, metrics)
+    add_layers(app, settings, metrics, quick_routes(openai, "/v1/embeddings"))
     complete(app, settings.api_key is not None)
     return app
 

@@ -131,7 +131,9 @@ class Embedder:
         :returns: *Shape:* (texts, dimensions) float32
         """
         kept = vectors if dimensions is None else vectors[:, :dimensions]
-        return finish(np.array(kept), self.encoder.normalize if normalize is None else normalize)
+        if self.encoder.normalize if normalize is None else normalize:
+            return finish(np.array(kept), normalize=True)
+        return np.ascontiguousarray(kept)  # the engine has looked whether all numbers are finite
 
     def _work(self) -> None:
         while (batch := self.waiting.take(self._engine.max_batch_tokens)) is not None:

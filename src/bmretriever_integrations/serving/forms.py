@@ -52,7 +52,7 @@ def read_form(body: bytes, form: type[AnyForm]) -> AnyForm:
     except ValidationError as error:
         raise _refusal(error, form, body) from None
     # pydantic takes the last of two fields of one name, and numbers that JSON does not have
-    json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_number)
+    _STRICT.decode(body.decode())
     return read
 
 
@@ -74,6 +74,9 @@ def _number(digits: str) -> float:
     if math.isinf(number):
         raise ApiError(400, f"the number {digits:.100} is too large", code="invalid_json")
     return number
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_number)
 
 
 def values_of(values: Mapping[str, Any], form: type[AnyForm]) -> AnyForm:

@@ -11,6 +11,7 @@ from bmretriever_integrations.serving.failures import FailuresAnswered
 from bmretriever_integrations.serving.guard import Guard
 from bmretriever_integrations.serving.metrics import Metrics
 from bmretriever_integrations.serving.observing import Observing
+from bmretriever_integrations.serving.quick_routes import Endpoint, QuickRoutes
 from bmretriever_integrations.serving.search_answers import LEFT_OUT, NOTES
 from bmretriever_integrations.serving.settings import ServerSettings
 
@@ -20,15 +21,17 @@ TOLD_HEADERS = ("Retry-After", "Content-Disposition", LEFT_OUT, NOTES)
 """Headers of answers that its scripts may read."""
 
 
-def add_layers(app: FastAPI, settings: ServerSettings, metrics: Metrics) -> None:
+def add_layers(app: FastAPI, settings: ServerSettings, metrics: Metrics, quick: dict[str, Endpoint]) -> None:
     """
     Put the layers around the routes.
 
     :param app: the application with its routes.
     :param settings: whom it answers.
     :param metrics: what is counted.
+    :param quick: functions of routes that are called before FastAPI looks at a request, by their paths.
     """
     add = app.add_middleware  # each goes around those before it: the last one sees a request first
+    add(QuickRoutes, routes=quick)
     add(Bodies, limits=settings.limits)
     add(Guard, settings=settings)
     if settings.origins:
