@@ -17,9 +17,13 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("quick", "as_fast", "chosen"), [(100.0, 1000.0, 1), (100.0, 0.0, 2), (0.0, 1000.0, 2)])
-def test_threads_are_chosen_by_what_a_batch_takes(mini, two_threads, monkeypatch, quick, as_fast, chosen):
+@pytest.mark.parametrize(
+    ("long", "quick", "as_fast", "chosen"),
+    [(100.0, 100.0, 1000.0, 1), (100.0, 100.0, 0.0, 2), (100.0, 0.0, 1000.0, 2), (0.0, 100.0, 1000.0, 2)],
+)
+def test_threads_are_chosen_by_what_a_batch_takes(mini, two_threads, monkeypatch, long, quick, as_fast, chosen):
     monkeypatch.setattr(threads, "QUICK_SECONDS", quick)
+    monkeypatch.setattr(threads, "LONG_SECONDS", long)
     monkeypatch.setattr(threads, "AS_FAST", as_fast)
     with chosen_threads(mini) as number:
         assert number == torch.get_num_threads() == chosen
