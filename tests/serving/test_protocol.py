@@ -295,6 +295,39 @@ def test_a_client_that_would_rather_speak_something_else(server, wire, to):
     assert line.ask(HEALTH).status == 200
 
 
+def upgrading(body, *framing):
+    """A search that asks for another protocol, as Java's client sends it."""
+    lines = ("POST /search HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: h2c", JSON, *framing)
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+WHOLE = upgrading(QUESTION, f"Content-Length: {len(QUESTION)}")
+CHUNKED = upgrading(b"%x\r\n%s\r\n0\r\nTrailer: x\r\n\r\n" % (len(QUESTION), QUESTION), "Transfer-Encoding: chunked")
+
+
+@pytest.mark.parametrize("size", [1, 7, 60, 10_000])
+@pytest.mark.parametrize("request_", [WHOLE, CHUNKED], ids=["whole", "chunked"])
+def test_a_request_that_asks_for_another_protocol_may_come_in_pieces(server, wire, request_, size):
+    line = wire(server)
+    for place in range(0, len(request_), size):
+        line.socket.sendall(request_[place : place + size])
+        if size < 60:
+            time.sleep(0.001)
+    assert line.answer().status == 200
+    assert line.ask(HEALTH).status == 200
+
+
+def test_requests_that_ask_for_another_protocol_may_follow_each_other(server, wire):
+    line = wire(server)
+    plain = WHOLE.replace(b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b"")
+    line.socket.sendall(plain + WHOLE + CHUNKED + plain + WHOLE)
+    assert [line.answer().status for _ in range(5)] == [200] * 5
+
+
+def test_a_tunnel_is_refused(server, wire):
+    assert wire(server).ask("CONNECT localhost:80 HTTP/1.1").status in (400, 404, 405)
+
+
 def test_http_1_0(server, wire):
     line = wire(server)
     assert line.ask("GET /health HTTP/1.0").status == 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +15,7 @@ from bmretriever_integrations.serving.answer_headers import HEADERS
 from bmretriever_integrations.serving.errors import ApiError, overloaded
 from bmretriever_integrations.serving.lingering import LingeringTransport
 from bmretriever_integrations.serving.settings import Limits
+from bmretriever_integrations.serving.upgrades import BodyAfterUpgrade
 
 HEAD_BYTES = 32 * 1024
 """Bytes of the head of a request: those of nginx's four ``large_client_header_buffers``."""
@@ -25,8 +25,6 @@ A client that says within this time after its request that it sends nothing more
 
 Later, it has hung up: whoever closes a connection says the same, and only the time tells which of the two it was.
 """
-UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
-"""Begins the header by which a client asks to speak another protocol, as that of Java does in each first request."""
 REFUSED_AT_ONCE = 2
 """Beyond so many times the connections that are taken, further ones are closed without a word."""
 
@@ -53,6 +51,8 @@ class Protocol(HttpToolsProtocol):
         """
         super().__init__(config, server_state, app_state, _loop)
         self._limits, self._on_refusal = limits, on_refusal
+        self.parser: BodyAfterUpgrade = BodyAfterUpgrade(self, lambda: self.headers)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
         self._line: LingeringTransport
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread = 0
@@ -107,7 +107,7 @@ class Protocol(HttpToolsProtocol):
             return
         if self._deaf:
             return
-        super().data_received(data if self._in_body else _without_upgrade(data))
+        super().data_received(data)
         if self.transport.is_closing() or (self._answering and not self._line.more_to_come):
             return
         self._unread += len(data)
@@ -140,20 +140,47 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Note that a request begins."""
+        if self.parser.repeats:
+            return
         self._unread, self._in_body, self._line.more_to_come = 0, False, True
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        """
+        Note a part of the address.
+
+        :param url: the part.
+        """
+        if not self.parser.repeats:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """
+        Note a header.
+
+        :param name: its name.
+        :param value: its value.
+        """
+        if not self.parser.repeats:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Hand the request to the application; its body may still have to come."""
+        if self.parser.repeats:
+            self.parser.repeats, self.headers = False, []
+            return
         if self._head_size() > HEAD_BYTES:
             raise ValueError("the head is too large")  # the parser stops, and send_400_response is called
         super().on_headers_complete()
         self._stop_head_timer()
         self._in_body = True
-        self.headers = []  # what follows a body in chunks is no part of the head
+        if not self.parser.should_upgrade():
+            self.headers = []  # what follows a body in chunks is no part of the head
 
     def on_message_complete(self) -> None:
         """Note that the request is there."""
+        if self.parser.should_upgrade():  # its body comes after the second head
+            return
         self._unread, self._in_body, self._line.more_to_come = 0, False, False
         self._asked = self.loop.time()
         super().on_message_complete()
@@ -208,15 +235,3 @@ class Protocol(HttpToolsProtocol):
         phrase = HTTPStatus(refusal.status).phrase
         self.transport.write(f"HTTP/1.1 {refusal.status} {phrase}\r\n".encode() + head + b"\r\n" + bytes(answer.body))
         self.transport.close()
-
-
-def _without_upgrade(data: bytes) -> bytes:
-    """
-    Give the header another name, of as many letters.
-
-    A server may overlook it and answer as usual. But httptools throws away the body of such a request.
-    """
-    if b"pgrade:" not in data:
-        return data
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return UPGRADE.sub(b"\r\nIgnored:", head) + end + rest
