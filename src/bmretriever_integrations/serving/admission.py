@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bmretriever_integrations.encoder import BMRetrieverEncoder
-from bmretriever_integrations.encoder.texts import check_texts
-from bmretriever_integrations.prompts import passage_prompt, query_prompt, resolve_instruction
+from bmretriever_integrations.prompts import checked_text, passage_prompt, query_prompt, resolve_instruction
 from bmretriever_integrations.serving.asked import note
 from bmretriever_integrations.serving.errors import INVALID, ApiError
 from bmretriever_integrations.serving.names import Kind
@@ -85,8 +84,10 @@ class Admission:
         kind: Kind,
         texts: Sequence[str],
         instruction: str | None = None,
+        *,
         field: str = "input",
         counted: bool = True,
+        numbered: bool = True,
     ) -> Admitted:
         """
         Count the tokens of texts.
@@ -97,11 +98,13 @@ class Admission:
         :param field: the field of the request that holds them, for messages.
         :param counted: count all tokens now. Else those of texts that cannot be too long are counted while they are embedded
             (:attr:`~bmretriever_integrations.serving.parts.Parts.lengths`), and the caller notes how many texts are cut.
+        :param numbered: name a text in messages by its number behind the field; False where the field holds one text.
         :raises ApiError: if there are none or too many, if one is too long, if the instruction is no task, or if passages are
             given one.
         """
         task = self._task(kind, instruction)
-        self._check(kind, texts, field)
+        names = [f"{field}[{number}]" if numbered else field for number in range(len(texts))]
+        self._check(kind, texts, field, names)
         prompts = [query_prompt(task, text) if task else passage_prompt(text) for text in texts]
         characters = sum(map(len, prompts))
         if not counted and characters * MOST_TOKENS_A_CHARACTER <= self._limits.text_tokens:
@@ -111,9 +114,9 @@ class Admission:
         else:
             lengths = await asyncio.to_thread(self._tokenizer.lengths, prompts)
         most = self._limits.text_tokens
-        for number, length in enumerate(lengths):
+        for name, length in zip(names, lengths, strict=True):
             if length > most:
-                raise _too_long(kind, f"{field}[{number}]", f"{length:,} tokens", most)
+                raise _too_long(kind, name, f"{length:,} tokens", most)
         admitted = Admitted(kind, task, texts, lengths, self._max_length)
         note(texts, len(admitted.cut) if counted else 0)
         return admitted
@@ -143,20 +146,20 @@ class Admission:
         except ValueError as error:
             raise ApiError(400, str(error), param="instruction", code=INVALID) from None
 
-    def _check(self, kind: Kind, texts: Sequence[str], field: str) -> None:
+    def _check(self, kind: Kind, texts: Sequence[str], field: str, names: Sequence[str]) -> None:
         limits = self._limits
         if not texts:
             raise ApiError(400, f"{field} is empty; give a text or a list of texts", param=field, code=INVALID)
         if len(texts) > limits.texts:
             message = f"{field} has {len(texts):,} texts; a request may have {limits.texts:,}: send several"
             raise ApiError(413, message, param=field, code="too_many_texts")
-        try:
-            check_texts(texts, field)
-        except (TypeError, ValueError) as error:
-            raise ApiError(400, str(error), param=field, code=INVALID) from None
-        for number, text in enumerate(texts):
+        for name, text in zip(names, texts, strict=True):
+            try:
+                checked_text(text, name)
+            except (TypeError, ValueError) as error:
+                raise ApiError(400, str(error), param=field, code=INVALID) from None
             if len(text) > limits.text_tokens * CHARACTERS_A_TOKEN:
-                raise _too_long(kind, f"{field}[{number}]", f"{len(text):,} characters", limits.text_tokens)
+                raise _too_long(kind, name, f"{len(text):,} characters", limits.text_tokens)
 
 
 def _too_long(kind: Kind, field: str, has: str, most: int) -> ApiError:

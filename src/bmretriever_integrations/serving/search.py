@@ -191,10 +191,8 @@ class Searcher:
         self, questions: Sequence[str], options: Options, several: bool
     ) -> tuple[Vectors | None, float | None]:
         started, field = time.perf_counter(), "questions" if several else "question"
-        try:
-            admitted = await self._embedder.admission.check("query", questions, options.instruction, field)
-        except ApiError as error:
-            raise error if several else _of_one(error) from None
+        check = self._embedder.admission.check
+        admitted = await check("query", questions, options.instruction, field=field, numbered=several)
         if options.mode == "text":  # a text without end is refused here, too
             return None, None
         vectors = self._embedder.finished(await self._embedder.whole(admitted))
@@ -213,13 +211,6 @@ class Searcher:
         )
         records = len(self.index)
         return [(hits, records) for hits in found]
-
-
-def _of_one(error: ApiError) -> ApiError:
-    """Name the field of a request that has one question: admission counts texts from 0."""
-    name, message = "question[0]", error.message.replace("question[0]", "question", 1)
-    param = "question" if error.param == name else error.param
-    return ApiError(error.status, message, param=param, code=error.code, headers=error.headers)
 
 
 def _unknown(error: UnknownRecord, field: str) -> ApiError:
