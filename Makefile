@@ -37,14 +37,18 @@ types: $(VENV)/.dev
 	@$(VENV)/bin/mypy
 
 # The oldest versions that pyproject.toml allows, but for PyTorch: only of 2.13 is there a wheel without gigabytes of CUDA.
-# Training needs a newer transformers than the rest, so it comes first and the environment is then set back to the oldest of all.
+# Training needs a newer transformers than the rest, so it comes first and the environment is then set back to the oldest of all;
+# between them comes the server, which needs newer packages than Chroma.
 # The deprecations of old packages are no errors here. An earlier run's langsmith does not fit to the first list.
 test-lowest: lowest-train
 	@$(LOWEST)/bin/python -m pytest -p no:langsmith_plugin -W default $(SHARED) $(TRAINING_TESTS)
+	@$(LOWEST)/bin/python -m pip $(QUICKLY) --no-deps -r .ci/lowest-serve.txt
+	@$(LOWEST)/bin/python -m pytest -p no:langsmith_plugin -W default $(SHARED) $(SERVING_TESTS)
 	@$(LOWEST)/bin/python -m pip $(QUICKLY) --no-deps -r .ci/lowest.txt
 	@$(LOWEST)/bin/python -m pytest -W default $(SHARED) $(LOWEST_TESTS)
 
 TRAINING_TESTS = tests/training/stages/test_run.py tests/training/stages/test_data.py tests/training/stages/test_settings.py tests/training/pairs tests/training/negatives tests/training/synthesis tests/checkpoints/test_lora.py
+SERVING_TESTS = tests/serving/openai tests/serving/tei tests/serving/agents $(addprefix tests/serving/test_, answers.py guard.py hostile.py observing.py openapi.py protocol.py quick_routes.py search_routes.py stopping.py)
 # Left out: tests of commands and of processes that are stopped or forked, tests that take long, those of faults of newer packages,
 # those of what transformers itself imports, those of stores that are not in the lists, and those of what LanceDB alone does, of which both lists have the same version (tests/habits/test_lowest_versions.py).
 LOWEST_TESTS = tests/checkpoints tests/corpus tests/encoder tests/evaluation tests/export tests/forward tests/frameworks tests/index tests/stores \

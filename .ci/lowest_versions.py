@@ -1,5 +1,5 @@
 """
-Write .ci/lowest.txt and .ci/lowest-train.txt: the oldest versions that pyproject.toml allows, and what fits to them.
+Write the lists in this folder: the oldest versions that pyproject.toml allows, and what fits to them.
 
     make lowest-versions
 
@@ -24,13 +24,18 @@ CUDA = ("cuda-", "nvidia-")
 """Packages that only PyTorch's wheel for CUDA needs, which the registry's metadata describe."""
 LISTS = {
     "lowest.txt": (("demo", "chroma", "evaluation", "langchain"), ("peft>=0.18", "sentence-transformers==5.6.0")),
+    "lowest-serve.txt": (("serve",), ()),
     "lowest-train.txt": (("faiss", "train"), ()),
 }
-"""File -> extras, and packages beside them. sentence-transformers 6.2, which training needs, needs transformers 5."""
+"""
+File -> extras, and packages beside them.
+
+sentence-transformers 6.2, which training needs, needs transformers 5. The oldest chromadb and mcp fit to no FastAPI together.
+"""
 
 
 def main() -> int:
-    """Have uv resolve both lists."""
+    """Have uv resolve the lists."""
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", constraints, re.MULTILINE))
     tools = [f"{name}=={pins[name]}" for name in TOOLS]

@@ -11,15 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-NAMED = ("haystack", "llama-index", "langchain", "faiss", "chroma", "index", "demo", "evaluation", "train")
+NAMED = ("haystack", "llama-index", "langchain", "faiss", "chroma", "index", "demo", "evaluation", "train", "serve")
 RANGES = [
     line for line in (*PROJECT["dependencies"], *(line for name in NAMED for line in EXTRAS[name])) if "[" not in line
 ]
 
 
 def pinned(name: str) -> set[str]:
-    """Versions of a package in both lists."""
-    lists = "".join((ROOT / ".ci" / file).read_text("utf-8") for file in ("lowest.txt", "lowest-train.txt"))
+    """Versions of a package in all lists."""
+    lists = "".join(
+        (ROOT / ".ci" / file).read_text("utf-8") for file in ("lowest.txt", "lowest-serve.txt", "lowest-train.txt")
+    )
     return set(re.findall(rf"^{re.escape(name)}==(\S+)$", lists, re.MULTILINE | re.IGNORECASE))
 
 
