@@ -38,8 +38,8 @@ TEXT = """\
 
 The package asks for ranges. All tests run with the newest versions below, which `constraints.txt` pins, and the tests of the
 `lowest` column, `make test-lowest`, run with the oldest releases that the ranges allow together: training and the server need
-newer ones of some packages than the rest. A dash means that no test ran with the package in that environment. All of it ran on Linux
-without a GPU; [Speed](speed.md#what-was-run-and-what-was-not) says what ran on a GPU.
+newer ones of some packages than the rest. A dash means that no test ran with the package in that environment. All of it ran
+on Linux without a GPU; [Speed](speed.md#what-was-run-and-what-was-not) says what ran on a GPU.
 
 | package | range | extra | newest | lowest |
 |---|---|---|---|---|
