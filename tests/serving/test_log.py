@@ -57,9 +57,10 @@ def test_a_line_that_cannot_be_formatted_stops_nobody(logger, written, monkeypat
     assert written.getvalue() == "later\n"
 
 
-def test_a_closed_stream_stops_nobody(logger, written):
+def test_a_closed_stream_stops_nobody(logger, written, capsys):
     written.close()
     logger.warning("nobody reads this")
+    assert capsys.readouterr().err == ""
 
 
 def test_what_waits_is_written_when_the_process_ends():
