@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 from starlette.responses import JSONResponse
 
+from bmretriever_integrations.serving import protocol
 from bmretriever_integrations.serving.app import create_app
 from bmretriever_integrations.serving.listening import listen, port_of
 from bmretriever_integrations.serving.run import server_of
@@ -70,6 +71,20 @@ def test_what_was_accepted_is_answered_and_then_the_connection_ends(held, wire):
         one.loop.call_soon_threadsafe(one.go_on.set)
         assert line.answer().status == 200
         assert line.ended()
+
+
+def test_a_request_that_is_on_its_way_is_answered(held, wire, monkeypatch):
+    monkeypatch.setattr(protocol, "LAST_SECONDS", 5.0)
+    with held(60) as one:
+        line, silent = wire(one), wire(one)
+        assert line.ask(HEALTH).status == silent.ask(HEALTH).status == 200
+        one.server.should_exit = True
+        while one.server.servers and one.server.servers[0].is_serving():
+            time.sleep(0.01)
+        answer = line.ask(HEALTH)
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert line.ended()
+        assert silent.ended()
 
 
 def test_what_takes_too_long_is_refused(held, wire):

@@ -25,6 +25,8 @@ A client that says within this time after its request that it sends nothing more
 
 Later, it has hung up: whoever closes a connection says the same, and only the time tells which of the two it was.
 """
+LAST_SECONDS = 0.25
+"""When the server stops, a client that has just got an answer has its next request on its way: it is waited for so long."""
 REFUSED_AT_ONCE = 2
 """Beyond so many times the connections that are taken, further ones are closed without a word."""
 
@@ -59,6 +61,8 @@ class Protocol(HttpToolsProtocol):
         """Bytes of the request that is being read."""
         self._asked = 0.0
         """When the last request was read to its end."""
+        self._is_last = False
+        """Whether the server stops, and closes the connection after the next answer."""
         self._in_body = False
         """Whether the head of a request was read, and its body is not there yet."""
         self._deaf = False
@@ -126,12 +130,19 @@ class Protocol(HttpToolsProtocol):
         return False
 
     def shutdown(self) -> None:
-        """Finish the answer, or close a connection on which none is due."""
-        if self._answering and not self._line.lingering:
+        """Finish the answer; where none is due, wait a moment for a request that is on its way, and answer it."""
+        self._is_last = True
+        if self._line.lingering:
+            self._line.close()
+        elif self._answering:
             super().shutdown()
-            return
-        self._line.more_to_come = False
-        self._line.close()
+        else:
+            self.loop.call_later(LAST_SECONDS, self._close_idle)
+
+    def _close_idle(self) -> None:
+        if not self._answering:
+            self._line.more_to_come = False
+            self._line.close()
 
     def pause_writing(self) -> None:
         """Wait for the client to read."""
@@ -172,6 +183,8 @@ class Protocol(HttpToolsProtocol):
         if self._head_size() > HEAD_BYTES:
             raise ValueError("the head is too large")  # the parser stops, and send_400_response is called
         super().on_headers_complete()
+        if self._is_last:
+            self.cycle.keep_alive = False
         self._stop_head_timer()
         self._in_body = True
         if not self.parser.should_upgrade():
