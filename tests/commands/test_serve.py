@@ -171,6 +171,15 @@ def test_other_addresses(serve, caplog):
     assert err.count("\n") == 1
 
 
+def test_other_bounds(serve):
+    def check(client):
+        for texts, status in ((3, 200), (4, 413)):
+            body = {"model": "mini", "input": ["a"] * texts}
+            assert client.post("/v1/embeddings", json=body).status_code == status
+
+    serve(["--model", "mini", "--limit", "texts=2", "--limit", "texts=3", "--limit", "body_seconds=0.5"], check)
+
+
 def test_texts_in_the_log(serve, caplog):
     def check(client):
         client.post("/v1/embeddings", json={"model": "mini", "input": "a secret"})

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from bmretriever_integrations.commands.arguments import absolute
+from bmretriever_integrations.commands.limits import limits_of
 from bmretriever_integrations.settings import QUANTIZATIONS
 from bmretriever_integrations.terminal.streams import write_lines
 
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: %(default)s, this machine)")
     add("--port", type=_port, default=8080, metavar="N", help="0 lets the system choose (default: %(default)s)")
     add("--api-key-env", metavar="NAME", help="the environment variable that holds the key clients must send")
-    further = parser.add_argument_group("who may ask; each can be given several times").add_argument
+    further = parser.add_argument_group("who may ask, and how much; each can be given several times").add_argument
     further(
         "--allow-host",
         type=_name,
@@ -55,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="URL",
         help="a site whose pages may use this server, e.g. https://app.example.org",
+    )
+    further(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="another bound of what is accepted, e.g. texts=4096; a wrong name lists all",
     )
     add("--log-texts", action="store_true", help="write questions and texts into the log")
 
@@ -154,6 +162,7 @@ def _settings(arguments: argparse.Namespace) -> ServerSettings:
         hosts=tuple(arguments.allow_host),
         origins=tuple(arguments.cors_origin),
         log_texts=arguments.log_texts,
+        limits=limits_of(arguments.limit),
     )
 
 
