@@ -21,8 +21,8 @@ class QuickRoutes:
     Calls the functions of some routes itself.
 
     What FastAPI does around such a function is a third of the work for a small request, and what Starlette does is a sixth.
-    These routes have no need of it: they take nothing but the request. FastAPI has them too, for the pages about the routes and for
-    other methods than POST.
+    These routes have no need of it: they take nothing but the request. FastAPI has them too, for the pages about the routes and
+    for other methods than POST.
     """
 
     def __init__(self, app: ASGIApp, routes: dict[str, Endpoint]) -> None:

@@ -144,7 +144,9 @@ def test_motion_is_left_out_for_who_wants_none(new_tab, site, motion, animations
     page = new_tab(reduced_motion=motion).page
     page.goto(f"{site.url}#q=metformin")
     page.wait_for_selector("main[aria-busy=true]")
-    assert page.evaluate("document.querySelector('main').getAnimations({ subtree: true }).length") == animations
+    count = "document.querySelector('main').getAnimations({ subtree: true }).length"
+    page.wait_for_function(f"{count} === {animations}")  # each begins with the next picture of its element
+    assert page.evaluate(count) == animations
     release.set()
     page.wait_for_selector("main[aria-busy=false]")
     assert page.evaluate("document.getAnimations().length") == 0
