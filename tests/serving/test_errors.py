@@ -23,6 +23,16 @@ def test_the_type_of_an_error(status, kind):
     assert error.body() == {"error": {"message": "no", "type": kind, "param": "top_k", "code": "invalid_value"}}
 
 
-def test_a_method_that_a_route_does_not_have_is_an_error_of_the_request(server):
-    answer = server.client.delete("/health")
-    assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_request_error")
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "message"),
+    [
+        ("DELETE", "/health", 405, "method_not_allowed", "'/health' has no DELETE"),
+        ("GET", "/v1/embeddings", 405, "method_not_allowed", "'/v1/embeddings' has no GET"),
+        ("GET", "/v1/chat", 404, "unknown_url", "there is nothing at '/v1/chat'"),
+    ],
+)
+def test_what_no_route_takes_is_an_error_of_the_request(server, method, path, status, code, message):
+    answer = server.client.request(method, path)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["message"]) == (status, code, message)
+    assert error["type"] == ("not_found_error" if status == 404 else "invalid_request_error")

@@ -83,8 +83,10 @@ async def _refused(_request: Request, error: Exception) -> JsonResponse:
 
 async def _not_routed(request: Request, error: Exception) -> JsonResponse:
     assert isinstance(error, HTTPException)
+    path, status = f"{request.url.path!r:.200}", error.status_code
     known = {
-        404: f"there is nothing at {request.url.path!r:.200}",
-        405: f"{request.url.path!r:.200} has no {request.method}",
+        404: (f"there is nothing at {path}", "unknown_url"),
+        405: (f"{path} has no {request.method}", "method_not_allowed"),
     }
-    return ApiError(error.status_code, known.get(error.status_code, str(error.detail)), headers=error.headers).answer()
+    message, code = known.get(status, (str(error.detail), None))
+    return ApiError(status, message, code=code, headers=error.headers).answer()
