@@ -20,7 +20,8 @@ class LinesTogether(logging.Handler):
     """
     Writes several lines at once; a warning is written at once, with those before it.
 
-    Each write lets other threads run Python, which has to be waited for: line by line, a server of short texts answers 4 % less.
+    Each write lets other threads run Python, which has to be waited for: a server of short texts whose log was written line by
+    line gave 4 % fewer answers a second than one without a log.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
